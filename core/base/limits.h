@@ -1,0 +1,60 @@
+/* limits.h - every limit of every table, buffer, queue and wait, in one place
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Units are in the names. What happens at a limit stands beside it.
+ */
+#ifndef EXEAT_BASE_LIMITS_H
+#define EXEAT_BASE_LIMITS_H
+
+enum {
+	/* names (RFC 1035 2.3.4) */
+	LIMIT_NAME = 253,		/* characters, no trailing dot */
+	LIMIT_LABEL = 63,
+
+	/* policy: over it, compile fails with ERR_LIMIT */
+	LIMIT_RULES = 1000000,
+	LIMIT_RULE_TEXT = 512,		/* characters of one rule */
+	LIMIT_RULE_PORTS = 16,		/* items in a port list */
+	LIMIT_PORT_GROUPS = 64,		/* distinct port lists of a policy */
+	LIMIT_POLICY_FILE = 64 << 20,	/* bytes */
+
+	/* sessions and runs: over it, the call fails with ERR_LIMIT */
+	LIMIT_POSTURES = 32,		/* idle ones go least recently used */
+	LIMIT_RUNS = 1024,		/* alive at a time in a session */
+	LIMIT_REFUSALS = 64,		/* kept in one result */
+	LIMIT_ARGS_BYTES = 4 << 20,	/* argv and envp of one run */
+
+	/* the gate, per session: over it, accept pauses or the one
+	 * connection, flow or query is refused */
+	LIMIT_FLOWS = 4096,
+	LIMIT_UDP_FLOWS = 1024,
+	LIMIT_DNS_QUERIES = 1024,	/* in flight */
+	LIMIT_DNS_TCP = 64,		/* open DNS connections */
+	LIMIT_FD_RESERVE = 32,		/* accept pauses below it */
+	LIMIT_PEEK_BYTES = 64 << 10,	/* ClientHello or HTTP head */
+	LIMIT_PEEK_MS = 5000,		/* first bytes, name rules on 80/443 */
+	LIMIT_SERVER_FIRST_MS = 300,	/* silence, then the pin decides */
+	LIMIT_DIAL_MS = 30000,
+	LIMIT_HE_DELAY_MS = 250,	/* RFC 8305 5 */
+	LIMIT_UDP_IDLE_MS = 60000,
+	LIMIT_RELAY_CHUNK = 256 << 10,	/* bytes of one copy */
+	LIMIT_CNAME_CHAIN = 12,
+	LIMIT_DNS_ADDRS = 32,		/* of one answer; the rest is cut */
+	LIMIT_TTL_MIN_S = 5,
+	LIMIT_TTL_MAX_S = 300,
+	LIMIT_PIN_S = 3600,
+	LIMIT_PINS = 65536,		/* of one posture */
+	LIMIT_DNS_UPSTREAM_MS = 5000,
+
+	/* kernel log of refusals, per posture */
+	LIMIT_NFLOG_RATE_S = 100,	/* packets logged a second */
+	LIMIT_NFLOG_BURST = 200,
+
+	/* messages */
+	LIMIT_CHAN_QUEUE = 8 << 20,	/* bytes waiting in one chan */
+
+	/* audit */
+	LIMIT_AUDIT_TEXT = 1024,	/* bytes of one untrusted field */
+};
+
+#endif

@@ -1,0 +1,41 @@
+/* file.h - the policy file (JSON) and rule lists (one a line)
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EXEAT_POLICY_FILE_H
+#define EXEAT_POLICY_FILE_H
+
+#include "policy/policy.h"
+
+/* Everything owned; free with policy_file_done(). */
+struct policy_file {
+	bool has_mode;
+	enum policy_mode mode;
+	bool has_allow;			/* key present and not null */
+	char **allow;
+	size_t nallow;
+	char **deny;
+	size_t ndeny;
+	bool require_names;
+	enum policy_dns_refusal dns_refusal;
+	struct policy_file *ceiling;	/* network_ceiling, or NULL */
+};
+
+/*
+ * Parse JSON text. Unknown keys, wrong types, a version other than 1,
+ * trailing bytes: ERR_INVALID with "line L column C" or the path of the key
+ * ("network_allowlist[3]"). Keys of the contract that this version does not
+ * serve (upstream_proxy, max_upload, ...) are ERR_UNAVAILABLE, never ignored.
+ */
+int policy_file_parse(const char *text, size_t len, struct policy_file *ret,
+		      struct err *err);
+void policy_file_done(struct policy_file *f);
+
+/*
+ * One rule a line, "#" starts a comment, blank lines are skipped. Appends to
+ * the heap array *rules of *n texts (NULL-terminated after return). Does not
+ * parse the rules; `origin` ("--allow-file x") prefixes errors.
+ */
+int policy_lines_parse(const char *text, size_t len, char ***rules, size_t *n,
+		       struct err *err);
+
+#endif
