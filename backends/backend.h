@@ -1,0 +1,81 @@
+/* backend.h - how a payload is confined: a table of functions
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Core owns the network, backends own the rest. The keeper calls them; it has
+ * entered the posture's network namespace before `prepare`, and every child
+ * is born into it.
+ *
+ * Life of a run, as the backend sees it
+ *
+ *	prepare   clones a child with everything that does not depend on the
+ *	          command done (namespaces, mounts), waiting on `control`
+ *	start     the keeper sends BACKEND_COMMAND on `control` (an encoded
+ *	          struct command, fds: stdin, stdout, stderr)
+ *	          the child answers BACKEND_STARTED once exec has succeeded, or
+ *	          BACKEND_FAILED (an encoded error; the child ends)
+ *	signals   the keeper sends BACKEND_SIGNAL {u32 signal}: to the whole tree
+ *	end       BACKEND_EXITED {u32 wait status, u64 utime_us, u64 stime_us,
+ *	          u64 maxrss_kib} when the command has ended; the child then
+ *	          ends itself and with it everything in its pid namespace.
+ *	          The run is over when the child's pidfd says so.
+ *	kill      SIGKILL to the child through its pidfd ends everything at once
+ */
+#ifndef EXEAT_BACKENDS_BACKEND_H
+#define EXEAT_BACKENDS_BACKEND_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include <stddef.h>
+
+#include "core/base/err.h"
+#include "core/base/msg.h"
+#include "core/sys/view.h"
+
+enum backend_message {
+	BACKEND_COMMAND = 1,
+	BACKEND_STARTED,
+	BACKEND_FAILED,		/* u32 err_code, u32 errno, lstr step, object,
+				 * message, remedy; u32 exit code to report:
+				 * 127 not found, 126 not executable, 125 */
+	BACKEND_SIGNAL,
+	BACKEND_EXITED,
+};
+
+/* What may be received by the keeper and by the child. */
+extern const struct msg_rule backend_keeper_rules[];
+extern const size_t backend_keeper_nrules;
+extern const struct msg_rule backend_child_rules[];
+extern const size_t backend_child_nrules;
+
+struct backend_spec {
+	uid_t uid;			/* inside, of the payload */
+	gid_t gid;
+	const struct view *view;	/* run operations are the backend's */
+	bool work_dir_sockets;		/* no Landlock */
+	const char *hostname;		/* uts namespace */
+};
+
+struct backend_child {
+	pid_t pid;			/* in the keeper's pid namespace */
+	int pidfd;			/* owned by whoever called prepare */
+	int control;			/* SEQPACKET, owned likewise */
+};
+
+struct backend {
+	const char *name;
+	/* Can it work here? ERR_UNAVAILABLE with the remedy. Runs in a
+	 * throw-away child of `exeat doctor` too: no lasting effect. */
+	int (*probe)(struct err *err);
+	int (*prepare)(const struct backend_spec *spec,
+		       struct backend_child *ret, struct err *err);
+};
+
+extern const struct backend backend_userns;
+
+/* By name; NULL if there is none of that name. */
+const struct backend *backend_find(const char *name);
+/* "userns, ..." for the error. */
+const char *backend_names(void);
+
+#endif

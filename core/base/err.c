@@ -1,0 +1,207 @@
+/* err.c - one error type: what failed, on which object, why, what helps
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "core/base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	int errnum;
+} codes[] = {
+	[ERR_NONE] = { "none", EIO },
+	[ERR_INVALID] = { "invalid", EINVAL },
+	[ERR_POLICY] = { "policy", EPERM },
+	[ERR_UNAVAILABLE] = { "unavailable", ENOTSUP },
+	[ERR_NOT_FOUND] = { "not_found", ENOENT },
+	[ERR_CONFLICT] = { "conflict", EBUSY },
+	[ERR_TIMEOUT] = { "timeout", ETIMEDOUT },
+	[ERR_LIMIT] = { "limit", E2BIG },
+	[ERR_INTERNAL] = { "internal", EIO },
+};
+
+static enum err_code known(enum err_code code)
+{
+	return (size_t)code < sizeof(codes) / sizeof(codes[0]) ? code :
+								 ERR_INTERNAL;
+}
+
+static enum err_code code_of_errno(int errnum)
+{
+	switch (errnum) {
+	case ENOSYS:
+	case EOPNOTSUPP:
+		return ERR_UNAVAILABLE;
+	case ENOENT:
+		return ERR_NOT_FOUND;
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case ENOSPC:
+	case EDQUOT:
+		return ERR_LIMIT;
+	case ETIMEDOUT:
+		return ERR_TIMEOUT;
+	default:
+		return ERR_INTERNAL;
+	}
+}
+
+/* Shorten s to `len` bytes, not in the middle of a UTF-8 sequence. */
+static void cut(char *s, size_t len)
+{
+	while (len > 0 && ((uint8_t)s[len] & 0xc0) == 0x80)
+		len--;
+	s[len] = '\0';
+}
+
+__attribute__((format(printf, 3, 0))) static void
+fill(char *field, size_t size, const char *fmt, va_list ap)
+{
+	char text[1024];
+	int n = vsnprintf(text, sizeof(text), fmt, ap);
+
+	if (n < 0)
+		text[0] = '\0';
+	if (strlen(text) >= size)
+		cut(text, size - 1);
+	memcpy(field, text, strlen(text) + 1);
+}
+
+void err_clear(struct err *err)
+{
+	if (err)
+		*err = (struct err){ .code = ERR_NONE };
+}
+
+int err_sys(struct err *err, int errnum, const char *step,
+	    const char *object_fmt, ...)
+{
+	int saved = errno;
+	va_list ap;
+
+	if (errnum <= 0)
+		errnum = EIO;
+	if (!err)
+		return -errnum;
+	err_clear(err);
+	err->code = code_of_errno(errnum);
+	err->errnum = errnum;
+	(void)snprintf(err->step, sizeof(err->step), "%s", step);
+	if (object_fmt) {
+		va_start(ap, object_fmt);
+		fill(err->object, sizeof(err->object), object_fmt, ap);
+		va_end(ap);
+	}
+	/* %m, because strerror() is not for threaded programs */
+	errno = errnum;
+	(void)snprintf(err->message, sizeof(err->message), "%m");
+	errno = saved;
+	return -errnum;
+}
+
+int err_new(struct err *err, enum err_code code, const char *step,
+	    const char *object, const char *message_fmt, ...)
+{
+	va_list ap;
+
+	code = known(code);
+	if (!err)
+		return -codes[code].errnum;
+	err_clear(err);
+	err->code = code == ERR_NONE ? ERR_INTERNAL : code;
+	(void)snprintf(err->step, sizeof(err->step), "%s", step);
+	if (object && strlen(object) < sizeof(err->object)) {
+		memcpy(err->object, object, strlen(object) + 1);
+	} else if (object) {
+		memcpy(err->object, object, sizeof(err->object));
+		cut(err->object, sizeof(err->object) - 1);
+	}
+	va_start(ap, message_fmt);
+	fill(err->message, sizeof(err->message), message_fmt, ap);
+	va_end(ap);
+	return -codes[code].errnum;
+}
+
+void err_remedy(struct err *err, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!err)
+		return;
+	va_start(ap, fmt);
+	fill(err->remedy, sizeof(err->remedy), fmt, ap);
+	va_end(ap);
+}
+
+void err_prefix(struct err *err, const char *fmt, ...)
+{
+	char context[sizeof(err->step)], whole[2 * sizeof(err->step) + 2];
+	va_list ap;
+
+	if (!err)
+		return;
+	va_start(ap, fmt);
+	fill(context, sizeof(context), fmt, ap);
+	va_end(ap);
+	(void)snprintf(whole, sizeof(whole), "%s: %s", context, err->step);
+	if (strlen(whole) >= sizeof(err->step))
+		cut(whole, sizeof(err->step) - 1);
+	memcpy(err->step, whole, strlen(whole) + 1);
+}
+
+const char *err_code_name(enum err_code code)
+{
+	return codes[known(code)].name;
+}
+
+struct out {
+	char *p, *end;		/* end: where the terminator fits last */
+};
+
+/* Append, whole characters only; what does not fit ends the line. */
+static void out_text(struct out *o, const char *text)
+{
+	for (; *text; text++) {
+		uint8_t c = (uint8_t)*text;
+		bool control = c < 0x20 || c == 0x7f;
+		size_t need = control ? 4 : 1;
+
+		if ((size_t)(o->end - o->p) < need) {
+			o->end = o->p;
+			return;
+		}
+		if (control)
+			(void)snprintf(o->p, need + 1, "\\x%02x", c);
+		else
+			*o->p = (char)c;
+		o->p += need;
+	}
+}
+
+const char *err_str(const struct err *err, char *buf, size_t size)
+{
+	struct out o = { buf, buf + size - 1 };
+
+	if (size == 0)
+		return buf;
+	out_text(&o, err->step);
+	if (err->step[0] && err->object[0])
+		out_text(&o, " ");
+	out_text(&o, err->object);
+	if (err->message[0] && (err->step[0] || err->object[0]))
+		out_text(&o, ": ");
+	out_text(&o, err->message);
+	if (err->remedy[0]) {
+		out_text(&o, " (");
+		out_text(&o, err->remedy);
+		out_text(&o, ")");
+	}
+	*o.p = '\0';
+	return buf;
+}

@@ -1,0 +1,118 @@
+/* proto.h - the messages between caller, keeper, front and dialer
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Theory of operation
+ *
+ *	caller  <-> keeper	opens the session, makes postures, runs
+ *	caller  <-> front	audit descriptor, refusals, barriers
+ *	caller  <-> dialer	DNS servers and hosts of the machine
+ *	keeper  <-> front	a posture's policy and sockets
+ *	keeper  <-> dialer	a posture's policy; pins
+ *	front   <-> dialer	proxy/ask.h
+ *
+ * A posture is ready when keeper, front and dialer all have it: the keeper
+ * tells the other two, waits for both, then answers the caller. No payload
+ * enters before.
+ *
+ * Bodies are fixed sequences of big-endian numbers and length-prefixed
+ * strings (sbuf_* writes, rbuf_* reads), given beside each type.
+ */
+#ifndef EXEAT_CORE_PROTO_H
+#define EXEAT_CORE_PROTO_H
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "core/base/msg.h"
+
+/* Descriptors of the helpers, in the order spawn_helper() passes them. */
+enum {
+	KEEPER_FD_CALLER = 3,
+	KEEPER_FD_FRONT,
+	KEEPER_FD_DIALER,
+	KEEPER_FD_CALLER_PID,		/* pidfd of the caller */
+	FRONT_FD_CALLER = 3,
+	FRONT_FD_KEEPER,
+	FRONT_FD_DIALER,
+	FRONT_FD_CALLER_PID,
+	DIALER_FD_CALLER = 3,
+	DIALER_FD_KEEPER,
+	DIALER_FD_FRONT,
+	DIALER_FD_CALLER_PID,
+};
+
+enum proto_message {
+	/* every helper to the caller, once isolated; fd: its own pidfd */
+	P_HELLO = 1,
+	P_ERROR,		/* struct err: it could not start; it ends */
+
+	/* caller to keeper */
+	K_OPEN,			/* u32 uid, gid inside; u8 work_dir_sockets; str
+				 * backend, hostname; view. fds: detached mounts */
+	K_OPENED,		/* keeper: the template root stands */
+	K_POSTURE,		/* u32 posture; u32 mode. fd: policy image */
+	K_POSTURE_READY,	/* u32 posture */
+	K_POSTURE_FAILED,	/* u32 posture, err */
+	K_POSTURE_DROP,		/* u32 posture */
+	K_PREPARE,		/* u32 run, posture: a run without its command */
+	K_RUN,			/* u32 run, posture; u64 timeout_ms, grace_ms (0:
+				 * none); command. fds: stdin, stdout, stderr */
+	K_STARTED,		/* u32 run */
+	K_RUN_FAILED,		/* u32 run, u32 exit code (125..127), err */
+	K_EXITED,		/* u32 run, u32 wait status, u8 reason, u64 utime_us,
+				 * stime_us, maxrss_kib, runtime_us */
+	K_KILL,			/* u32 run, u32 signal */
+	K_COUNT,		/* u32 token, posture */
+	K_COUNTED,		/* u32 token, u64 x NFT_REFUSALS */
+
+	/* keeper to front and dialer */
+	G_POSTURE,		/* u32 posture; u32 sockets (bit set of those
+				 * passed). fds: policy image, sockets */
+	G_POSTURE_READY,	/* back: u32 posture */
+	G_POSTURE_DROP,		/* u32 posture */
+	G_PIN,			/* dialer to keeper: u32 seq, posture, ttl_s, count;
+				 * each: 16 bytes, u8 proto, u16 lo, hi */
+	G_PINNED,		/* u32 seq, u32 errno */
+
+	/* caller to front */
+	F_OPEN,			/* str session, label. fd: audit (optional) */
+	F_RUN,			/* u32 posture, run (0: none or several) */
+	F_FLUSH,		/* u32 token: what the kernel logged so far is
+				 * reported before the answer */
+	F_FLUSHED,		/* u32 token, u64 logged refusals of the kernel */
+	F_EVENT,		/* front: one refusal or failure (event_encode) */
+
+	/* caller to dialer */
+	D_OPEN,			/* u32 n, each: 16 bytes, u16 port; u32 m, each: str
+				 * name, 16 bytes */
+};
+
+/* Why a run ended, as the keeper knows it. */
+enum run_reason {
+	RUN_ENDED,		/* by itself, or a signal from inside */
+	RUN_TIMEOUT,
+	RUN_KILLED,		/* K_KILL */
+};
+
+void proto_put_err(struct sbuf *b, const struct err *err);
+/* False if malformed. */
+bool proto_get_err(struct rbuf *r, struct err *ret);
+
+/* What each end may receive. The states are the owner's own. */
+extern const struct msg_rule proto_keeper_caller_rules[];
+extern const size_t proto_keeper_caller_nrules;
+extern const struct msg_rule proto_keeper_front_rules[];
+extern const size_t proto_keeper_front_nrules;
+extern const struct msg_rule proto_keeper_dialer_rules[];
+extern const size_t proto_keeper_dialer_nrules;
+extern const struct msg_rule proto_front_caller_rules[];
+extern const size_t proto_front_caller_nrules;
+extern const struct msg_rule proto_front_keeper_rules[];
+extern const size_t proto_front_keeper_nrules;
+extern const struct msg_rule proto_dialer_caller_rules[];
+extern const size_t proto_dialer_caller_nrules;
+extern const struct msg_rule proto_dialer_keeper_rules[];
+extern const size_t proto_dialer_keeper_nrules;
+extern const struct msg_rule proto_caller_rules[];	/* from any helper */
+extern const size_t proto_caller_nrules;
+
+#endif

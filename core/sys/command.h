@@ -1,0 +1,32 @@
+/* command.h - what to execute, as one message body
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Encoded by the caller's library, forwarded unread by the keeper, decoded
+ * by the process that becomes the payload.
+ */
+#ifndef EXEAT_SYS_COMMAND_H
+#define EXEAT_SYS_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+
+struct command {
+	const char *const *argv;	/* NULL-terminated, argv[0] set */
+	const char *const *envp;	/* complete environment */
+	const char *cwd;		/* absolute, inside the view */
+	bool new_session;		/* setsid(); with a tty: TIOCSCTTY */
+	uint8_t tty;			/* stdin of the payload is a terminal of
+					 * ours: make it the controlling one */
+	uint64_t rlimit_fsize, rlimit_nofile, rlimit_core; /* UINT64_MAX: keep */
+};
+
+void command_encode(const struct command *c, struct sbuf *ret);
+/* Borrow from the body; argv and envp arrays are heap: command_done(). */
+int command_decode(const void *body, size_t len, struct command *ret);
+void command_done(struct command *c);
+
+#endif

@@ -1,0 +1,75 @@
+/* dialer.h - the side of the gate that decides and opens
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Holds the compiled policies and the pins; resolves with c-ares; asks the
+ * kernel for the route; connects (Happy Eyeballs, RFC 8305); passes the
+ * connected descriptor to front. Parses nothing that a payload wrote.
+ */
+#ifndef EXEAT_PROXY_DIALER_H
+#define EXEAT_PROXY_DIALER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/addr.h"
+#include "core/base/err.h"
+#include "policy/policy.h"
+
+struct event_base;
+struct dialer;
+
+enum dialer_route {
+	DIALER_ROUTE_OK,
+	DIALER_ROUTE_OWN,	/* an own address of the host */
+	DIALER_ROUTE_REFUSED,	/* broadcast, multicast */
+	DIALER_ROUTE_NONE,	/* unreachable: ENETUNREACH */
+};
+
+struct dialer_pin {
+	struct addr addr;
+	enum rule_proto proto;
+	struct port_range range;
+};
+
+/* What the dialer needs of the machine comes as functions. */
+struct dialer_hooks {
+	void *user;
+	enum dialer_route (*route)(void *user, const struct addr *to);
+	/*
+	 * Put pins in force in the kernel. The owner calls dialer_pinned(seq)
+	 * when they are (error 0) or cannot be (errno). An answer leaves only
+	 * after that.
+	 */
+	void (*pin)(void *user, uint32_t posture, uint32_t seq,
+		    const struct dialer_pin *pins, size_t npins,
+		    unsigned ttl_s);
+	void (*broken)(void *user, int error);	/* front is gone */
+};
+
+/* take_front_fd: SEQPACKET socket to front (ask.h). */
+int dialer_new(struct event_base *base, int take_front_fd,
+	       const struct dialer_hooks *hooks, struct dialer **ret);
+void dialer_free(struct dialer *d);
+
+/* Upstream DNS servers, in order; replaces the former ones. At most 8. Port
+ * 53 if 0. */
+int dialer_set_servers(struct dialer *d, const struct endpoint *servers,
+		       size_t n, struct err *err);
+
+/* One entry of the host's /etc/hosts; vetted like an answer. */
+struct dialer_host {
+	const char *name;		/* canonical */
+	struct addr addr;
+};
+int dialer_set_hosts(struct dialer *d, const struct dialer_host *hosts,
+		     size_t n, struct err *err);
+
+/* `policy` is borrowed until dialer_drop_posture(). */
+int dialer_add_posture(struct dialer *d, uint32_t posture,
+		       const struct policy *policy);
+void dialer_drop_posture(struct dialer *d, uint32_t posture);
+
+void dialer_pinned(struct dialer *d, uint32_t seq, int error);
+
+#endif
