@@ -1,0 +1,54 @@
+/* workdir.h - the work dir of a session: kept or fresh, and what is in it
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EXEAT_CORE_WORKDIR_H
+#define EXEAT_CORE_WORKDIR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/base/err.h"
+#include "core/identity.h"
+
+struct workdir {
+	char *path;		/* absolute, no symlink in it */
+	int fd;			/* O_PATH | O_DIRECTORY */
+	bool fresh;		/* removed by workdir_close() */
+	int lock;		/* fresh: held lock that says "in use" */
+	char **sockets;		/* unix sockets found in it: to be covered */
+	size_t nsockets;
+};
+
+/*
+ * Kept: `path` must be a directory that the payload may read, write and
+ * enter; not "/", not a parent of system folders. ERR_INVALID with the path
+ * as object and the reason. Does not know the identity yet.
+ */
+int workdir_open(const char *path, struct workdir *ret, struct err *err);
+/*
+ * Fresh: $TMPDIR or /tmp, "exeat-UID/XXXXXX", 0700, owned by the identity;
+ * sweeps first what dead sessions of this user left there (a lock nobody
+ * holds), bounded in time.
+ */
+int workdir_fresh(const struct identity *id, struct workdir *ret,
+		  struct err *err);
+/*
+ * Make what a session keeps in it: .exeat/ (.gitignore "*"), .exeat/home, and
+ * the virtual environment .exeat/venv if Python is in view (PEP 405 layout
+ * written directly: pyvenv.cfg with system site packages, bin/python links,
+ * lib/pythonX.Y/site-packages, a `pip` that calls `python -m pip`): no
+ * process is started for it. Everything is owned by the identity; existing
+ * files stay. No symlink is followed (a payload of an earlier session wrote
+ * here).
+ */
+int workdir_populate(struct workdir *w, const struct identity *id,
+		     struct err *err);
+/* Find unix sockets in it (names only, no symlink followed). */
+int workdir_find_sockets(struct workdir *w, struct err *err);
+/* Remove a fresh one with everything in it (no symlink followed, no mount
+ * crossed), close. */
+void workdir_close(struct workdir *w);
+/* Zero-initialised is closed: fd and lock -1. */
+void workdir_init(struct workdir *w);
+
+#endif
