@@ -206,6 +206,14 @@ void sbuf_done(struct sbuf *b)
 	sbuf_init(b, b->limit);
 }
 
+void sbuf_clear(struct sbuf *b)
+{
+	b->len = 0;
+	b->bad = false;
+	if (b->s)
+		b->s[0] = '\0';
+}
+
 /* Room for n more characters and the terminator; NULL and bad if not. */
 static char *sbuf_room(struct sbuf *b, size_t n)
 {

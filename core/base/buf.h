@@ -61,6 +61,7 @@ struct sbuf {
 
 void sbuf_init(struct sbuf *b, size_t limit);
 void sbuf_done(struct sbuf *b);			/* frees; b may be reused */
+void sbuf_clear(struct sbuf *b);	/* empty and good again, memory kept */
 void sbuf_add(struct sbuf *b, const void *data, size_t len);
 void sbuf_str(struct sbuf *b, const char *s);
 void sbuf_fmt(struct sbuf *b, const char *fmt, ...)
