@@ -27,7 +27,9 @@ struct identity {
 	bool idmap_work_dir;	/* root-owned work dir: show it id-mapped */
 	bool groups_kept;	/* supplementary groups could not be dropped */
 	char user[33];		/* name inside */
-	char *passwd, *group;	/* text of /etc/passwd and /etc/group inside */
+	char *passwd;		/* /etc/passwd inside but for the payload's line */
+	char *group;		/* /etc/group inside */
+	char *shell;		/* of that line */
 };
 
 /*
@@ -38,5 +40,8 @@ struct identity {
 int identity_find(int work_dir_fd, const char *user, struct identity *ret,
 		  struct err *err);
 void identity_done(struct identity *id);
+
+/* The whole of /etc/passwd inside; `home` is the payload's. Heap, or NULL. */
+char *identity_passwd(const struct identity *id, const char *home);
 
 #endif

@@ -5,6 +5,12 @@
  * operations; the keeper performs it: session operations once, into the
  * template of the root; run operations for every run, in the run's own mount
  * namespace. The list travels encoded in the message that opens the session.
+ *
+ * The source of a session operation is a path of the host. The host is gone
+ * when a run's operations are performed: the source of a per-run bind is a
+ * path inside the template. What has to appear under a per-run tmpfs (a work
+ * dir below /tmp) is therefore bound into the template first, under a folder
+ * of /run that the run's own /run then covers, and from there by the run.
  */
 #ifndef EXEAT_SYS_VIEW_H
 #define EXEAT_SYS_VIEW_H
