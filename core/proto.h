@@ -60,26 +60,27 @@ enum proto_message {
 	K_RUN_FAILED,		/* u32 run, u32 exit code (125..127), err */
 	K_EXITED,		/* u32 run, u32 wait status, u8 reason, u64 utime_us,
 				 * stime_us, maxrss_kib, runtime_us */
-	K_KILL,			/* u32 run, u32 signal */
-	K_COUNT,		/* u32 token, posture */
-	K_COUNTED,		/* u32 token, u64 x NFT_REFUSALS */
+	K_KILL,			/* u32 run, u32 signal; unknown runs are ignored */
 
 	/* keeper to front and dialer */
 	G_POSTURE,		/* u32 posture; u32 sockets (bit set of those
 				 * passed). fds: policy image, sockets */
 	G_POSTURE_READY,	/* back: u32 posture */
 	G_POSTURE_DROP,		/* u32 posture */
+	G_RUN,			/* u32 posture, run: whose the events are (0:
+				 * nobody's or several runs') */
+	G_FLUSH,		/* u32 run, posture, u64 x NFT_REFUSALS: a run has
+				 * ended, these are the kernel's totals; what it
+				 * logged is reported before F_FLUSHED */
 	G_PIN,			/* dialer to keeper: u32 seq, posture, ttl_s, count;
 				 * each: 16 bytes, u8 proto, u16 lo, hi */
 	G_PINNED,		/* u32 seq, u32 errno */
 
 	/* caller to front */
 	F_OPEN,			/* str session, label. fd: audit (optional) */
-	F_RUN,			/* u32 posture, run (0: none or several) */
-	F_FLUSH,		/* u32 token: what the kernel logged so far is
-				 * reported before the answer */
-	F_FLUSHED,		/* u32 token, u64 logged refusals of the kernel */
-	F_EVENT,		/* front: one refusal or failure (event_encode) */
+	F_FLUSHED,		/* front: u32 run; its refusals have been told */
+	F_EVENT,		/* front: one refusal or failure, by
+				 * audit_encode() */
 
 	/* caller to dialer */
 	D_OPEN,			/* u32 n, each: 16 bytes, u16 port; u32 m, each: str

@@ -1,0 +1,272 @@
+/* dialer.c - the gate's dialer as a process
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Theory of operation
+ *
+ * proxy/dialer.h does the work; this file gives it a process and what it needs
+ * of the machine: the route question (a netlink socket opened before the
+ * system call filter), pins (messages to the keeper), the policies that the
+ * keeper passes on, DNS servers and hosts that the caller read.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+#include "core/base/limits.h"
+#include "core/helper/helper.h"
+#include "core/helper/image.h"
+#include "core/helper/wire.h"
+#include "core/proto.h"
+#include "core/sys/isolate.h"
+#include "core/sys/route.h"
+#include "core/sys/seccomp.h"
+#include "proxy/dialer.h"
+
+enum { SERVERS_MAX = 8 };
+
+struct dialer_posture {
+	uint32_t id;		/* 0: free */
+	struct image image;
+};
+
+struct dialer_process {
+	struct event_base *base;
+	struct wire caller, keeper;
+	struct dialer *dialer;
+	int route;
+	struct dialer_posture postures[LIMIT_POSTURES];
+};
+
+/* ---- what the dialer asks of the machine ---- */
+
+static enum dialer_route ask_route(void *user, const struct addr *to)
+{
+	struct dialer_process *dp = user;
+	enum route_kind kind;
+	struct err err;
+
+	if (route_ask(dp->route, to, &kind, &err) < 0)
+		return DIALER_ROUTE_NONE;
+	switch (kind) {
+	case ROUTE_UNICAST:
+		return DIALER_ROUTE_OK;
+	case ROUTE_LOCAL:
+		return DIALER_ROUTE_OWN;
+	case ROUTE_BROADCAST:
+	case ROUTE_MULTICAST:
+		return DIALER_ROUTE_REFUSED;
+	case ROUTE_NONE:
+		break;
+	}
+	return DIALER_ROUTE_NONE;
+}
+
+static void send_pins(void *user, uint32_t posture, uint32_t seq,
+		      const struct dialer_pin *pins, size_t npins,
+		      unsigned ttl_s)
+{
+	struct dialer_process *dp = user;
+	struct sbuf body;
+
+	sbuf_init(&body, LIMIT_CHAN_QUEUE);
+	sbuf_u32(&body, seq);
+	sbuf_u32(&body, posture);
+	sbuf_u32(&body, ttl_s);
+	sbuf_u32(&body, (uint32_t)npins);
+	for (size_t i = 0; i < npins; i++) {
+		sbuf_add(&body, pins[i].addr.b, sizeof(pins[i].addr.b));
+		sbuf_u8(&body, (uint8_t)pins[i].proto);
+		sbuf_u16(&body, pins[i].range.lo);
+		sbuf_u16(&body, pins[i].range.hi);
+	}
+	if (body.bad)
+		dialer_pinned(dp->dialer, seq, ENOMEM);
+	else
+		wire_send(&dp->keeper, G_PIN, body.s, body.len, NULL, 0);
+	sbuf_done(&body);
+}
+
+/* ---- messages ---- */
+
+static struct dialer_posture *posture_find(struct dialer_process *dp,
+					   uint32_t id)
+{
+	for (size_t i = 0; i < LIMIT_POSTURES; i++)
+		if (dp->postures[i].id == id)
+			return &dp->postures[i];
+	return NULL;
+}
+
+static void fatal(struct dialer_process *dp, int errnum, const char *step)
+{
+	struct err err;
+
+	err_clear(&err);
+	(void)err_sys(&err, errnum, step, "dialer");
+	_exit(helper_fail(dp->caller.chan.fd, &err));
+}
+
+static void posture_drop(struct dialer_process *dp, struct dialer_posture *p)
+{
+	dialer_drop_posture(dp->dialer, p->id);
+	image_unmap(&p->image);
+	p->id = 0;
+}
+
+static void posture_add(struct dialer_process *dp, uint32_t id, struct msg *m)
+{
+	struct dialer_posture *p = posture_find(dp, 0);
+	int r = p && id != 0 ? image_map(m->fds[0], &p->image) : -ENOSPC;
+
+	if (r == 0) {
+		p->id = id;
+		r = dialer_add_posture(dp->dialer, id, p->image.policy);
+	}
+	if (r < 0)
+		return fatal(dp, -r, "add posture");
+	wire_send(&dp->keeper, G_POSTURE_READY, m->body, 4, NULL, 0);
+}
+
+static void keeper_message(void *user, struct msg *m)
+{
+	struct dialer_process *dp = user;
+	struct rbuf r = rbuf_make(m->body, m->len);
+	uint32_t id = rbuf_u32(&r);
+	struct dialer_posture *p;
+
+	if (m->type == G_POSTURE)
+		return posture_add(dp, id, m);
+	if (m->type == G_PINNED)
+		return dialer_pinned(dp->dialer, id, (int)rbuf_u32(&r));
+	p = posture_find(dp, id);
+	if (p && p->id != 0)
+		posture_drop(dp, p);
+}
+
+static int take_servers(struct dialer_process *dp, struct rbuf *r,
+			struct err *err)
+{
+	struct endpoint servers[SERVERS_MAX];
+	uint32_t n = rbuf_u32(r);
+
+	if (n > SERVERS_MAX)
+		return -EPROTO;
+	for (uint32_t i = 0; i < n; i++) {
+		const uint8_t *bytes = rbuf_bytes(r, 16);
+
+		if (!bytes)
+			return -EPROTO;
+		servers[i].addr = addr_from_bytes(bytes, 16);
+		servers[i].port = rbuf_u16(r);
+	}
+	return dialer_set_servers(dp->dialer, servers, n, err);
+}
+
+static int take_hosts(struct dialer_process *dp, struct rbuf *r,
+		      struct err *err)
+{
+	uint32_t n = rbuf_u32(r);
+	cleanup_free struct dialer_host *hosts = NULL;
+
+	if (n > rbuf_left(r))
+		return -EPROTO;
+	hosts = calloc(n ? n : 1, sizeof(*hosts));
+	if (!hosts)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		const uint8_t *bytes;
+
+		hosts[i].name = rbuf_str(r);
+		bytes = rbuf_bytes(r, 16);
+		if (!hosts[i].name || !bytes)
+			return -EPROTO;
+		hosts[i].addr = addr_from_bytes(bytes, 16);
+	}
+	return dialer_set_hosts(dp->dialer, hosts, n, err);
+}
+
+static void caller_message(void *user, struct msg *m)
+{
+	struct dialer_process *dp = user;
+	struct rbuf r = rbuf_make(m->body, m->len);
+	struct err err;
+	int e;
+
+	/* D_OPEN is all that it may say */
+	err_clear(&err);
+	e = take_servers(dp, &r, &err);
+	if (e == 0)
+		e = take_hosts(dp, &r, &err);
+	if (e < 0)
+		fatal(dp, -e, "take DNS servers");
+}
+
+/* ---- the process ---- */
+
+static void end_now(void *user, int error)
+{
+	struct dialer_process *dp = user;
+
+	(void)error;
+	(void)event_base_loopbreak(dp->base);
+}
+
+static int dialer_wires(struct dialer_process *dp)
+{
+	int r;
+
+	dp->caller.on_message = caller_message;
+	dp->keeper.on_message = keeper_message;
+	dp->caller.on_end = dp->keeper.on_end = end_now;
+	dp->caller.user = dp->keeper.user = dp;
+	r = wire_init(&dp->caller, dp->base, DIALER_FD_CALLER,
+		      proto_dialer_caller_rules, proto_dialer_caller_nrules);
+	if (r == 0)
+		r = wire_init(&dp->keeper, dp->base, DIALER_FD_KEEPER,
+			      proto_dialer_keeper_rules,
+			      proto_dialer_keeper_nrules);
+	return r;
+}
+
+static int dialer_start(struct dialer_process *dp, struct err *err)
+{
+	const struct dialer_hooks hooks = {
+		.user = dp,
+		.route = ask_route,
+		.pin = send_pins,
+		.broken = end_now,
+	};
+	int r;
+
+	dp->base = helper_loop(DIALER_FD_CALLER_PID);
+	r = dp->base ? dialer_wires(dp) : -ENOMEM;
+	if (r == 0)
+		r = dialer_new(dp->base, DIALER_FD_FRONT, &hooks,
+			       &dp->dialer);
+	if (r < 0)
+		return err_sys(err, -r, "event loop", "dialer");
+	dp->route = route_open(err);
+	if (dp->route < 0)
+		return dp->route;
+	r = isolate_drop(err);
+	if (r == 0)
+		r = seccomp_load(&seccomp_dialer, err);
+	return r;
+}
+
+int dialer_main(const struct helper_ids *ids)
+{
+	static struct dialer_process dp;
+	struct err err;
+
+	err_clear(&err);
+	if (helper_isolate_gate(ids, &err) < 0 ||
+	    helper_hello(DIALER_FD_CALLER, &err) < 0 ||
+	    dialer_start(&dp, &err) < 0)
+		return helper_fail(DIALER_FD_CALLER, &err);
+	(void)event_base_dispatch(dp.base);
+	_exit(EXIT_SUCCESS);
+}

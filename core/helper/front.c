@@ -1,0 +1,423 @@
+/* front.c - the gate's front as a process
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Theory of operation
+ *
+ * proxy/front.h does the work; this file gives it a process: isolation, the
+ * sockets that the keeper sends for each posture, the kernel's log of
+ * refusals, and the two places where every event goes: the audit, and the
+ * caller (refusals and failures only).
+ *
+ * The kernel logs at most so many refusals a second but counts them all. When
+ * a run ends the keeper sends the counters; what they have more than the log
+ * is reported as one event with the number.
+ *
+ * After isolation the process holds no capability and its system calls are a
+ * list; it can open nothing.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/audit/audit.h"
+#include "core/base/fd.h"
+#include "core/base/limits.h"
+#include "core/helper/helper.h"
+#include "core/helper/image.h"
+#include "core/helper/wire.h"
+#include "core/proto.h"
+#include "core/sys/isolate.h"
+#include "core/sys/nft.h"
+#include "core/sys/seccomp.h"
+#include "policy/policy.h"
+#include "proxy/front.h"
+
+enum {
+	SOCKETS = 7,		/* as struct gate_sockets lists them */
+	SOCKET_NFLOG = 6,
+	NFLOG_BATCH = 256,	/* datagrams read before others get a turn */
+	EVENTS_PER_S = 5000,	/* audited; beyond it they are counted */
+};
+
+struct front_posture {
+	struct front_process *process;
+	uint32_t id;		/* 0: free */
+	uint32_t run;
+	struct image image;
+	int nflog;
+	struct event *nflog_event;
+	uint64_t reported[NFT_REFUSALS];
+};
+
+struct front_process {
+	struct event_base *base;
+	struct wire caller, keeper;
+	struct front *front;
+	struct audit_writer audit;
+	char session[64], label[256];
+	struct front_posture postures[LIMIT_POSTURES];
+};
+
+static int64_t wall_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static struct front_posture *posture_find(struct front_process *fp,
+					  uint32_t id)
+{
+	for (size_t i = 0; i < LIMIT_POSTURES; i++)
+		if (fp->postures[i].id == id)
+			return &fp->postures[i];
+	return NULL;
+}
+
+/* ---- events ---- */
+
+static void event_out(void *user, const struct audit_event *event)
+{
+	struct front_process *fp = user;
+	struct audit_event e = *event;
+	struct front_posture *p = e.posture ? posture_find(fp, e.posture) :
+		NULL;
+	struct sbuf body;
+
+	e.time_us = wall_us();
+	e.session = fp->session;
+	e.label = fp->label;
+	if (p && !e.run)
+		e.run = p->run;
+	/* what cannot be written is counted by the writer and said later */
+	(void)audit_write(&fp->audit, &e, clock_ms());
+	if (e.verdict != AUDIT_DENY && e.verdict != AUDIT_FAIL)
+		return;
+	e.seq = fp->audit.seq;
+	sbuf_init(&body, AUDIT_LINE_MAX);
+	audit_encode(&e, &body);
+	if (!body.bad)
+		wire_send(&fp->caller, F_EVENT, body.s, body.len, NULL, 0);
+	sbuf_done(&body);
+}
+
+/* ---- what the kernel refused ---- */
+
+static enum policy_reason refusal_reason(enum nft_refusal why)
+{
+	switch (why) {
+	case NFT_GUARD:
+		return POLICY_R_GUARD;
+	case NFT_DENY:
+		return POLICY_R_DENY_RULE;
+	case NFT_PRIVATE:
+		return POLICY_R_PRIVATE;
+	case NFT_SOURCE:
+	case NFT_PROTOCOL:
+		return POLICY_R_PROTOCOL;
+	case NFT_LIST:
+	case NFT_REFUSALS:
+		break;
+	}
+	return POLICY_R_DEFAULT;
+}
+
+/* The dialer's verdict on the same question names the rule and the hint. */
+static void kernel_explain(const struct policy *policy,
+			   const struct nflog_packet *packet,
+			   struct audit_event *e, char hint[LIMIT_RULE_TEXT])
+{
+	struct policy_question q = {
+		.ask = POLICY_ASK_CONNECT,
+		.addr = packet->dst.addr,
+		.proto = packet->protocol == IPPROTO_UDP ? RULE_UDP : RULE_TCP,
+		.port = packet->dst.port,
+	};
+	enum policy_reason reason = refusal_reason(packet->why);
+	struct policy_verdict v;
+
+	if (packet->protocol == IPPROTO_TCP ||
+	    packet->protocol == IPPROTO_UDP) {
+		v = policy_decide(policy, &q);
+		if (!v.allow)
+			reason = v.reason;
+		if (!v.allow && v.rule != POLICY_NO_RULE)
+			e->rule = policy_rule_text(policy, v.rule);
+		policy_hint(&q, reason, hint);
+	}
+	e->reason = policy_reason_name(reason);
+	e->hint = hint;
+}
+
+static const char *protocol_name(uint8_t protocol, char *buf, size_t size)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+		return "tcp";
+	case IPPROTO_UDP:
+		return "udp";
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return "icmp";
+	default:
+		(void)snprintf(buf, size, "ip-%u", protocol);
+		return buf;
+	}
+}
+
+static void kernel_refused(void *user, const struct nflog_packet *packet)
+{
+	struct front_posture *p = user;
+	char hint[LIMIT_RULE_TEXT] = "", protocol[16];
+	struct audit_event e = {
+		.posture = p->id,
+		.layer = AUDIT_KERNEL,
+		.verdict = AUDIT_DENY,
+		.protocol = protocol_name(packet->protocol, protocol,
+					  sizeof(protocol)),
+		.has_address = true,
+		.address = packet->dst.addr,
+		.port = packet->dst.port,
+	};
+
+	p->reported[packet->why]++;
+	kernel_explain(p->image.policy, packet, &e, hint);
+	event_out(p->process, &e);
+}
+
+/* False when there is nothing more to read. */
+static bool nflog_read(struct front_posture *p)
+{
+	static uint8_t buf[64 << 10];
+
+	for (int i = 0; i < NFLOG_BATCH; i++) {
+		ssize_t n = recv(p->nflog, buf, sizeof(buf), MSG_DONTWAIT);
+
+		if (n < 0 && errno == ENOBUFS)
+			continue;	/* overrun: the counters know */
+		if (n <= 0)
+			return false;
+		/* a malformed one is missing in the count, as it should */
+		(void)nflog_parse(buf, (size_t)n, kernel_refused, p);
+	}
+	return true;
+}
+
+static void nflog_cb(evutil_socket_t fd, short what, void *user)
+{
+	(void)fd;
+	(void)what;
+	(void)nflog_read(user);
+}
+
+static void flush(struct front_process *fp, struct rbuf *r)
+{
+	uint32_t run = rbuf_u32(r);
+	struct front_posture *p = posture_find(fp, rbuf_u32(r));
+	uint8_t body[4];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+
+	while (p && p->nflog >= 0 && nflog_read(p))
+		;
+	for (int why = 0; p && why < NFT_REFUSALS; why++) {
+		uint64_t total = rbuf_u64(r);
+		struct audit_event e = {
+			.posture = p->id,
+			.run = run,
+			.layer = AUDIT_KERNEL,
+			.verdict = AUDIT_DENY,
+			.reason = policy_reason_name(
+				refusal_reason((enum nft_refusal)why)),
+		};
+
+		if (total <= p->reported[why])
+			continue;
+		e.dropped = total - p->reported[why];
+		p->reported[why] = total;
+		event_out(fp, &e);
+	}
+	wbuf_u32(&b, run);
+	wire_send(&fp->caller, F_FLUSHED, body, wbuf_len(&b), NULL, 0);
+}
+
+/* ---- postures ---- */
+
+static void posture_drop(struct front_process *fp, struct front_posture *p)
+{
+	front_drop_posture(fp->front, p->id);
+	if (p->nflog_event)
+		event_free(p->nflog_event);
+	fd_close(&p->nflog);
+	image_unmap(&p->image);
+	*p = (struct front_posture){.nflog = -1};
+}
+
+static int posture_serve(struct front_process *fp, struct front_posture *p,
+			 struct front_sockets *take, struct err *err)
+{
+	p->nflog_event = event_new(fp->base, p->nflog, EV_READ | EV_PERSIST,
+				   nflog_cb, p);
+	if (!p->nflog_event || event_add(p->nflog_event, NULL) < 0)
+		return err_sys(err, ENOMEM, "watch kernel log", "posture %u",
+			       p->id);
+	return front_add_posture(fp->front, p->id, p->image.policy, take, err);
+}
+
+/* A posture that cannot be served is not acknowledged: the session fails. */
+static void posture_add(struct front_process *fp, struct msg *m)
+{
+	struct rbuf r = rbuf_make(m->body, m->len);
+	uint32_t id = rbuf_u32(&r);
+	uint32_t there = rbuf_u32(&r);
+	struct front_posture *p = posture_find(fp, 0);
+	int fds[SOCKETS];
+	unsigned next = 1;
+	struct front_sockets take;
+	struct err err;
+	int error;
+
+	for (unsigned i = 0; i < SOCKETS; i++) {
+		bool has = (there & 1U << i) && next < m->nfds;
+
+		fds[i] = has ? fd_steal(&m->fds[next++]) : -1;
+	}
+	take = (struct front_sockets){fds[0], fds[1], fds[2], fds[3], fds[4],
+				      fds[5]};
+	err_clear(&err);
+	if (!p || id == 0) {
+		(void)err_new(&err, ERR_LIMIT, "serve posture", NULL,
+			      "too many");
+		_exit(helper_fail(fp->caller.chan.fd, &err));
+	}
+	*p = (struct front_posture){
+		.process = fp,
+		.id = id,
+		.nflog = fds[SOCKET_NFLOG],
+	};
+	error = image_map(m->fds[0], &p->image);
+	if (error < 0)
+		(void)err_sys(&err, -error, "map policy", "posture %u", id);
+	else
+		error = posture_serve(fp, p, &take, &err);
+	if (error < 0)
+		_exit(helper_fail(fp->caller.chan.fd, &err));
+	wire_send(&fp->keeper, G_POSTURE_READY, m->body, 4, NULL, 0);
+}
+
+static void keeper_message(void *user, struct msg *m)
+{
+	struct front_process *fp = user;
+	struct rbuf r = rbuf_make(m->body, m->len);
+	struct front_posture *p;
+
+	if (m->type == G_POSTURE)
+		return posture_add(fp, m);
+	if (m->type == G_FLUSH)
+		return flush(fp, &r);
+	p = posture_find(fp, rbuf_u32(&r));
+	if (!p || p->id == 0)
+		return;
+	if (m->type == G_POSTURE_DROP)
+		return posture_drop(fp, p);
+	p->run = rbuf_u32(&r);
+	front_set_run(fp->front, p->id, p->run);
+}
+
+static void caller_message(void *user, struct msg *m)
+{
+	struct front_process *fp = user;
+	struct rbuf r = rbuf_make(m->body, m->len);
+	const char *session = rbuf_str(&r);
+	const char *label = rbuf_str(&r);
+
+	/* F_OPEN is all that it may say */
+	if (r.bad || !session || !label)
+		return;
+	(void)snprintf(fp->session, sizeof(fp->session), "%s", session);
+	(void)snprintf(fp->label, sizeof(fp->label), "%s", label);
+	audit_writer_done(&fp->audit);
+	audit_writer_init(&fp->audit, m->nfds > 0 ? fd_steal(&m->fds[0]) : -1,
+			  EVENTS_PER_S);
+}
+
+/* ---- the process ---- */
+
+static void end_now(void *user, int error)
+{
+	struct front_process *fp = user;
+
+	(void)error;
+	(void)event_base_loopbreak(fp->base);
+}
+
+static int front_wires(struct front_process *fp)
+{
+	int r;
+
+	fp->caller.on_message = caller_message;
+	fp->keeper.on_message = keeper_message;
+	fp->caller.on_end = fp->keeper.on_end = end_now;
+	fp->caller.user = fp->keeper.user = fp;
+	r = wire_init(&fp->caller, fp->base, FRONT_FD_CALLER,
+		      proto_front_caller_rules, proto_front_caller_nrules);
+	if (r == 0)
+		r = wire_init(&fp->keeper, fp->base, FRONT_FD_KEEPER,
+			      proto_front_keeper_rules,
+			      proto_front_keeper_nrules);
+	return r;
+}
+
+static int front_start(struct front_process *fp, struct err *err)
+{
+	const struct front_hooks hooks = {
+		.user = fp,
+		.event = event_out,
+		.broken = end_now,
+	};
+	int r;
+
+	fp->base = helper_loop(FRONT_FD_CALLER_PID);
+	r = fp->base ? front_wires(fp) : -ENOMEM;
+	if (r == 0)
+		r = front_new(fp->base, FRONT_FD_DIALER, &hooks, &fp->front);
+	if (r < 0)
+		return err_sys(err, -r, "event loop", "front");
+	r = isolate_drop(err);
+	if (r == 0)
+		r = seccomp_load(&seccomp_front, err);
+	return r;
+}
+
+/* The flows that still live get their last audit line. */
+static void front_end(struct front_process *fp)
+{
+	for (size_t i = 0; i < LIMIT_POSTURES; i++)
+		if (fp->postures[i].id != 0)
+			posture_drop(fp, &fp->postures[i]);
+	(void)audit_flush(&fp->audit, wall_us());
+}
+
+int front_main(const struct helper_ids *ids)
+{
+	static struct front_process fp;
+	struct err err;
+
+	err_clear(&err);
+	audit_writer_init(&fp.audit, -1, EVENTS_PER_S);
+	for (size_t i = 0; i < LIMIT_POSTURES; i++)
+		fp.postures[i].nflog = -1;
+	if (helper_isolate_gate(ids, &err) < 0 ||
+	    helper_hello(FRONT_FD_CALLER, &err) < 0 ||
+	    front_start(&fp, &err) < 0)
+		return helper_fail(FRONT_FD_CALLER, &err);
+	(void)event_base_dispatch(fp.base);
+	front_end(&fp);
+	_exit(EXIT_SUCCESS);
+}

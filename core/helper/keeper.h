@@ -1,0 +1,114 @@
+/* keeper.h - the keeper's inside: session, postures, runs
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Theory of operation
+ *
+ * The keeper is pid 1 of a pid namespace that holds every payload, and the
+ * only process with capabilities (in U1). It reads nothing that a payload or
+ * the network wrote: fixed messages of the caller and of the gate, a mapped
+ * policy image of the caller, a wait status. A run's command is forwarded
+ * unread to the child that becomes it.
+ *
+ * A posture: MAKING (namespace, nftables, sockets are made here; front and
+ * dialer are told) -> READY (both have acknowledged). Runs that came early
+ * wait in their posture.
+ *
+ * A run: PREPARED or WAITING -> BORN -> RUNNING -> DONE -> gone (the child's
+ * pidfd says that nothing of it is left; the caller is told).
+ */
+#ifndef EXEAT_CORE_HELPER_KEEPER_H
+#define EXEAT_CORE_HELPER_KEEPER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "backends/backend.h"
+#include "core/base/limits.h"
+#include "core/helper/helper.h"
+#include "core/helper/wire.h"
+#include "core/proto.h"
+#include "core/sys/netns.h"
+#include "core/sys/nft.h"
+#include "core/sys/view.h"
+#include "policy/policy.h"
+
+struct event;
+
+enum keeper_ack { ACK_FRONT = 1, ACK_DIALER = 2 };
+
+struct keeper_posture {
+	uint32_t id;		/* 0: free slot */
+	int netns;
+	struct nft *nft;
+	unsigned missing;	/* enum keeper_ack: who has not got it yet */
+	uint32_t live_runs;	/* with a command */
+};
+
+enum run_state {
+	RUN_PREPARED,		/* a child, no command yet */
+	RUN_WAITING,		/* a command, the posture is not ready */
+	RUN_BORN,		/* the command is sent */
+	RUN_RUNNING,		/* exec succeeded */
+	RUN_DONE,		/* status or failure known */
+};
+
+struct keeper_run {
+	struct keeper *keeper;
+	enum run_state state;
+	uint32_t id, posture;
+	struct backend_child child;
+	struct wire control;	/* owns child.control */
+	struct event *gone;	/* the child's pidfd */
+	struct event *timer;
+	uint64_t timeout_ms, grace_ms;
+	int64_t born_us;
+	enum run_reason reason;
+	int killed_by;		/* the signal of the last K_KILL */
+	bool failed, flushed;
+	bool has_status;
+	uint32_t status;	/* as of wait(2) */
+	uint64_t utime_us, stime_us, maxrss_kib;
+	/* until it is sent: */
+	uint8_t *command;
+	size_t command_len;
+	int stdio[3];
+};
+
+struct keeper {
+	const struct helper_ids *ids;
+	struct event_base *base;
+	struct wire caller, front, dialer;
+	struct view view;
+	struct backend_spec spec;
+	const struct backend *backend;
+	char hostname[65];
+	bool open;
+	struct keeper_posture postures[LIMIT_POSTURES];
+	struct keeper_run *runs[LIMIT_RUNS];
+};
+
+/* Tell the caller what went wrong and end. */
+void keeper_fatal(struct keeper *k, const struct err *err);
+
+/* ---- keeper_posture.c ---- */
+void keeper_posture_add(struct keeper *k, struct msg *m);
+void keeper_posture_drop(struct keeper *k, uint32_t id);
+void keeper_posture_ack(struct keeper *k, uint32_t id, enum keeper_ack who);
+void keeper_pin(struct keeper *k, const struct msg *m);
+struct keeper_posture *keeper_posture_find(struct keeper *k, uint32_t id);
+/* Tell front whose the events of the posture are. */
+void keeper_posture_runs(struct keeper *k, struct keeper_posture *p);
+/* Tell front the kernel's totals, because a run has ended. */
+void keeper_posture_flush(struct keeper *k, struct keeper_posture *p,
+			  uint32_t run);
+
+/* ---- keeper_run.c ---- */
+void keeper_run_start(struct keeper *k, struct msg *m);
+void keeper_run_prepare(struct keeper *k, uint32_t id, uint32_t posture);
+void keeper_run_kill(struct keeper *k, uint32_t id, int signal);
+/* The posture of waiting runs is ready, or (err) will never be. */
+void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
+			    const struct err *err);
+
+#endif

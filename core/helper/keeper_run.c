@@ -1,0 +1,395 @@
+/* keeper_run.c - runs: birth, signals, time, end
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Theory of operation: keeper.h. The end of a run has two parts: the command
+ * has ended (BACKEND_EXITED: front is asked to report what the kernel still
+ * holds), and nothing of the run is left (the child's pidfd: the caller is
+ * told). A child that was killed says nothing; then both happen at once.
+ */
+#include "core/helper/keeper.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+
+static struct keeper_run *run_find(struct keeper *k, uint32_t id)
+{
+	for (size_t i = 0; i < LIMIT_RUNS; i++)
+		if (k->runs[i] && k->runs[i]->id == id)
+			return k->runs[i];
+	return NULL;
+}
+
+static struct keeper_run *run_new(struct keeper *k, uint32_t id,
+				  uint32_t posture, struct err *err)
+{
+	struct keeper_run *run;
+	size_t i = 0;
+
+	while (i < LIMIT_RUNS && k->runs[i])
+		i++;
+	run = i < LIMIT_RUNS ? calloc(1, sizeof(*run)) : NULL;
+	if (!run) {
+		(void)err_new(err, ERR_LIMIT, "start run", NULL,
+			      "at most %d runs at a time", LIMIT_RUNS);
+		return NULL;
+	}
+	*run = (struct keeper_run){
+		.keeper = k,
+		.id = id,
+		.posture = posture,
+		.child = {.pid = -1, .pidfd = -1, .control = -1},
+		.control = {.chan = {.fd = -1}},
+		.stdio = {-1, -1, -1},
+	};
+	k->runs[i] = run;
+	return run;
+}
+
+static void run_free(struct keeper_run *run)
+{
+	struct keeper *k = run->keeper;
+
+	for (size_t i = 0; i < LIMIT_RUNS; i++)
+		if (k->runs[i] == run)
+			k->runs[i] = NULL;
+	if (run->gone)
+		event_free(run->gone);
+	if (run->timer)
+		event_free(run->timer);
+	wire_done(&run->control);
+	for (int i = 0; i < 3; i++)
+		fd_close(&run->stdio[i]);
+	fd_close(&run->child.pidfd);
+	free(run->command);
+	free(run);
+}
+
+static void report_failed(struct keeper *k, uint32_t id, uint32_t exit_code,
+			  const struct err *err)
+{
+	struct sbuf body;
+
+	sbuf_init(&body, LIMIT_CHAN_QUEUE);
+	sbuf_u32(&body, id);
+	sbuf_u32(&body, exit_code);
+	proto_put_err(&body, err);
+	if (body.bad)
+		return keeper_fatal(k, err);
+	wire_send(&k->caller, K_RUN_FAILED, body.s, body.len, NULL, 0);
+	sbuf_done(&body);
+}
+
+static void report_exited(struct keeper_run *run)
+{
+	uint8_t body[64];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+	enum run_reason reason = run->reason;
+
+	if (reason == RUN_ENDED && run->killed_by &&
+	    WIFSIGNALED((int)run->status) &&
+	    WTERMSIG((int)run->status) == run->killed_by)
+		reason = RUN_KILLED;
+	wbuf_u32(&b, run->id);
+	wbuf_u32(&b, run->status);
+	wbuf_u8(&b, (uint8_t)reason);
+	wbuf_u64(&b, run->utime_us);
+	wbuf_u64(&b, run->stime_us);
+	wbuf_u64(&b, run->maxrss_kib);
+	wbuf_u64(&b, run->born_us ? (uint64_t)(clock_us() - run->born_us) : 0);
+	wire_send(&run->keeper->caller, K_EXITED, body, wbuf_len(&b), NULL, 0);
+}
+
+/* ---- the end ---- */
+
+static void run_flush(struct keeper_run *run)
+{
+	struct keeper_posture *p =
+		keeper_posture_find(run->keeper, run->posture);
+
+	if (run->flushed || !p || run->state < RUN_BORN)
+		return;
+	run->flushed = true;
+	keeper_posture_flush(run->keeper, p, run->id);
+}
+
+static void run_gone_cb(evutil_socket_t fd, short what, void *user)
+{
+	struct keeper_run *run = user;
+	struct keeper *k = run->keeper;
+	struct keeper_posture *p = keeper_posture_find(k, run->posture);
+	bool counted = run->state >= RUN_BORN;
+
+	(void)fd;
+	(void)what;
+	(void)waitpid(run->child.pid, NULL, 0);
+	if (!run->has_status)
+		run->status = SIGKILL;	/* a wait status: ended by KILL */
+	run_flush(run);
+	if (counted && !run->failed)
+		report_exited(run);
+	run_free(run);
+	if (counted && p) {
+		p->live_runs--;
+		keeper_posture_runs(k, p);
+	}
+}
+
+static void child_failed(struct keeper_run *run, struct msg *m)
+{
+	struct rbuf r = rbuf_make(m->body, m->len);
+	struct err err;
+	uint32_t exit_code;
+
+	if (!proto_get_err(&r, &err))
+		return;
+	exit_code = rbuf_u32(&r);
+	run->failed = true;
+	run->state = RUN_DONE;
+	run_flush(run);
+	report_failed(run->keeper, run->id, r.bad ? 125 : exit_code, &err);
+}
+
+static void child_exited(struct keeper_run *run, struct msg *m)
+{
+	struct rbuf r = rbuf_make(m->body, m->len);
+
+	run->status = rbuf_u32(&r);
+	run->utime_us = rbuf_u64(&r);
+	run->stime_us = rbuf_u64(&r);
+	run->maxrss_kib = rbuf_u64(&r);
+	run->has_status = !r.bad;
+	run->state = RUN_DONE;
+	(void)event_del(run->timer);
+	run_flush(run);
+}
+
+static void child_message(void *user, struct msg *m)
+{
+	struct keeper_run *run = user;
+	uint8_t body[4];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+
+	switch ((enum backend_message)m->type) {
+	case BACKEND_STARTED:
+		run->state = RUN_RUNNING;
+		wbuf_u32(&b, run->id);
+		return wire_send(&run->keeper->caller, K_STARTED, body,
+				 wbuf_len(&b), NULL, 0);
+	case BACKEND_FAILED:
+		return child_failed(run, m);
+	case BACKEND_EXITED:
+		return child_exited(run, m);
+	case BACKEND_COMMAND:
+	case BACKEND_SIGNAL:
+		return;		/* not in the table of the chan */
+	}
+}
+
+static void child_end(void *user, int error)
+{
+	/* its pidfd tells the same, and that everything else is gone too */
+	(void)user;
+	(void)error;
+}
+
+/* ---- time and signals ---- */
+
+static void run_signal(struct keeper_run *run, int signal)
+{
+	uint8_t body[4];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+
+	if (run->state < RUN_BORN) {
+		/* nothing of the command exists yet */
+		(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL, 0);
+		return;
+	}
+	wbuf_u32(&b, (uint32_t)signal);
+	wire_send(&run->control, BACKEND_SIGNAL, body, wbuf_len(&b), NULL, 0);
+}
+
+static void timer_start(struct keeper_run *run, uint64_t ms)
+{
+	struct timeval tv = {
+		.tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000) * 1000,
+	};
+
+	(void)event_add(run->timer, &tv);
+}
+
+static void run_timer_cb(evutil_socket_t fd, short what, void *user)
+{
+	struct keeper_run *run = user;
+
+	(void)fd;
+	(void)what;
+	if (run->reason == RUN_TIMEOUT) {
+		(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL, 0);
+		return;
+	}
+	run->reason = RUN_TIMEOUT;
+	run_signal(run, SIGTERM);
+	timer_start(run, run->grace_ms);
+}
+
+void keeper_run_kill(struct keeper *k, uint32_t id, int signal)
+{
+	struct keeper_run *run = run_find(k, id);
+
+	if (!run || run->state == RUN_DONE || signal < 1 || signal >= NSIG)
+		return;
+	run->killed_by = signal;
+	run_signal(run, signal);
+}
+
+/* ---- birth ---- */
+
+static void child_kill(struct keeper_run *run)
+{
+	if (run->child.pid < 0)
+		return;
+	(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL, 0);
+	(void)waitpid(run->child.pid, NULL, 0);
+	run->child.pid = -1;
+}
+
+static int run_child(struct keeper_run *run, struct keeper_posture *p,
+		     struct err *err)
+{
+	struct keeper *k = run->keeper;
+	int r = netns_enter(p->netns, err);
+
+	if (r == 0)
+		r = k->backend->prepare(&k->spec, &run->child, err);
+	if (r < 0)
+		return r;
+	run->control.on_message = child_message;
+	run->control.on_end = child_end;
+	run->control.user = run;
+	r = wire_init(&run->control, k->base, fd_steal(&run->child.control),
+		      backend_keeper_rules, backend_keeper_nrules);
+	run->gone = event_new(k->base, run->child.pidfd, EV_READ, run_gone_cb,
+			      run);
+	run->timer = event_new(k->base, -1, 0, run_timer_cb, run);
+	if (r < 0 || !run->gone || !run->timer ||
+	    event_add(run->gone, NULL) < 0) {
+		child_kill(run);
+		return err_sys(err, ENOMEM, "watch run", "%u", run->id);
+	}
+	return 0;
+}
+
+/* The posture is ready, the child is there: the command goes. */
+static void run_born(struct keeper_run *run, struct keeper_posture *p)
+{
+	run->state = RUN_BORN;
+	run->born_us = clock_us();
+	p->live_runs++;
+	keeper_posture_runs(run->keeper, p);
+	if (run->timeout_ms)
+		timer_start(run, run->timeout_ms);
+	wire_send(&run->control, BACKEND_COMMAND, run->command,
+		  run->command_len, run->stdio, 3);
+	for (int i = 0; i < 3; i++)
+		fd_close(&run->stdio[i]);
+	free(run->command);
+	run->command = NULL;
+}
+
+/* 0: run_free() is due with the error that is set. */
+static int command_take(struct keeper_run *run, struct rbuf *r,
+			struct msg *m, struct err *err)
+{
+	run->timeout_ms = rbuf_u64(r);
+	run->grace_ms = rbuf_u64(r);
+	run->command_len = rbuf_left(r);
+	run->command = malloc(run->command_len ? run->command_len : 1);
+	if (r->bad || !run->command)
+		return err_sys(err, ENOMEM, "take command", "run %u",
+			       run->id);
+	memcpy(run->command, rbuf_bytes(r, run->command_len),
+	       run->command_len);
+	for (int i = 0; i < 3; i++)
+		run->stdio[i] = fd_steal(&m->fds[i]);
+	return 0;
+}
+
+void keeper_run_start(struct keeper *k, struct msg *m)
+{
+	struct rbuf r = rbuf_make(m->body, m->len);
+	uint32_t id = rbuf_u32(&r);
+	uint32_t posture = rbuf_u32(&r);
+	struct keeper_posture *p = keeper_posture_find(k, posture);
+	struct keeper_run *run = run_find(k, id);
+	struct err err;
+
+	err_clear(&err);
+	if (!p) {
+		/* its K_POSTURE_FAILED is on the way already */
+		(void)err_new(&err, ERR_INTERNAL, "start run", NULL,
+			      "its posture does not exist");
+		return report_failed(k, id, 125, &err);
+	}
+	if (!run) {
+		run = run_new(k, id, posture, &err);
+		if (!run)
+			return report_failed(k, id, 125, &err);
+		if (run_child(run, p, &err) < 0)
+			goto fail;
+	}
+	if (command_take(run, &r, m, &err) < 0)
+		goto fail;
+	if (p->missing)
+		run->state = RUN_WAITING;
+	else
+		run_born(run, p);
+	return;
+fail:
+	report_failed(k, id, 125, &err);
+	child_kill(run);
+	run_free(run);
+}
+
+void keeper_run_prepare(struct keeper *k, uint32_t id, uint32_t posture)
+{
+	struct keeper_posture *p = keeper_posture_find(k, posture);
+	struct keeper_run *run;
+	struct err err;
+
+	/* a preparation that fails is made up for by the run itself */
+	if (!p || run_find(k, id))
+		return;
+	run = run_new(k, id, posture, &err);
+	if (run && run_child(run, p, &err) < 0)
+		run_free(run);
+}
+
+void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
+			    const struct err *err)
+{
+	struct keeper_posture *p = keeper_posture_find(k, posture);
+
+	for (size_t i = 0; i < LIMIT_RUNS; i++) {
+		struct keeper_run *run = k->runs[i];
+
+		if (!run || run->posture != posture ||
+		    run->state != RUN_WAITING)
+			continue;
+		if (!err) {
+			run_born(run, p);
+			continue;
+		}
+		report_failed(k, run->id, 125, err);
+		run->failed = true;
+		(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL, 0);
+	}
+}
