@@ -26,7 +26,7 @@ bool num_parse_u64(const char **cursor, uint64_t max, uint64_t *ret)
 
 bool num_size(const char *text, uint64_t *ret_bytes)
 {
-	static const char units[] = "KMGT";
+	static const char units[] = "KMGTkmgt";
 	const char *unit;
 	unsigned shift = 0;
 	uint64_t v;
@@ -34,10 +34,10 @@ bool num_size(const char *text, uint64_t *ret_bytes)
 	if (!num_parse_u64(&text, UINT64_MAX, &v))
 		return false;
 	if (*text != '\0') {
-		unit = strchr(units, *text & ~0x20);
+		unit = strchr(units, *text);
 		if (!unit)
 			return false;
-		shift = 10 * (unsigned)(unit - units + 1);
+		shift = 10 * (unsigned)((unit - units) % 4 + 1);
 		text++;
 	}
 	if (*text != '\0' || v > UINT64_MAX >> shift)
@@ -83,7 +83,7 @@ static bool fraction_parse(const char **cursor, uint64_t *ret)
 
 bool num_duration_ms(const char *text, int64_t *ret_ms)
 {
-	const uint64_t max = INT64_MAX / 1000;
+	const uint64_t max = INT64_MAX / 1000;	/* fits in us, too */
 	uint64_t whole, thousandths = 0, unit;
 
 	if (!num_parse_u64(&text, max, &whole))

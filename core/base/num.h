@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 bool num_parse_u64(const char **cursor, uint64_t max, uint64_t *ret);
-/* A whole string: bytes with K, M, G, T (powers of 1024). */
+/* A whole string: bytes with K, M, G, T (powers of 1024), either case. */
 bool num_size(const char *text, uint64_t *ret_bytes);
 /* A whole string: "90", "1.5", "90s", "5m", "1h", "250ms". */
 bool num_duration_ms(const char *text, int64_t *ret_ms);
