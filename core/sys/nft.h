@@ -22,10 +22,21 @@ int nft_open(struct nft **ret, struct err *err);
 void nft_free(struct nft *n);
 
 /*
+ * In a network namespace that the caller throws away: can the kernel do all
+ * that the wall needs? ERR_UNAVAILABLE names the kernel option that is
+ * missing and the module to load.
+ */
+int nft_probe(struct err *err);
+
+/*
  * Load the guard table and the policy table for `plan`, in the order of rules
  * that core/README.md gives. Big sets are filled in chunks while nothing
  * refers to them; one small last batch puts the chains in force. After an
  * error nothing of it is in force (no payload may enter).
+ *
+ * A second call replaces the policy table in one transaction; after an error
+ * the old one is still in force. The pins are those of the old policy and go
+ * with it; live TCP connections stay. Counters go on.
  */
 int nft_load(struct nft *n, const struct plan *plan, struct err *err);
 

@@ -1,0 +1,356 @@
+/* nft.c - the kernel wall of one posture namespace: load, pin, count
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Theory of operation
+ *
+ * nft_load() builds in as many transactions as the send buffer wants and
+ * enforces in one. A second call replaces the policy: its table gets the
+ * other of two names, is built beside the old one, and the transaction that
+ * makes the new base chains deletes the old ones. The old table's counters
+ * are read when nothing can count there any more, then it goes.
+ *
+ * A pin is renewed by adding, deleting and adding it again in one
+ * transaction: the first makes sure that there is something to delete, the
+ * last sets the time anew on every kernel. Packets see the old element until
+ * they see the new one.
+ */
+#include "core/sys/nft.h"
+
+#include <netinet/in.h>		/* before linux/, which has parts of it */
+#include <errno.h>
+#include <libnftnl/common.h>
+#include <libnftnl/object.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/base/fd.h"
+#include "core/base/limits.h"
+#include "core/sys/nft_private.h"
+#include "core/sys/nft_set.h"
+
+enum {
+	PIN_PORTS = 16,			/* of one pin that is no class */
+	PIN_BATCH = 256 << 10,
+};
+
+static const char *const policy_tables[2] = { "exeat", "exeat_next" };
+
+int nft_open(struct nft **ret, struct err *err)
+{
+	struct nft *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return err_sys(err, ENOMEM, "open nftables", "memory");
+	n->fd = batch_socket(&n->room, err);
+	if (n->fd < 0) {
+		int r = n->fd;
+
+		nft_free(n);
+		return r;
+	}
+	*ret = n;
+	return 0;
+}
+
+void nft_free(struct nft *n)
+{
+	if (!n)
+		return;
+	fd_close(&n->fd);
+	free(n->classes);
+	free(n);
+}
+
+/* ---- load ---- */
+
+static int keep_classes(struct nft *n, const struct plan *plan,
+			struct err *err)
+{
+	struct plan_pin_class *copy = NULL;
+
+	if (plan->npin_classes) {
+		copy = calloc(plan->npin_classes, sizeof(*copy));
+		if (!copy)
+			return err_sys(err, ENOMEM, "load nftables",
+				       "pin classes");
+		memcpy(copy, plan->pin_classes,
+		       plan->npin_classes * sizeof(*copy));
+	}
+	free(n->classes);
+	n->classes = copy;
+	n->nclasses = plan->npin_classes;
+	n->pins = plan->mode != POLICY_BLOCKED &&
+		  (plan->names || plan->npin_classes);
+	return 0;
+}
+
+/* Remove what a load left half built, or what it replaced. */
+static int drop_tables(struct nft *n, bool guard, const char *table,
+		       struct err *err)
+{
+	struct nft_batch b;
+	int r;
+
+	batch_init(&b, n->fd, &n->seq, PIN_BATCH);
+	if (guard)
+		nft_delete_table(&b, NFT_TABLE_GUARD);
+	if (table)
+		nft_delete_table(&b, table);
+	r = batch_commit(&b, err);
+	batch_done(&b);
+	return r;
+}
+
+/* The tables may be there or not: each on its own. */
+static void undo(struct nft *n, const char *table)
+{
+	if (!n->loaded)
+		(void)drop_tables(n, true, NULL, NULL);
+	(void)drop_tables(n, false, table, NULL);
+}
+
+static void build(struct nft *n, struct nft_batch *b, const char *table,
+		  const struct plan *plan)
+{
+	if (!n->loaded)
+		nft_build_guard(b);
+	nft_build_policy(b, table, plan);
+	/* What was too big for one transaction has none of the switch. */
+	if (b->commits)
+		(void)batch_commit(b, NULL);	/* sticks */
+	b->whole = true;
+	if (!n->loaded)
+		nft_enforce_guard(b);
+	nft_enforce_policy(b, table, plan);
+	if (n->loaded)
+		nft_retire_policy(b, n->table);
+}
+
+static int retire(struct nft *n, const char *old, struct err *err)
+{
+	int r = nft_counters_add(n, old, &n->before, err);
+
+	return r ? r : drop_tables(n, false, old, err);
+}
+
+int nft_load(struct nft *n, const struct plan *plan, struct err *err)
+{
+	const char *old = n->table;
+	const char *table = policy_tables[old == policy_tables[0]];
+	struct nft_batch b;
+	int r;
+
+	batch_init(&b, n->fd, &n->seq, n->room);
+	build(n, &b, table, plan);
+	r = batch_commit(&b, err);
+	if (!r)
+		r = keep_classes(n, plan, err);
+	if (r) {
+		undo(n, table);
+		/* "No such file" would say nothing: find what is missing. */
+		if (b.lacks_expr)
+			(void)nft_probe_kernel(n->fd, &n->seq, err);
+		batch_done(&b);
+		return r;
+	}
+	batch_done(&b);
+	n->table = table;
+	if (!n->loaded) {
+		n->loaded = true;
+		return 0;
+	}
+	return retire(n, old, err);
+}
+
+/* ---- pins ---- */
+
+static void put_element(struct nft_batch *b, uint16_t type, const char *table,
+			const char *set, const void *key, size_t len,
+			uint64_t timeout_ms)
+{
+	struct nft_elems e = nft_elems_begin(b, type, table, set);
+
+	nft_elem(&e, key, len, 0, timeout_ms);
+	nft_elems_end(&e);
+}
+
+static void renew(struct nft_batch *b, const char *table, const char *set,
+		  const void *key, size_t len, uint64_t timeout_ms)
+{
+	put_element(b, NFT_MSG_NEWSETELEM, table, set, key, len, timeout_ms);
+	put_element(b, NFT_MSG_DELSETELEM, table, set, key, len, 0);
+	put_element(b, NFT_MSG_NEWSETELEM, table, set, key, len, timeout_ms);
+}
+
+static bool find_class(const struct nft *n, const struct nft_pin *pin,
+		       size_t *ret)
+{
+	for (size_t i = 0; i < n->nclasses; i++) {
+		if (n->classes[i].proto == pin->proto &&
+		    n->classes[i].range.lo == pin->range.lo &&
+		    n->classes[i].range.hi == pin->range.hi) {
+			*ret = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* address . protocol . port, each padded to four bytes */
+static size_t pin_key(const struct nft_pin *pin, enum nft_family f,
+		      unsigned port, uint8_t key[24])
+{
+	size_t len = nft_families[f].addr_len;
+
+	memset(key, 0, 24);
+	memcpy(key, pin->addr.b + sizeof(pin->addr.b) - len, len);
+	key[len] = pin->proto == RULE_TCP ? IPPROTO_TCP : IPPROTO_UDP;
+	key[len + 4] = (uint8_t)(port >> 8);
+	key[len + 5] = (uint8_t)port;
+	return len + 8;
+}
+
+static void put_pin(struct nft *n, struct nft_batch *b,
+		    const struct nft_pin *pin, uint64_t timeout_ms)
+{
+	enum nft_family f = addr_is_v4(&pin->addr) ? NFT_V4 : NFT_V6;
+	size_t len = nft_families[f].addr_len, class;
+	char set[NFT_NAME_SIZE], stem[NFT_NAME_SIZE];
+	uint8_t key[24];
+
+	if (find_class(n, pin, &class)) {
+		nft_class_stem(class, stem);
+		return renew(b, n->table, nft_set_name(stem, f, set),
+			     pin->addr.b + sizeof(pin->addr.b) - len, len,
+			     timeout_ms);
+	}
+	nft_set_name(NFT_SET_PIN, f, set);
+	for (unsigned p = pin->range.lo; p <= pin->range.hi; p++) {
+		size_t size = pin_key(pin, f, p, key);
+
+		renew(b, n->table, set, key, size, timeout_ms);
+	}
+}
+
+static bool pin_valid(const struct nft *n, const struct nft_pin *pin)
+{
+	size_t class;
+
+	if (pin->proto != RULE_TCP && pin->proto != RULE_UDP)
+		return false;
+	if (pin->range.lo == 0 || pin->range.lo > pin->range.hi)
+		return false;
+	return pin->range.hi - pin->range.lo < PIN_PORTS ||
+	       find_class(n, pin, &class);
+}
+
+int nft_pin(struct nft *n, const struct nft_pin *pins, size_t npins,
+	    unsigned ttl_s, struct err *err)
+{
+	struct nft_batch b;
+	int r;
+
+	if (!n->pins || ttl_s == 0)
+		return err_new(err, ERR_INVALID, "pin", n->table,
+			       "the posture takes no pins");
+	for (size_t i = 0; i < npins; i++) {
+		if (!pin_valid(n, &pins[i]))
+			return err_new(err, ERR_INVALID, "pin", n->table,
+				       "ports %u-%u are no class of the plan",
+				       pins[i].range.lo, pins[i].range.hi);
+	}
+	batch_init(&b, n->fd, &n->seq,
+		   n->room < PIN_BATCH ? n->room : PIN_BATCH);
+	for (size_t i = 0; i < npins; i++)
+		put_pin(n, &b, &pins[i], (uint64_t)ttl_s * 1000);
+	r = batch_commit(&b, err);
+	batch_done(&b);
+	return r;
+}
+
+/* ---- counters ---- */
+
+static int on_counter(const struct nlmsghdr *nlh, void *data)
+{
+	struct nft_counters *ret = data;
+	struct nftnl_obj *o = nftnl_obj_alloc();
+	enum nft_refusal why;
+	const char *name;
+
+	if (!o)
+		return MNL_CB_ERROR;
+	if (nftnl_obj_nlmsg_parse(nlh, o) == 0) {
+		name = nftnl_obj_get_str(o, NFTNL_OBJ_NAME);
+		if (name && nft_refusal_parse(name, strlen(name), &why))
+			ret->packets[why] +=
+				nftnl_obj_get_u64(o, NFTNL_OBJ_CTR_PKTS);
+	}
+	nftnl_obj_free(o);
+	return MNL_CB_OK;
+}
+
+/* Ask for the table's counters and read the dump to its end. */
+static int dump_counters(struct nft *n, const char *table,
+			 struct nft_counters *ret)
+{
+	_Alignas(struct nlmsghdr) uint8_t buf[32768];
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	struct nlmsghdr *nlh;
+	int r = MNL_CB_OK;
+
+	nlh = nftnl_nlmsg_build_hdr((char *)buf, NFT_MSG_GETOBJ, NFPROTO_INET,
+				    NLM_F_DUMP, ++n->seq);
+	mnl_attr_put_strz(nlh, NFTA_OBJ_TABLE, table);
+	if (sendto(n->fd, nlh, nlh->nlmsg_len, 0, (void *)&kernel,
+		   sizeof(kernel)) < 0)
+		return -errno;
+	while (r > MNL_CB_STOP) {
+		ssize_t len = recv(n->fd, buf, sizeof(buf), 0);
+
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len < 0)
+			return -errno;
+		r = mnl_cb_run(buf, (size_t)len, n->seq, 0, on_counter, ret);
+	}
+	return r == MNL_CB_STOP ? 0 : -errno;
+}
+
+int nft_counters_add(struct nft *n, const char *table,
+		     struct nft_counters *ret, struct err *err)
+{
+	int r;
+
+	/* EINTR: something changed while the dump was made. */
+	for (int tries = 0; tries < 8; tries++) {
+		struct nft_counters sum = *ret;
+
+		r = dump_counters(n, table, &sum);
+		if (r == 0) {
+			*ret = sum;
+			return 0;
+		}
+		if (r != -EINTR)
+			break;
+	}
+	return err_sys(err, -r, "nftables: read counters", "%s", table);
+}
+
+int nft_counters_get(struct nft *n, struct nft_counters *ret, struct err *err)
+{
+	struct nft_counters sum = n->before;
+	int r;
+
+	if (!n->loaded)
+		return err_new(err, ERR_INVALID, "nftables: read counters",
+			       NULL, "nothing is loaded");
+	r = nft_counters_add(n, NFT_TABLE_GUARD, &sum, err);
+	if (!r)
+		r = nft_counters_add(n, n->table, &sum, err);
+	if (!r)
+		*ret = sum;
+	return r;
+}

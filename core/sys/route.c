@@ -1,0 +1,133 @@
+/* route.c - asking the kernel where an address would go
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "core/sys/route.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include "core/base/fd.h"
+
+int route_open(struct err *err)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	if (fd < 0)
+		return err_sys(err, errno, "open rtnetlink", "NETLINK_ROUTE");
+	return fd;
+}
+
+static int ask(int fd, const struct addr *to, uint32_t seq)
+{
+	_Alignas(struct nlmsghdr) uint8_t buf[256];
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	size_t len = addr_is_v4(to) ? 4 : 16;
+	struct rtmsg *rtm;
+
+	nlh->nlmsg_type = RTM_GETROUTE;
+	nlh->nlmsg_flags = NLM_F_REQUEST;
+	nlh->nlmsg_seq = seq;
+	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+	rtm->rtm_family = len == 4 ? AF_INET : AF_INET6;
+	rtm->rtm_dst_len = (uint8_t)(len * 8);
+	mnl_attr_put(nlh, RTA_DST, len, to->b + sizeof(to->b) - len);
+	if (sendto(fd, nlh, nlh->nlmsg_len, 0, (void *)&kernel,
+		   sizeof(kernel)) < 0)
+		return -errno;
+	return 0;
+}
+
+static enum route_kind kind_of(uint8_t rtn)
+{
+	switch (rtn) {
+	case RTN_UNICAST:
+		return ROUTE_UNICAST;
+	case RTN_LOCAL:
+	case RTN_ANYCAST:	/* an own address, too */
+		return ROUTE_LOCAL;
+	case RTN_BROADCAST:
+		return ROUTE_BROADCAST;
+	case RTN_MULTICAST:
+		return ROUTE_MULTICAST;
+	default:
+		return ROUTE_NONE;
+	}
+}
+
+/* 0 and *ret_kind, -errno, or 1: not an answer to us. */
+static int answer(const struct nlmsghdr *nlh, uint32_t seq,
+		  enum route_kind *ret_kind)
+{
+	if (nlh->nlmsg_seq != seq)
+		return 1;
+	if (nlh->nlmsg_type == NLMSG_ERROR) {
+		const struct nlmsgerr *e = mnl_nlmsg_get_payload(nlh);
+
+		if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*e))
+			return -EBADMSG;
+		return e->error ? e->error : -EBADMSG;
+	}
+	if (nlh->nlmsg_type == RTM_NEWROUTE) {
+		const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+
+		if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*rtm))
+			return -EBADMSG;
+		*ret_kind = kind_of(rtm->rtm_type);
+		return 0;
+	}
+	return 1;
+}
+
+static int receive(int fd, uint32_t seq, enum route_kind *ret_kind)
+{
+	_Alignas(struct nlmsghdr) uint8_t buf[8192];
+
+	for (;;) {
+		ssize_t n = recv(fd, buf, sizeof(buf), 0);
+		const struct nlmsghdr *nlh = (const void *)buf;
+		int left = (int)n;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		for (; mnl_nlmsg_ok(nlh, left);
+		     nlh = mnl_nlmsg_next(nlh, &left)) {
+			int r = answer(nlh, seq, ret_kind);
+
+			if (r <= 0)
+				return r;
+		}
+	}
+}
+
+int route_ask(int fd, const struct addr *to, enum route_kind *ret,
+	      struct err *err)
+{
+	static uint32_t seq;
+	enum route_kind kind = ROUTE_NONE;
+	char text[ADDR_STRLEN];
+	int r;
+
+	r = ask(fd, to, ++seq);
+	if (!r)
+		r = receive(fd, seq, &kind);
+	switch (-r) {
+	case 0:
+	/* How the kernel says that a route leads nowhere. */
+	case ENETUNREACH:
+	case EHOSTUNREACH:
+	case EACCES:		/* prohibit */
+	case EINVAL:		/* blackhole; also IPv4 that cannot be sent to */
+	case ESRCH:
+	case EAFNOSUPPORT:	/* the kernel has no IPv6 */
+		*ret = r ? ROUTE_NONE : kind;
+		return 0;
+	default:
+		return err_sys(err, -r, "ask for route",
+			       "%s", addr_str(to, text));
+	}
+}
