@@ -13,6 +13,9 @@
 
 enum { VIEWPLAN_FDS_MAX = 12 };
 
+/* The host name inside: /etc/hostname and /etc/hosts of the view say it. */
+#define VIEWPLAN_HOSTNAME "exeat"
+
 struct viewplan_request {
 	const struct identity *id;
 	const struct workdir *work;

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/base/err.h"
 #include "core/identity.h"
@@ -45,6 +46,22 @@ int workdir_populate(struct workdir *w, const struct identity *id,
 		     struct err *err);
 /* Find unix sockets in it (names only, no symlink followed). */
 int workdir_find_sockets(struct workdir *w, struct err *err);
+/*
+ * The same below any directory: paths that begin with `path` are appended to
+ * the heap list *list of *n. ERR_LIMIT: more than can be covered, or a tree
+ * too deep to be searched.
+ */
+int workdir_sockets_below(int dirfd, const char *path, char ***list,
+			  size_t *n, struct err *err);
+/*
+ * Remove the directory `name` in dirfd with everything in it: no symlink
+ * followed, no mount crossed, directories without rights opened first. Stops
+ * at `deadline_ms` (clock_ms(); 0: never). 0, or -errno of what stays.
+ */
+int workdir_remove_tree(int dirfd, const char *name, int64_t deadline_ms);
+/* Is `path` one that no work dir or additional path may be? Static text that
+ * says why, or NULL. `path` has no symlink in it. */
+const char *workdir_refused(const char *path);
 /* Remove a fresh one with everything in it (no symlink followed, no mount
  * crossed), close. */
 void workdir_close(struct workdir *w);

@@ -9,8 +9,8 @@
  * The source of a session operation is a path of the host. The host is gone
  * when a run's operations are performed: the source of a per-run bind is a
  * path inside the template. What has to appear under a per-run tmpfs (a work
- * dir below /tmp) is therefore bound into the template first, under a folder
- * of /run that the run's own /run then covers, and from there by the run.
+ * dir below /tmp) is therefore bound into a folder of the template first, from
+ * there by the run, which covers that folder in the end.
  */
 #ifndef EXEAT_SYS_VIEW_H
 #define EXEAT_SYS_VIEW_H

@@ -1,0 +1,553 @@
+/* viewplan.c - which files a session sees: looking at the host, writing the list
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Theory of operation
+ *
+ * Two lists are written side by side and joined at the end: what the session
+ * gets once, what every run gets. In this order:
+ *
+ *	base	the system's folders, read-only; /bin and the like as the host
+ *		has them, links or folders
+ *	etc	secrets masked, files of ours over the host's
+ *	fresh	/tmp, /run, /dev/shm, /dev, /proc: every run's own
+ *	mounts	the work dir and additional paths, sorted, so that a folder
+ *		comes before what is in it
+ *	covers	over unix sockets in those
+ *
+ * A mount below a folder that every run has fresh is made twice: by the
+ * session in /.exeat/N, from there by the run, which covers /.exeat at the end.
+ */
+#include "core/viewplan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+#include "core/viewplan_etc.h"
+#include "core/viewplan_mount.h"
+
+enum {
+	MOUNTS_MAX = 256,
+	RUN_SIZE = 16 << 20,	/* bytes of a run's /run */
+};
+
+static const char step[] = "make view";
+
+/* Where mounts wait that appear in a fresh folder of the run. */
+#define STASH "/.exeat"
+#define UV_PATH "/run/exeat/bin/uv"
+
+/* One mount that is not the system's. */
+struct plan_mount {
+	char *path;		/* inside */
+	char *source;
+	int dirfd;		/* of the work dir, else AT_FDCWD */
+	bool read_only;
+	bool search;		/* look for sockets in it */
+};
+
+struct planner {
+	const struct viewplan_request *rq;
+	struct viewplan plan;		/* its view: the session's list */
+	struct view run;
+	struct plan_mount mounts[MOUNTS_MAX];
+	size_t nmounts;
+	unsigned nstash;
+	struct err *err;
+};
+
+static int no_memory(struct planner *p)
+{
+	return err_sys(p->err, ENOMEM, step, NULL);
+}
+
+/* Every list operation comes through here. */
+static int add(struct planner *p, struct view_op op)
+{
+	struct view *to = op.per_run ? &p->run : &p->plan.view;
+
+	return view_add(to, &op) < 0 ? no_memory(p) : 0;
+}
+
+/* Append a copy to a NULL-terminated list. */
+static int list_add(struct planner *p, char ***list, const char *text)
+{
+	size_t n = 0;
+	char **bigger, *copy = strdup(text);
+
+	while (*list && (*list)[n])
+		n++;
+	bigger = reallocarray(*list, n + 2, sizeof(*bigger));
+	if (bigger)
+		*list = bigger;
+	if (!copy || !bigger) {
+		free(copy);
+		return no_memory(p);
+	}
+	bigger[n] = copy;
+	bigger[n + 1] = NULL;
+	return 0;
+}
+
+/* ---- base ---- */
+
+static const char *const base_paths[] = {
+	"/usr",		"/bin",		"/sbin",	  "/lib",
+	"/lib32",	"/lib64",	"/libx32",	  "/opt",
+	"/etc",		"/var/lib/dpkg", "/var/lib/apt", "/var/cache/apt",
+	"/sys/devices/system/cpu",
+};
+
+static bool below(const char *outer, const char *inner)
+{
+	size_t n = strlen(outer);
+
+	return strncmp(outer, inner, n) == 0 &&
+	       (inner[n] == '/' || inner[n] == '\0');
+}
+
+static bool in_base(const char *path)
+{
+	for (size_t i = 0; i < sizeof(base_paths) / sizeof(base_paths[0]); i++)
+		if (below(base_paths[i], path))
+			return true;
+	return false;
+}
+
+static int plan_base(struct planner *p)
+{
+	for (size_t i = 0; i < sizeof(base_paths) / sizeof(base_paths[0]);
+	     i++) {
+		struct view_op op = { .kind = VIEW_BIND_RO };
+		char target[PATH_MAX];
+		struct stat st;
+		ssize_t n;
+		int r;
+
+		op.path = op.source = (char *)(uintptr_t)base_paths[i];
+		if (lstat(op.path, &st) < 0)
+			continue;
+		if (S_ISLNK(st.st_mode)) {
+			n = readlink(op.path, target, sizeof(target) - 1);
+			if (n < 0)
+				continue;
+			target[n] = '\0';
+			op.kind = VIEW_SYMLINK;
+			op.source = target;
+		}
+		r = add(p, op);
+		if (r == 0)
+			r = list_add(p, &p->plan.read_only, op.path);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- fresh ---- */
+
+static int plan_fresh(struct planner *p)
+{
+	static const struct view_op ops[] = {
+		{ .kind = VIEW_DIR, .path = (char *)"/proc", .mode = 0555 },
+		{ .kind = VIEW_DIR, .path = (char *)"/dev", .mode = 0755 },
+		{ .kind = VIEW_DIR, .path = (char *)"/tmp", .mode = 0755 },
+		{ .kind = VIEW_DIR, .path = (char *)"/run", .mode = 0755 },
+		/* names that programs expect; nothing of the host's */
+		{ .kind = VIEW_SYMLINK, .path = (char *)"/var/tmp",
+		  .source = (char *)"../tmp" },
+		{ .kind = VIEW_SYMLINK, .path = (char *)"/var/run",
+		  .source = (char *)"../run" },
+		{ .kind = VIEW_PROC, .per_run = true, .path = (char *)"/proc" },
+		{ .kind = VIEW_DEV, .per_run = true, .path = (char *)"/dev" },
+		{ .kind = VIEW_TMPFS, .per_run = true,
+		  .path = (char *)"/dev/shm", .mode = 01777 },
+		{ .kind = VIEW_TMPFS, .per_run = true, .path = (char *)"/tmp",
+		  .mode = 01777 },
+		{ .kind = VIEW_TMPFS, .per_run = true, .path = (char *)"/run",
+		  .mode = 0755, .size = RUN_SIZE },
+		{ .kind = VIEW_DIR, .per_run = true,
+		  .path = (char *)"/run/exeat/bin", .mode = 0755 },
+	};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(ops) / sizeof(ops[0]); i++) {
+		r = add(p, ops[i]);
+		if (r == 0 && ops[i].kind == VIEW_TMPFS)
+			r = list_add(p, &p->plan.read_write, ops[i].path);
+	}
+	return r;
+}
+
+static bool is_fresh(const char *path)
+{
+	return below("/tmp", path) || below("/run", path) ||
+	       below("/dev/shm", path);
+}
+
+/* ---- mounts ---- */
+
+static int plan_mount_add(struct planner *p, const char *path,
+			  const char *source, int dirfd, bool read_only)
+{
+	struct plan_mount *m = &p->mounts[p->nmounts];
+
+	if (p->nmounts >= MOUNTS_MAX)
+		return err_new(p->err, ERR_LIMIT, step, path,
+			       "more than %d paths", MOUNTS_MAX);
+	*m = (struct plan_mount){ .dirfd = dirfd, .read_only = read_only };
+	m->path = strdup(path);
+	m->source = strdup(source);
+	p->nmounts++;
+	return m->path && m->source ? 0 : no_memory(p);
+}
+
+/* "a//b/./c/" as "/a/b/c"; false for a relative path or one with "..". */
+static bool normalise(const char *path, char ret[PATH_MAX])
+{
+	size_t len = 0;
+
+	if (*path != '/' || strlen(path) >= PATH_MAX)
+		return false;
+	while (*path) {
+		size_t n = strcspn(path, "/");
+
+		if (n == 2 && path[0] == '.' && path[1] == '.')
+			return false;
+		if (n > 0 && !(n == 1 && path[0] == '.')) {
+			ret[len++] = '/';
+			memcpy(ret + len, path, n);
+			len += n;
+		}
+		path += n;
+		path += *path == '/';
+	}
+	if (len == 0)
+		ret[len++] = '/';
+	ret[len] = '\0';
+	return true;
+}
+
+/* Why a path of the caller's may not be shown, or NULL. */
+static const char *why_refused(const struct planner *p, const char *path,
+			       const struct stat *st, bool read_only)
+{
+	const char *work = p->rq->work->path;
+
+	if (strcmp(path, "/") == 0)
+		return "everything";
+	if (S_ISSOCK(st->st_mode))
+		return "a socket leads out of the sandbox";
+	if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
+		return "neither a file nor a folder";
+	if (below(path, work))
+		return "it holds the work dir";
+	if (below("/proc", path) || below("/sys", path) ||
+	    (below("/dev", path) && strncmp(path, "/dev/shm/", 9) != 0))
+		return "the kernel's own files";
+	if (below("/run/exeat", path) || below(STASH, path))
+		return "Exeat's own";
+	if (below(path, "/tmp") || below(path, "/run") ||
+	    below(path, "/dev/shm"))
+		return "fresh in every run";
+	if (!read_only)
+		return workdir_refused(path);
+	return NULL;
+}
+
+static int plan_extra(struct planner *p, const char *given, bool read_only)
+{
+	char real[PATH_MAX], path[PATH_MAX];
+	const char *why;
+	struct stat st;
+
+	if (!realpath(given, real) || stat(real, &st) < 0)
+		return err_new(p->err, ERR_INVALID, step, given, "%s",
+			       strerrordesc_np(errno));
+	/* shown under the name that programs know it by */
+	if (!normalise(given, path))
+		memcpy(path, real, strlen(real) + 1);
+	why = why_refused(p, real, &st, read_only);
+	if (!why)
+		why = why_refused(p, path, &st, read_only);
+	if (why)
+		return err_new(p->err, ERR_INVALID, step, given, "refused: %s",
+			       why);
+	/* it is there, with its secrets masked */
+	for (size_t i = 0; i < sizeof(base_paths) / sizeof(base_paths[0]); i++)
+		if (read_only && strcmp(base_paths[i], path) == 0)
+			return 0;
+	return plan_mount_add(p, path, real, AT_FDCWD, read_only);
+}
+
+static int plan_extras(struct planner *p, const char *const *list,
+		       bool read_only)
+{
+	int r = 0;
+
+	for (; r == 0 && list && *list; list++)
+		r = plan_extra(p, *list, read_only);
+	return r;
+}
+
+/* Files of presets: what the view has anyway is not mounted again. */
+static int plan_files(struct planner *p)
+{
+	const char *const *f = p->rq->extra_files;
+	char real[PATH_MAX];
+	int r = 0;
+
+	for (; r == 0 && f && *f; f++)
+		if (!realpath(*f, real) || !in_base(real) || !in_base(*f))
+			r = plan_extra(p, *f, true);
+	return r;
+}
+
+/* The first program `uv` of the caller's PATH, unless the view's own PATH has
+ * it; a script that stands for it is none. */
+static int plan_uv(struct planner *p)
+{
+	const char *path = secure_getenv("PATH");
+	char name[PATH_MAX], real[PATH_MAX], magic[4];
+
+	while (path && *path) {
+		int n = (int)strcspn(path, ":");
+		cleanup_fd int fd = -1;
+
+		(void)snprintf(name, sizeof(name), "%.*s/uv", n, path);
+		path += n + (path[n] == ':');
+		if (*name != '/' || !realpath(name, real))
+			continue;
+		fd = open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		if (fd < 0 || pread(fd, magic, 4, 0) != 4 ||
+		    memcmp(magic, "\177ELF", 4) != 0 || access(real, X_OK) < 0)
+			continue;
+		if (below("/usr/bin", name) || below("/usr/local/bin", name) ||
+		    below("/bin", name))
+			return 0;
+		p->plan.uv = strdup(real);
+		if (!p->plan.uv)
+			return no_memory(p);
+		return plan_mount_add(p, UV_PATH, real, AT_FDCWD, true);
+	}
+	return 0;
+}
+
+/*
+ * As root the keeper is somebody else and may not reach the source: it gets
+ * the mount itself. *ret_index stays -1 where the path has to do.
+ */
+static int open_mount(struct planner *p, const struct plan_mount *m,
+		      int *ret_index)
+{
+	const struct identity *id = p->rq->id;
+	bool map = id->idmap_work_dir && m->dirfd >= 0;
+	cleanup_fd int fd = -1;
+	struct stat st;
+	int r;
+
+	if (id->kind != IDENTITY_ROOT)
+		return 0;
+	/* additional folders of root's that are to be written are mapped too */
+	if (!m->read_only && m->dirfd < 0 && stat(m->source, &st) == 0)
+		map = st.st_uid == 0;
+	if (p->plan.nfds >= VIEWPLAN_FDS_MAX)
+		return err_new(p->err, ERR_LIMIT, step, m->path,
+			       "root can show %d paths at most",
+			       VIEWPLAN_FDS_MAX);
+	r = viewplan_mount_open(m->dirfd, m->dirfd >= 0 ? "" : m->source,
+				m->read_only, map, id->host_uid, id->host_gid,
+				&fd, p->err);
+	if (r == -EPERM && !map)
+		return 0;
+	if (r < 0)
+		return r;
+	*ret_index = (int)p->plan.nfds;
+	p->plan.fds[p->plan.nfds++] = fd_steal(&fd);
+	return 0;
+}
+
+static int perform_mount(struct planner *p, const struct plan_mount *m)
+{
+	struct view_op op = {
+		.kind = m->read_only ? VIEW_BIND_RO : VIEW_BIND_RW,
+		.path = m->path,
+		.source = m->source,
+		.fd_index = -1,
+	};
+	struct view_op run = { .kind = op.kind, .per_run = true,
+			       .path = m->path };
+	char stash[64];
+	int r;
+
+	r = open_mount(p, m, &op.fd_index);
+	if (r < 0)
+		return r;
+	if (op.fd_index >= 0)
+		op.kind = VIEW_MOUNT_FD;
+	if (!is_fresh(m->path))
+		return add(p, op);
+	(void)snprintf(stash, sizeof(stash), STASH "/%u", p->nstash++);
+	op.path = run.source = stash;
+	r = add(p, op);
+	return r < 0 ? r : add(p, run);
+}
+
+static int compare_mounts(const void *a, const void *b)
+{
+	const struct plan_mount *x = a, *y = b;
+
+	return strcmp(x->path, y->path);
+}
+
+static int cover(struct planner *p, const char *socket)
+{
+	struct view_op op = { .kind = VIEW_COVER, .optional = true,
+			      .per_run = is_fresh(socket) };
+
+	op.path = (char *)(uintptr_t)socket;
+	return add(p, op);
+}
+
+/* Host sockets in what the caller shows besides the work dir. */
+static int cover_extra(struct planner *p, const struct plan_mount *m)
+{
+	cleanup_fd int fd = -1;
+	char **list = NULL;
+	size_t n = 0;
+	int r;
+
+	if (m->dirfd >= 0)
+		return 0;
+	fd = open(m->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return 0;	/* a file, or closed to us */
+	r = workdir_sockets_below(fd, m->path, &list, &n, p->err);
+	for (size_t i = 0; i < n; i++) {
+		if (r == 0)
+			r = cover(p, list[i]);
+		free(list[i]);
+	}
+	free(list);
+	return r;
+}
+
+static int plan_mounts(struct planner *p)
+{
+	const struct workdir *work = p->rq->work;
+	struct view_op hide = {
+		.kind = VIEW_TMPFS,
+		.per_run = true,
+		.path = (char *)(uintptr_t)STASH,
+		.size = 4096,
+		.mode = 0555,
+	};
+	int r = 0;
+
+	qsort(p->mounts, p->nmounts, sizeof(p->mounts[0]), compare_mounts);
+	for (size_t i = 0; r == 0 && i < p->nmounts; i++) {
+		const struct plan_mount *m = &p->mounts[i];
+
+		if (i > 0 && strcmp(m->path, m[-1].path) == 0)
+			return err_new(p->err, ERR_INVALID, step, m->path,
+				       "named twice");
+		r = perform_mount(p, m);
+		if (r == 0)
+			r = list_add(p,
+				     m->read_only ? &p->plan.read_only :
+						    &p->plan.read_write,
+				     m->path);
+	}
+	for (size_t i = 0; r == 0 && i < p->nmounts; i++)
+		r = cover_extra(p, &p->mounts[i]);
+	for (size_t i = 0; r == 0 && i < work->nsockets; i++)
+		r = cover(p, work->sockets[i]);
+	return r < 0 || p->nstash == 0 ? r : add(p, hide);
+}
+
+/* ---- all of it ---- */
+
+static int join(struct planner *p)
+{
+	for (size_t i = 0; i < p->run.nops; i++)
+		if (view_add(&p->plan.view, &p->run.ops[i]) < 0)
+			return no_memory(p);
+	return 0;
+}
+
+static int make(struct planner *p)
+{
+	const struct viewplan_request *rq = p->rq;
+	int r;
+
+	r = plan_base(p);
+	if (r == 0)
+		r = plan_fresh(p);
+	if (r == 0)
+		r = viewplan_etc(rq->id, rq->work->path, &p->plan.view,
+				 &p->run, p->err);
+	if (r == 0)
+		r = plan_mount_add(p, rq->work->path, rq->work->path,
+				   rq->work->fd, false);
+	if (r == 0)
+		r = plan_extras(p, rq->read_only_paths, true);
+	if (r == 0)
+		r = plan_extras(p, rq->read_write_paths, false);
+	if (r == 0)
+		r = plan_files(p);
+	if (r == 0)
+		r = plan_uv(p);
+	if (r == 0)
+		r = plan_mounts(p);
+	return r < 0 ? r : join(p);
+}
+
+int viewplan_make(const struct viewplan_request *request,
+		  struct viewplan *ret, struct err *err)
+{
+	struct planner *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return err_sys(err, ENOMEM, step, NULL);
+	p->rq = request;
+	p->err = err;
+	view_init(&p->plan.view);
+	view_init(&p->run);
+	r = make(p);
+	for (size_t i = 0; i < p->nmounts; i++) {
+		free(p->mounts[i].path);
+		free(p->mounts[i].source);
+	}
+	view_done(&p->run);
+	if (r < 0)
+		viewplan_done(&p->plan);
+	else
+		*ret = p->plan;
+	free(p);
+	return r;
+}
+
+static void list_free(char **list)
+{
+	for (char **s = list; s && *s; s++)
+		free(*s);
+	free(list);
+}
+
+void viewplan_done(struct viewplan *p)
+{
+	view_done(&p->view);
+	for (unsigned i = 0; i < p->nfds; i++)
+		fd_close(&p->fds[i]);
+	list_free(p->read_only);
+	list_free(p->read_write);
+	free(p->uv);
+	*p = (struct viewplan){ 0 };
+}

@@ -1,0 +1,256 @@
+/* viewplan_etc.c - /etc inside: secrets masked, files of ours over the host's
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A mask costs a mount in every session, so only what is there and what the
+ * payload could read is masked.
+ */
+#include "core/viewplan_etc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/buf.h"
+#include "core/base/fd.h"
+#include "core/viewplan.h"
+#include "policy/guard.h"
+
+static const char step[] = "make view of /etc";
+
+struct etc {
+	const struct identity *id;
+	struct view *session, *run;
+	struct err *err;
+};
+
+static int add(struct etc *e, const struct view_op *op)
+{
+	if (view_add(op->per_run ? e->run : e->session, op) < 0)
+		return err_sys(e->err, ENOMEM, step, NULL);
+	return 0;
+}
+
+/* ---- secrets ---- */
+
+/* A "*" in the last part stands for any text. */
+static const char *const secrets[] = {
+	/* password hashes and who may become root */
+	"/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-",
+	"/etc/security/opasswd", "/etc/sudoers", "/etc/sudoers.d",
+	"/etc/doas.conf",
+	/* private keys of the machine */
+	"/etc/ssh/ssh_host_*_key", "/etc/ssl/private", "/etc/pki/tls/private",
+	"/etc/letsencrypt", "/etc/krb5.keytab", "/etc/ipsec.secrets",
+	"/etc/ipsec.d/private", "/etc/swanctl", "/etc/wireguard",
+	"/etc/openvpn", "/etc/tinc", "/etc/luks", "/etc/cryptsetup-keys.d",
+	"/etc/kubernetes", "/etc/rancher", "/etc/machine-key",
+	/* passwords of networks and services */
+	"/etc/NetworkManager/system-connections", "/etc/netplan",
+	"/etc/wpa_supplicant", "/etc/iwd", "/etc/ppp/chap-secrets",
+	"/etc/ppp/pap-secrets", "/etc/libvirt/secrets", "/etc/mysql/debian.cnf",
+	"/etc/postfix/sasl_passwd*", "/etc/exim4/passwd.client",
+	"/etc/msmtprc", "/etc/samba/private", "/etc/cifs-credentials*",
+	"/etc/davfs2/secrets", "/etc/sssd", "/etc/apt/auth.conf",
+	"/etc/apt/auth.conf.d", "/etc/docker/key.json", "/etc/boto.cfg",
+	"/etc/rclone.conf", "/etc/redis/*.conf",
+};
+
+/*
+ * Could the payload read it? For ourselves the kernel answers; as root for
+ * another user, by owner and mode, any bit for a group counting as ours.
+ */
+static bool readable(const struct identity *id, const char *path)
+{
+	mode_t bits;
+	struct stat st;
+
+	if (id->kind != IDENTITY_ROOT)
+		return faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
+	if (stat(path, &st) < 0)
+		return false;
+	bits = S_IROTH;
+	if (st.st_uid == id->host_uid)
+		bits |= S_IRUSR;
+	if (st.st_gid == id->host_gid)
+		bits |= S_IRGRP;
+	if (S_ISDIR(st.st_mode))
+		bits |= bits >> 2;	/* to enter is enough */
+	return st.st_mode & bits;
+}
+
+static int mask(struct etc *e, const char *path)
+{
+	struct view_op op = { .kind = VIEW_MASK, .optional = true };
+
+	if (!readable(e->id, path))
+		return 0;
+	op.path = (char *)(uintptr_t)path;
+	return add(e, &op);
+}
+
+static int mask_pattern(struct etc *e, const char *pattern)
+{
+	const char *name = strrchr(pattern, '/') + 1;
+	char path[PATH_MAX];
+	int len = (int)(name - pattern);
+	struct dirent *d;
+	int r = 0;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "%.*s", len, pattern);
+	dir = opendir(path);
+	if (!dir)
+		return 0;
+	while (r == 0 && (d = readdir(dir))) {
+		if (fnmatch(name, d->d_name, 0) != 0)
+			continue;
+		(void)snprintf(path + len, sizeof(path) - (size_t)len, "%s",
+			       d->d_name);
+		r = mask(e, path);
+	}
+	(void)closedir(dir);
+	return r;
+}
+
+static int mask_secrets(struct etc *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(secrets) / sizeof(secrets[0]);
+	     i++)
+		r = strchr(secrets[i], '*') ? mask_pattern(e, secrets[i]) :
+					      mask(e, secrets[i]);
+	return r;
+}
+
+/* ---- files of ours ---- */
+
+/*
+ * Where a path of /etc leads to: itself, or the end of its links (by text
+ * alone: the end may be missing, as /run is inside). False: it is not there,
+ * or the links lead nowhere.
+ */
+static bool follow(const char *path, char ret[PATH_MAX])
+{
+	char target[PATH_MAX], joined[2 * PATH_MAX];
+	struct stat st;
+
+	(void)snprintf(ret, PATH_MAX, "%s", path);
+	for (int links = 0; links < 8; links++) {
+		ssize_t n;
+		char *slash;
+
+		if (lstat(ret, &st) < 0)
+			return links > 0;
+		if (!S_ISLNK(st.st_mode))
+			return S_ISREG(st.st_mode);
+		n = readlink(ret, target, sizeof(target) - 1);
+		if (n <= 0)
+			return false;
+		target[n] = '\0';
+		slash = strrchr(ret, '/');
+		if (*target == '/')
+			*ret = '\0';
+		else
+			slash[1] = '\0';
+		(void)snprintf(joined, sizeof(joined), "%s%s", ret, target);
+		/* "/etc/../run/x" is "/run/x": that folder is no link */
+		if (strncmp(joined, "/etc/../", 8) == 0)
+			memmove(joined, joined + 7, strlen(joined + 7) + 1);
+		if (strlen(joined) >= PATH_MAX || strstr(joined, "/../"))
+			return false;
+		memcpy(ret, joined, strlen(joined) + 1);
+	}
+	return false;
+}
+
+/* `text` in place of the host's file. */
+static int replace(struct etc *e, const char *path, const char *text,
+		   bool needed)
+{
+	struct view_op op = { .kind = VIEW_FILE };
+	char where[PATH_MAX];
+	int r;
+
+	if (!text)
+		return err_sys(e->err, ENOMEM, step, NULL);
+	if (!follow(path, where)) {
+		if (!needed)
+			return 0;
+		r = err_new(e->err, ERR_UNAVAILABLE, step, path,
+			    "there is no such file to put ours over");
+		err_remedy(e->err, "make an empty one");
+		return r;
+	}
+	op.per_run = strncmp(where, "/run/", 5) == 0;
+	op.path = where;
+	op.source = (char *)(uintptr_t)text;
+	op.mode = 0444;
+	return add(e, &op);
+}
+
+static int put_resolv_conf(struct etc *e)
+{
+	char v4[ADDR_STRLEN], v6[ADDR_STRLEN], text[160];
+
+	(void)snprintf(text, sizeof(text), "nameserver %s\nnameserver %s\n",
+		       addr_str(&gate_addrs.resolver4, v4),
+		       addr_str(&gate_addrs.resolver6, v6));
+	return replace(e, "/etc/resolv.conf", text, true);
+}
+
+/* Files and DNS only: other sources are daemons of the host. */
+static const char nsswitch[] = "passwd: files\n"
+			       "group: files\n"
+			       "shadow: files\n"
+			       "gshadow: files\n"
+			       "hosts: files dns\n"
+			       "networks: files\n"
+			       "protocols: files\n"
+			       "services: files\n"
+			       "ethers: files\n"
+			       "rpc: files\n";
+
+static const char hosts[] =
+	"127.0.0.1 localhost " VIEWPLAN_HOSTNAME "\n"
+	"::1 localhost ip6-localhost ip6-loopback\n";
+
+static int put_files(struct etc *e, const char *work)
+{
+	cleanup_free char *home = NULL, *passwd = NULL;
+	int r;
+
+	if (asprintf(&home, "%s/.exeat/home", work) < 0) {
+		home = NULL;
+		return err_sys(e->err, ENOMEM, step, NULL);
+	}
+	passwd = identity_passwd(e->id, home);
+	r = put_resolv_conf(e);
+	if (r == 0)
+		r = replace(e, "/etc/hosts", hosts, false);
+	if (r == 0)
+		r = replace(e, "/etc/passwd", passwd, false);
+	if (r == 0)
+		r = replace(e, "/etc/group", e->id->group, false);
+	if (r == 0)
+		r = replace(e, "/etc/hostname", VIEWPLAN_HOSTNAME "\n", false);
+	if (r == 0)
+		r = replace(e, "/etc/nsswitch.conf", nsswitch, false);
+	return r;
+}
+
+int viewplan_etc(const struct identity *id, const char *work,
+		 struct view *session, struct view *run, struct err *err)
+{
+	struct etc e = { id, session, run, err };
+	int r = mask_secrets(&e);
+
+	return r < 0 ? r : put_files(&e, work);
+}

@@ -1,0 +1,19 @@
+/* viewplan_etc.h - /etc inside: secrets masked, files of ours over the host's
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EXEAT_CORE_VIEWPLAN_ETC_H
+#define EXEAT_CORE_VIEWPLAN_ETC_H
+
+#include "core/base/err.h"
+#include "core/identity.h"
+#include "core/sys/view.h"
+
+/*
+ * Append to the session's and the run's list. `work`: path of the work dir,
+ * HOME is in it. Must come after the binds of /etc and /usr and the tmpfs of
+ * /run.
+ */
+int viewplan_etc(const struct identity *id, const char *work,
+		 struct view *session, struct view *run, struct err *err);
+
+#endif
