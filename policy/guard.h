@@ -22,12 +22,29 @@ enum addr_class {
  */
 enum addr_class guard_class(const struct addr *a, const char **ret_why);
 
+/*
+ * The IPv4 addresses that an IPv6 address may stand for (0: none), mapped ones
+ * aside: those are IPv4 already. Several for the local-use NAT64 prefix, whose
+ * length nobody can know (RFC 8215), and for ISATAP within another form.
+ */
+enum { GUARD_EMBEDDED_MAX = 5 };
+size_t guard_embedded(const struct addr *a,
+		      struct addr ret[GUARD_EMBEDDED_MAX]);
+
 /* Metadata host names ("metadata.google.internal"): canonical name in. */
 bool guard_name(const char *name);
 
-/* The constant tables, for the kernel plan: pointer and count. */
+/*
+ * The constant tables, for the kernel plan: pointer and count. They hold the
+ * embedded forms as far as prefixes can say them (ISATAP, and the local-use
+ * NAT64 prefix at lengths other than 96, are the gate's alone), so that
+ * guard_class() refuses all that they cover and a little more. The guard
+ * covers the addresses of the gate (192.0.0.0/24, own6): let those by first.
+ */
 const struct prefix *guard_prefixes(size_t *ret_n);
 const struct prefix *guard_private_prefixes(size_t *ret_n);
+/* Does the whole prefix lie inside one private range? Such a rule opens it. */
+bool guard_inside_private(const struct prefix *p);
 
 /* Fixed addresses inside every posture namespace. */
 struct gate_addrs {

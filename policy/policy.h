@@ -107,7 +107,8 @@ struct policy_question {
 	enum policy_ask ask;
 	const char *name;	/* canonical, or NULL */
 	enum policy_learnt learnt;
-	struct addr addr;	/* CONNECT: the original destination */
+	struct addr addr;	/* CONNECT: the original destination; all zero
+				 * with POLICY_NAME_PROXY: not resolved yet */
 	enum rule_proto proto;	/* CONNECT: RULE_TCP or RULE_UDP */
 	uint16_t port;
 };
@@ -137,7 +138,10 @@ struct policy_verdict {
 	enum policy_reason reason;
 	uint32_t rule;		/* deciding rule, or POLICY_NO_RULE */
 	bool by_address;	/* a CIDR rule or open: any protocol passes, the
-				 * original destination is dialled */
+				 * original destination is dialled. May be
+				 * set beside a name rule. Never with a name
+				 * in `open` with require_names: the name's
+				 * own addresses are dialled */
 	bool private_ok;	/* name rule with +private: answers may be private */
 	bool host_alias;	/* dial the host's loopback at this port */
 };
@@ -153,8 +157,18 @@ struct policy_verdict policy_decide(const struct policy *p,
 				    const struct policy_question *q);
 
 /*
- * May `name`, allowed by `v`, have this address as an answer? False with the
- * reason: GUARD, PRIVATE or DENY_RULE (*ret_rule).
+ * Is this name (one of a CNAME chain, say) refused by a deny rule (*ret_rule)
+ * or the guard (POLICY_NO_RULE)? Whether a rule allows it is not asked. A name
+ * that is not canonical is refused.
+ */
+bool policy_name_denied(const struct policy *p, const char *name,
+			uint32_t *ret_rule);
+
+/*
+ * May `name`, whose lookup is allowed, have this address as an answer? False
+ * with the reason: GUARD, PRIVATE or DENY_RULE (*ret_rule). A deny rule for
+ * some ports only leaves the answer alone: ask policy_decide() again with
+ * each address that is to be dialled.
  */
 bool policy_vet_answer(const struct policy *p, const char *name,
 		       const struct addr *a, enum policy_reason *ret_reason,
@@ -178,7 +192,9 @@ enum policy_carry policy_carry(const struct policy *p, const struct addr *a,
 /*
  * The ports for which a name is to be pinned: union over the rules that
  * allow it. Returns the count written (at most `max`), sorted and merged for
- * each protocol.
+ * each protocol, TCP first. To pin: every plan_pin_class that lies within
+ * one of the ranges as a class, what is left over port by port. 0 for the
+ * host alias (its ports are in the plan).
  */
 struct policy_port {
 	enum rule_proto proto;

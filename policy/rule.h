@@ -41,7 +41,8 @@ struct rule {
 	enum rule_kind kind;
 	uint8_t protos;			/* enum rule_proto */
 	uint8_t flags;			/* enum rule_flag */
-	bool lookup;			/* deny: the lookup itself is refused */
+	bool lookup;			/* deny: the lookup itself is refused; of
+					 * an address: an answer with it */
 	bool ports_given, proto_given;	/* written out: for printing */
 	uint8_t nports;			/* sorted, merged; never 0 but for
 					 * RULE_PRESET */

@@ -1,0 +1,1 @@
+exeat_unit(policy_property SOURCES policy_property.c LINK exeat_policy)
