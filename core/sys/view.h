@@ -36,9 +36,11 @@ enum view_kind {
 	VIEW_MASK,		/* an empty file or directory over `path`, if it is
 				 * there */
 	VIEW_PROC,		/* the pid namespace's own /proc; /proc/sys and
-				 * /proc/sysrq-trigger read-only */
+				 * /proc/sysrq-trigger read-only, what tells of the
+				 * machine's memory and keys empty (needs VIEW_DEV) */
 	VIEW_DEV,		/* minimal /dev: null zero full random urandom tty
-				 * ptmx pts shm fd stdin stdout stderr */
+				 * ptmx pts shm fd stdin stdout stderr; a session
+				 * operation, whose pts and shm (size) are the run's */
 	VIEW_COVER,		/* an empty read-only file over a unix socket */
 };
 
@@ -51,6 +53,10 @@ struct view_op {
 	uint64_t size;		/* tmpfs limit in bytes; 0: kernel's default */
 	uint32_t mode;
 	int fd_index;		/* VIEW_MOUNT_FD: index into the message's fds */
+
+	/* private to view_session() and view_run() */
+	char *target;		/* path, symlinks resolved; NULL: left out */
+	bool again;		/* lies on a mount of the run */
 };
 
 struct view {
@@ -72,9 +78,14 @@ int view_decode(struct rbuf *r, struct view *ret);
  * a symlink out of it. A mounted procfs of the keeper's pid namespace stays
  * at /proc (the kernel wants to see one before a run may mount its own).
  */
-int view_session(const struct view *v, const int *fds, unsigned nfds,
+int view_session(struct view *v, const int *fds, unsigned nfds,
 		 struct err *err);
-/* The run's child, in a mount namespace copied from the keeper's. */
+/*
+ * The run's child, in a mount namespace copied from the keeper's. Performs
+ * the per-run operations, and again those of the session whose place one of
+ * them covers: resolv.conf where /etc/resolv.conf leads into /run, a work dir
+ * below /tmp. The list Must be the one that view_session() has seen.
+ */
 int view_run(const struct view *v, struct err *err);
 
 #endif
