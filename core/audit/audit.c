@@ -355,12 +355,19 @@ int audit_format(const struct audit_event *e, struct sbuf *line)
 
 /* -- messages -- */
 
+/* Neighbours may share a flag: then it is said once, before the first. */
+static bool leads_flag(const struct audit_field *f)
+{
+	return f->when == AUDIT_IF_FLAG &&
+	       (f == audit_fields || f[-1].flag != f->flag);
+}
+
 void audit_encode(const struct audit_event *e, struct sbuf *ret)
 {
 	for (size_t i = 0; i < audit_nfields; i++) {
 		const struct audit_field *f = &audit_fields[i];
 
-		if (f->when == AUDIT_IF_FLAG)
+		if (leads_flag(f))
 			sbuf_u8(ret, flag_of(e, f));
 		if (is_text(f))
 			sbuf_lstr(ret, text_of(e, f));
@@ -411,7 +418,7 @@ static bool decode_field(struct rbuf *r, struct audit_event *e,
 	const uint8_t *p;
 	const char *s;
 
-	if (f->when == AUDIT_IF_FLAG) {
+	if (leads_flag(f)) {
 		uint8_t flag = rbuf_u8(r);
 
 		if (flag > 1)

@@ -84,7 +84,7 @@ static bool fraction_parse(const char **cursor, uint64_t *ret)
 bool num_duration_ms(const char *text, int64_t *ret_ms)
 {
 	const uint64_t max = INT64_MAX / 1000;	/* fits in us, too */
-	uint64_t whole, thousandths = 0, unit;
+	uint64_t whole, thousandths = 0, unit, total;
 
 	if (!num_parse_u64(&text, max, &whole))
 		return false;
@@ -98,6 +98,9 @@ bool num_duration_ms(const char *text, int64_t *ret_ms)
 	if (unit == 0 || whole > max / unit ||
 	    thousandths * unit % 1000 != 0)
 		return false;
-	*ret_ms = (int64_t)(whole * unit + thousandths * unit / 1000);
+	total = whole * unit + thousandths * unit / 1000;
+	if (total > max)
+		return false;
+	*ret_ms = (int64_t)total;
 	return true;
 }
