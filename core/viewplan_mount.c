@@ -9,12 +9,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/mount.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -91,8 +90,8 @@ static int set_attributes(int fd, bool read_only, bool map, uid_t uid,
 		attr.attr_set |= MOUNT_ATTR_IDMAP;
 		attr.userns_fd = (uint64_t)ns;
 	}
-	if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | AT_RECURSIVE,
-		    &attr, sizeof(attr)) < 0)
+	if (mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr,
+			  sizeof(attr)) < 0)
 		return -errno;
 	return 0;
 }
@@ -100,11 +99,10 @@ static int set_attributes(int fd, bool read_only, bool map, uid_t uid,
 int viewplan_mount_open(int dirfd, const char *path, bool read_only, bool map,
 			uid_t uid, gid_t gid, int *ret, struct err *err)
 {
-	long opened = syscall(SYS_open_tree, dirfd, path,
-			      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-				      AT_RECURSIVE |
-				      (*path ? 0 : AT_EMPTY_PATH));
-	cleanup_fd int fd = opened < 0 ? -1 : (int)opened;
+	cleanup_fd int fd = open_tree(dirfd, path,
+				      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+					      AT_RECURSIVE |
+					      (*path ? 0 : AT_EMPTY_PATH));
 	int r = fd < 0 ? -errno : 0;
 
 	if (r == -EPERM && !map)

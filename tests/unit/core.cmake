@@ -1,0 +1,4 @@
+foreach(module identity workdir)
+	exeat_unit(core_${module} SOURCES core_${module}.c
+		LINK exeat_core)
+endforeach()
