@@ -398,10 +398,16 @@ static int front_start(struct front_process *fp, struct err *err)
 /* The flows that still live get their last audit line. */
 static void front_end(struct front_process *fp)
 {
+	const struct audit_event like = {
+		.time_us = wall_us(),
+		.session = fp->session,
+		.label = fp->label,
+	};
+
 	for (size_t i = 0; i < LIMIT_POSTURES; i++)
 		if (fp->postures[i].id != 0)
 			posture_drop(fp, &fp->postures[i]);
-	(void)audit_flush(&fp->audit, wall_us());
+	(void)audit_flush(&fp->audit, &like);
 }
 
 int front_main(const struct helper_ids *ids)

@@ -110,5 +110,7 @@ void keeper_run_kill(struct keeper *k, uint32_t id, int signal);
 /* The posture of waiting runs is ready, or (err) will never be. */
 void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
 			    const struct err *err);
+/* The posture goes: children without a command go with it. */
+void keeper_runs_unprepare(struct keeper *k, uint32_t posture);
 
 #endif

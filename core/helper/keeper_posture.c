@@ -169,6 +169,7 @@ void keeper_posture_drop(struct keeper *k, uint32_t id)
 
 	if (!p)
 		return;
+	keeper_runs_unprepare(k, id);
 	tell(&k->front, G_POSTURE_DROP, id);
 	tell(&k->dialer, G_POSTURE_DROP, id);
 	slot_free(p);

@@ -393,3 +393,15 @@ void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
 		(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL, 0);
 	}
 }
+
+void keeper_runs_unprepare(struct keeper *k, uint32_t posture)
+{
+	for (size_t i = 0; i < LIMIT_RUNS; i++) {
+		struct keeper_run *run = k->runs[i];
+
+		if (run && run->posture == posture &&
+		    run->state == RUN_PREPARED)
+			(void)pidfd_send_signal(run->child.pidfd, SIGKILL,
+						NULL, 0);
+	}
+}

@@ -238,6 +238,8 @@ struct exeat_result {
 	/* "" | timeout | idle_timeout | killed | signal:SIGNAME | oom |
 	 * output_limit | session_closed */
 	const char *termination_reason;
+	const char *start_error;	/* 126, 127: why the command could not be
+					 * executed; else "" */
 	int64_t user_us, system_us;	/* cpu time */
 	int64_t max_rss_kib;
 	const struct exeat_refusal *refusals;	/* at most 64, merged alike */

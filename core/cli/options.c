@@ -1,0 +1,286 @@
+/* options.c - the parser that walks the table, and what is printed from it
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "core/cli/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+#include "core/base/num.h"
+
+enum { FILE_MAX = 64 << 20, HELP_COLUMN = 30 };
+
+int cli_list_add(struct cli_list *l, const char *text)
+{
+	const char **texts = realloc(l->texts, (l->n + 2) * sizeof(*texts));
+
+	if (!texts)
+		return -ENOMEM;
+	texts[l->n++] = text;
+	texts[l->n] = NULL;
+	l->texts = texts;
+	return 0;
+}
+
+void cli_list_free(struct cli_list *l)
+{
+	free(l->texts);
+	*l = (struct cli_list){0};
+}
+
+int cli_fail(int status, const struct err *err)
+{
+	char text[1024];
+
+	(void)fprintf(stderr, "exeat: %s\n",
+		      err_str(err, text, sizeof(text)));
+	return status;
+}
+
+/* ---- parsing ---- */
+
+static const struct cli_option *find(const struct cli_option *o,
+				     const char *name, size_t len, char letter)
+{
+	for (; o->type != CLI_END; o++) {
+		if (letter && o->letter == letter)
+			return o;
+		if (!letter && strlen(o->name) == len &&
+		    memcmp(o->name, name, len) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+static int store(const struct cli_option *o, const char *value, void *ret,
+		 struct err *err)
+{
+	void *field = (char *)ret + o->offset;
+
+	switch (o->type) {
+	case CLI_FLAG:
+		*(bool *)field = true;
+		return 0;
+	case CLI_TEXT:
+		*(const char **)field = value;
+		return 0;
+	case CLI_LIST:
+		if (cli_list_add(field, value) < 0)
+			return err_sys(err, ENOMEM, "option", "--%s", o->name);
+		return 0;
+	case CLI_DURATION:
+		if (num_duration_ms(value, field))
+			return 0;
+		return err_new(err, ERR_INVALID, "option", value,
+			       "--%s takes seconds, or 90s, 5m, 1h", o->name);
+	case CLI_END:
+		break;
+	}
+	return err_new(err, ERR_INTERNAL, "option", o->name, "no type");
+}
+
+/* One option at argv[i]; returns how many words it took. */
+static int parse_one(const struct cli_command *c, int argc, char *argv[],
+		     int i, void *ret, struct err *err)
+{
+	const char *word = argv[i], *name = word + 2, *value = NULL;
+	bool is_long = word[1] == '-';
+	size_t len = is_long ? strcspn(name, "=") : 0;
+	const struct cli_option *o =
+		find(c->options, name, len, is_long ? '\0' : word[1]);
+	int r;
+
+	if (!o)
+		return err_new(err, ERR_INVALID, "option", word,
+			       "unknown; see exeat %s --help", c->name);
+	if (is_long && name[len] == '=')
+		value = name + len + 1;
+	else if (!is_long && word[2] != '\0')
+		value = word + 2;
+	if (o->type == CLI_FLAG && value)
+		return err_new(err, ERR_INVALID, "option", word,
+			       "takes no value");
+	if (o->type == CLI_FLAG || value) {
+		r = store(o, value, ret, err);
+		return r < 0 ? r : 1;
+	}
+	if (i + 1 >= argc)
+		return err_new(err, ERR_INVALID, "option", word,
+			       "needs a value: %s", o->value);
+	r = store(o, argv[i + 1], ret, err);
+	return r < 0 ? r : 2;
+}
+
+int cli_parse(const struct cli_command *c, int argc, char *argv[], void *ret,
+	      struct err *err)
+{
+	int i = 1;
+
+	while (i < argc && argv[i][0] == '-' && argv[i][1] != '\0') {
+		int r;
+
+		if (strcmp(argv[i], "--") == 0)
+			return i + 1;
+		if (strcmp(argv[i], "--help") == 0) {
+			cli_help(c);
+			exit(EXIT_SUCCESS);
+		}
+		r = parse_one(c, argc, argv, i, ret, err);
+		if (r < 0)
+			return r;
+		i += r;
+	}
+	return i;
+}
+
+/* ---- files ---- */
+
+int cli_read_file(const char *option, const char *path, const char **ret,
+		  struct err *err)
+{
+	bool is_stdin = strcmp(path, "-") == 0;
+	char *text;
+	size_t len;
+	int r = fd_read_file(AT_FDCWD, is_stdin ? "/dev/stdin" : path,
+			     FILE_MAX, &text, &len);
+
+	if (r < 0)
+		return err_sys(err, -r, option, "%s", path);
+	if (strlen(text) != len) {
+		free(text);
+		return err_new(err, ERR_INVALID, option, path,
+			       "has a NUL byte in it");
+	}
+	*ret = text;
+	return 0;
+}
+
+int cli_list_file(struct cli_list *l, const char *option, const char *path,
+		  struct err *err)
+{
+	const char *text;
+	char *line, *rest;
+	int r = cli_read_file(option, path, &text, err);
+
+	if (r < 0)
+		return r;
+	/* ours: nobody else sees the text, so it may be cut into lines */
+	rest = (char *)(uintptr_t)text;
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		line[strcspn(line, "#\r")] = '\0';
+		line += strspn(line, " \t");
+		for (size_t n = strlen(line); n > 0 &&
+		     (line[n - 1] == ' ' || line[n - 1] == '\t'); n--)
+			line[n - 1] = '\0';
+		if (*line != '\0' && cli_list_add(l, line) < 0)
+			return err_sys(err, ENOMEM, option, "%s", path);
+	}
+	if (!l->texts) {
+		l->texts = calloc(1, sizeof(*l->texts));
+		if (!l->texts)
+			return err_sys(err, ENOMEM, option, "%s", path);
+	}
+	return 0;
+}
+
+/* ---- printing ---- */
+
+static int option_head(const struct cli_option *o, char *buf, size_t size)
+{
+	char letter[8] = "    ";
+
+	if (o->letter)
+		(void)snprintf(letter, sizeof(letter), "-%c, ", o->letter);
+	return snprintf(buf, size, "  %s--%s%s%s", letter, o->name,
+			o->value ? " " : "", o->value ? o->value : "");
+}
+
+void cli_help(const struct cli_command *c)
+{
+	char head[80];
+
+	printf("usage: exeat %s%s%s\n\n%s\n", c->name,
+	       c->options->type != CLI_END ? " [options] " : " ", c->operands,
+	       c->summary);
+	if (c->options->type != CLI_END)
+		printf("\n");
+	for (const struct cli_option *o = c->options; o->type != CLI_END;
+	     o++) {
+		int n = option_head(o, head, sizeof(head));
+
+		printf("%s%s%*s%s\n", head, n >= HELP_COLUMN ? "\n" : "",
+		       n >= HELP_COLUMN ? HELP_COLUMN : HELP_COLUMN - n, "",
+		       o->help);
+	}
+}
+
+/* roff: a leading dot, backslashes and hyphens are not what they look like */
+static void roff(const char *text)
+{
+	if (*text == '.' || *text == '\'')
+		printf("\\&");
+	for (; *text; text++) {
+		if (*text == '\\')
+			printf("\\e");
+		else if (*text == '-')
+			printf("\\-");
+		else
+			(void)putchar(*text);
+	}
+}
+
+void cli_manual(const struct cli_command *c)
+{
+	printf(".SS exeat %s", c->name);
+	printf("\n");
+	roff(c->summary);
+	printf("\n.PP\n");
+	if (c->text) {
+		roff(c->text);
+		printf("\n");
+	}
+	for (const struct cli_option *o = c->options; o->type != CLI_END;
+	     o++) {
+		printf(".TP\n\\fB");
+		if (o->letter)
+			printf("\\-%c\\fR, \\fB", o->letter);
+		printf("\\-\\-");
+		roff(o->name);
+		printf("\\fR");
+		if (o->value) {
+			printf(" \\fI");
+			roff(o->value);
+			printf("\\fR");
+		}
+		printf("\n");
+		roff(o->help);
+		printf("\n");
+	}
+}
+
+void cli_completion(void)
+{
+	printf("# bash completion for exeat, made by `exeat completion`\n"
+	       "_exeat() {\n"
+	       "\tlocal line=\" ${COMP_WORDS[*]:1:COMP_CWORD-1} \" words=\n"
+	       "\tcase $line in\n");
+	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		printf("\t\" %s \"*) words='", c->name);
+		for (const struct cli_option *o = c->options;
+		     o->type != CLI_END; o++)
+			printf("--%s ", o->name);
+		printf("--help' ;;\n");
+	}
+	printf("\t*) words='");
+	for (const struct cli_command *c = cli_commands; c->name; c++)
+		printf("%.*s ", (int)strcspn(c->name, " "), c->name);
+	printf("' ;;\n\tesac\n"
+	       "\tCOMPREPLY=($(compgen -W \"$words\" -- "
+	       "\"${COMP_WORDS[COMP_CWORD]}\"))\n"
+	       "}\ncomplete -o default -F _exeat exeat\n");
+}

@@ -1,0 +1,149 @@
+/* environ.c - the environment of a payload
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Empty but for what CONTRACT section 2 lists, then what the presets hand in,
+ * then the session's, then the run's own; the last one wins.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/session.h"
+
+#define SYSTEM_PATH \
+	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* Replace the variable if it is there. `text` is "K=V". */
+static int put(struct list *l, const char *text)
+{
+	size_t key = strcspn(text, "=") + 1;
+
+	for (size_t i = 0; i < l->n; i++) {
+		char *copy;
+
+		if (strncmp(l->texts[i], text, key) != 0)
+			continue;
+		copy = strdup(text);
+		if (!copy)
+			return -ENOMEM;
+		free(l->texts[i]);
+		l->texts[i] = copy;
+		return 0;
+	}
+	return list_add(l, text);
+}
+
+static int put_pair(struct list *l, const char *key, const char *value)
+{
+	char *text;
+	int r;
+
+	if (asprintf(&text, "%s=%s", key, value) < 0)
+		return -ENOMEM;
+	r = put(l, text);
+	free(text);
+	return r;
+}
+
+static int put_path(struct list *l, const struct exeat_session *s)
+{
+	const char *w = s->work.path;
+	char *value;
+	int r;
+
+	if (asprintf(&value, "/run/exeat/bin:%s/.exeat/venv/bin:"
+		     "%s/.exeat/home/.local/bin:" SYSTEM_PATH, w, w) < 0)
+		return -ENOMEM;
+	r = put_pair(l, "PATH", value);
+	free(value);
+	return r;
+}
+
+/* WORK/.exeat/NAME */
+static int put_kept(struct list *l, const struct exeat_session *s,
+		    const char *key, const char *name)
+{
+	char *value;
+	int r;
+
+	if (asprintf(&value, "%s/.exeat/%s", s->work.path, name) < 0)
+		return -ENOMEM;
+	r = put_pair(l, key, value);
+	free(value);
+	return r;
+}
+
+static int put_minimal(struct list *l, const struct exeat_session *s)
+{
+	static const struct {
+		const char *key, *otherwise;
+	} callers[] = {
+		{"LANG", "C.UTF-8"},
+		{"TERM", NULL},
+		{"TZ", NULL},
+	};
+	int r = put_path(l, s);
+
+	if (r == 0)
+		r = put_kept(l, s, "HOME", "home");
+	if (r == 0)
+		r = put_pair(l, "USER", s->identity.user);
+	if (r == 0)
+		r = put_pair(l, "LOGNAME", s->identity.user);
+	if (r == 0)
+		r = put_pair(l, "TMPDIR", "/tmp");
+	for (size_t i = 0; r == 0 && i < sizeof(callers) / sizeof(callers[0]);
+	     i++) {
+		const char *value = getenv(callers[i].key);
+
+		if (!value)
+			value = callers[i].otherwise;
+		if (value)
+			r = put_pair(l, callers[i].key, value);
+	}
+	if (r == 0 && faccessat(s->work.fd, ".exeat/venv/pyvenv.cfg", F_OK,
+				0) == 0)
+		r = put_kept(l, s, "VIRTUAL_ENV", "venv");
+	return r;
+}
+
+static int put_all(struct list *l, const char *const *texts,
+		   const char *option, struct err *err)
+{
+	for (size_t i = 0; texts && texts[i]; i++) {
+		if (texts[i][0] == '=' || !strchr(texts[i], '='))
+			return err_new(err, ERR_INVALID, option, texts[i],
+				       "must be NAME=VALUE");
+		if (put(l, texts[i]) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int environ_make(const struct exeat_session *s, const struct list *preset_env,
+		 const char *const *run_env, struct list *ret,
+		 struct err *err)
+{
+	struct list l = {0};
+	int r = put_minimal(&l, s);
+
+	if (r == 0)
+		r = put_all(&l, (const char *const *)s->preset_env.texts,
+			    "preset", err);
+	if (r == 0 && preset_env)
+		r = put_all(&l, (const char *const *)preset_env->texts,
+			    "preset", err);
+	if (r == 0)
+		r = put_all(&l, (const char *const *)s->env.texts, "env", err);
+	if (r == 0)
+		r = put_all(&l, run_env, "env", err);
+	if (r < 0) {
+		list_free(&l);
+		return r == -ENOMEM ?
+			err_sys(err, ENOMEM, "make", "environment") : r;
+	}
+	*ret = l;
+	return 0;
+}

@@ -1,0 +1,65 @@
+/* helperpath.c - where the helper binary is
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * In order: the option, $EXEAT_HELPER, beside the library or program that
+ * this code is in (an installation may be moved as a whole; a build tree has
+ * it nearby), the place of the installation.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/session.h"
+
+static bool usable(const char *path)
+{
+	return access(path, X_OK) == 0;
+}
+
+static bool beside(char *ret, size_t size)
+{
+	static const char *const places[] = {
+		"../libexec/exeat/exeat-helper",
+		"../../libexec/exeat/exeat-helper",
+		"helper/exeat-helper",
+		"../helper/exeat-helper",
+	};
+	char dir[PATH_MAX];
+	Dl_info info;
+	char *slash;
+
+	if (!dladdr((void *)(uintptr_t)beside, &info) || !info.dli_fname ||
+	    !realpath(info.dli_fname, dir))
+		return false;
+	slash = strrchr(dir, '/');
+	if (!slash)
+		return false;
+	*slash = '\0';
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		int n = snprintf(ret, size, "%s/%s", dir, places[i]);
+
+		if (n > 0 && (size_t)n < size && usable(ret))
+			return true;
+	}
+	return false;
+}
+
+int helper_path(const char *option, char *ret, size_t size, struct err *err)
+{
+	const char *named = option ? option : secure_getenv("EXEAT_HELPER");
+
+	if (!named && beside(ret, size))
+		return 0;
+	(void)snprintf(ret, size, "%s",
+		       named ? named : EXEAT_LIBEXEC "/exeat-helper");
+	if (usable(ret))
+		return 0;
+	(void)err_sys(err, errno, "find helper", "%s", ret);
+	err->code = ERR_UNAVAILABLE;
+	err_remedy(err, "install exeat-helper, or name it by EXEAT_HELPER");
+	return -ENOENT;
+}

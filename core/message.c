@@ -1,0 +1,144 @@
+/* message.c - what the helpers say to the caller
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "core/audit/audit.h"
+#include "core/base/fd.h"
+#include "core/proto.h"
+#include "core/session.h"
+
+/* The process that was started has forked its last self: watch that one. */
+static void hello(struct exeat_session *s, struct helper *h, struct msg *m)
+{
+	fd_close(&h->pidfd);
+	h->pidfd = fd_steal(&m->fds[0]);
+	h->hello = true;
+	(void)session_watch(s, h->pidfd, &h->pid_source, EPOLLIN, true);
+}
+
+static void posture_failed(struct exeat_session *s, struct rbuf *r)
+{
+	struct posture *p = posture_by_id(s, rbuf_u32(r));
+
+	if (!p || !proto_get_err(r, &p->err))
+		return;
+	p->state = POSTURE_FAILED;
+	for (struct exeat_run *run = s->runs; run; run = run->next)
+		if (run->posture == p)
+			run_failed(run, 125, &p->err);
+}
+
+static void run_ended(struct exeat_session *s, struct rbuf *r)
+{
+	struct exeat_run *run = run_by_id(s, rbuf_u32(r));
+	uint32_t status = rbuf_u32(r);
+	uint8_t reason = rbuf_u8(r);
+
+	if (!run)
+		return;
+	run->result.user_us = (int64_t)rbuf_u64(r);
+	run->result.system_us = (int64_t)rbuf_u64(r);
+	run->result.max_rss_kib = (int64_t)rbuf_u64(r);
+	run->result.runtime_ms = (int64_t)(rbuf_u64(r) / 1000);
+	run_exited(run, (int)status, reason);
+}
+
+static void run_not_started(struct exeat_session *s, struct rbuf *r)
+{
+	struct exeat_run *run = run_by_id(s, rbuf_u32(r));
+	uint32_t exit_code = rbuf_u32(r);
+	struct err err;
+
+	if (run && proto_get_err(r, &err))
+		run_failed(run, exit_code, &err);
+}
+
+static const char *or_empty(const char *text)
+{
+	return text ? text : "";
+}
+
+static void event_out(struct exeat_session *s, const struct audit_event *e)
+{
+	char address[ADDR_STRLEN] = "";
+	const struct exeat_event event = {
+		.seq = e->seq,
+		.time = (double)e->time_us / 1e6,
+		.run = e->run,
+		.layer = or_empty(audit_layer_name(e->layer)),
+		.verdict = or_empty(audit_verdict_name(e->verdict)),
+		.protocol = or_empty(e->protocol),
+		.name = or_empty(e->name),
+		.learnt = or_empty(e->learnt),
+		.address = e->has_address ? addr_str(&e->address, address) :
+			"",
+		.port = e->port,
+		.rule = or_empty(e->rule),
+		.reason = or_empty(e->reason),
+		.allow_hint = or_empty(e->hint),
+		.count = e->dropped ? e->dropped : 1,
+	};
+
+	if (s->on_event)
+		s->on_event(s->user_data, &event);
+}
+
+static void event_in(struct exeat_session *s, const struct msg *m)
+{
+	struct audit_event e;
+
+	if (!audit_decode(m->body, m->len, &e))
+		return;
+	/* of several runs in one posture each is told: any of them it was */
+	for (struct exeat_run *run = s->runs; run; run = run->next)
+		if (e.verdict == AUDIT_DENY && run->posture &&
+		    run->posture->id == e.posture &&
+		    (e.run == 0 || e.run == run->id))
+			run_refusal(run, &e);
+	event_out(s, &e);
+}
+
+void session_message(struct exeat_session *s, struct helper *h,
+		     struct msg *m)
+{
+	struct rbuf r = rbuf_make(m->body, m->len);
+	struct exeat_run *run;
+	struct posture *p;
+	struct err err;
+
+	switch ((enum proto_message)m->type) {
+	case P_HELLO:
+		return hello(s, h, m);
+	case P_ERROR:
+		if (proto_get_err(&r, &err))
+			session_break(s, &err);
+		return;
+	case K_OPENED:
+		s->opened = true;
+		return;
+	case K_POSTURE_READY:
+		p = posture_by_id(s, rbuf_u32(&r));
+		if (p)
+			p->state = POSTURE_READY;
+		return;
+	case K_POSTURE_FAILED:
+		return posture_failed(s, &r);
+	case K_RUN_FAILED:
+		return run_not_started(s, &r);
+	case K_EXITED:
+		return run_ended(s, &r);
+	case F_FLUSHED:
+		run = run_by_id(s, rbuf_u32(&r));
+		if (run)
+			run_flushed(run);
+		return;
+	case F_EVENT:
+		return event_in(s, m);
+	default:
+		return;		/* K_STARTED; the rest is not in the table */
+	}
+}

@@ -1,0 +1,520 @@
+/* posture.c - postures: from options to a compiled policy in the keeper
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Two runs share a posture when what the wall decides on is the same text:
+ * the key is the policy's canonical JSON (presets expanded), so different
+ * spellings of one policy share. At most LIMIT_POSTURES exist; one that no
+ * run uses gives way, the least recently used first.
+ *
+ * network_open() also keeps the session's bound: the ceiling, or what the
+ * session itself named; every run is held against it before anything is
+ * sent.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+#include "core/proto.h"
+#include "core/session.h"
+#include "policy/file.h"
+
+/* ---- reading options ---- */
+
+static int mode_parse(const char *text, struct network *ret, struct err *err)
+{
+	ret->has_mode = text != NULL;
+	if (text && !policy_mode_parse(text, &ret->mode))
+		return err_new(err, ERR_INVALID, "network_mode", text,
+			       "must be blocked, allowlist or open");
+	return 0;
+}
+
+/* A list without a mode means allowlist. */
+static int network_parse(const char *mode, const char *const *allow,
+			 struct network *ret, struct err *err)
+{
+	int r = mode_parse(mode, ret, err);
+
+	if (r < 0)
+		return r;
+	if (list_copy(&ret->allow, allow) < 0)
+		return err_sys(err, ENOMEM, "copy", "network_allowlist");
+	if (allow && !mode) {
+		ret->has_mode = true;
+		ret->mode = POLICY_ALLOWLIST;
+	}
+	return 0;
+}
+
+static int list_move(struct list *ret, char **texts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list_add(ret, texts[i]) < 0)
+			return -ENOMEM;
+	if (!ret->texts)
+		return list_add(ret, NULL);
+	return 0;
+}
+
+/* The session's policy file takes the place of the single options. */
+static int network_from_file(struct exeat_session *s, const char *text,
+			     struct policy_file *file, struct err *err)
+{
+	int r = policy_file_parse(text, strlen(text), file, err);
+
+	if (r < 0)
+		return r;
+	s->network.has_mode = file->has_mode || file->has_allow;
+	s->network.mode = file->has_mode ? file->mode : POLICY_ALLOWLIST;
+	r = file->has_allow ?
+		list_move(&s->network.allow, file->allow, file->nallow) : 0;
+	if (r == 0)
+		r = list_move(&s->deny, file->deny, file->ndeny);
+	s->require_names = file->require_names;
+	s->dns_refusal = file->dns_refusal;
+	return r < 0 ? err_sys(err, -r, "copy", "network_policy") : 0;
+}
+
+static int dns_refusal_parse(const char *text, enum policy_dns_refusal *ret,
+			     struct err *err)
+{
+	if (!text || strcmp(text, "nxdomain") == 0)
+		*ret = POLICY_NXDOMAIN;
+	else if (strcmp(text, "refused") == 0)
+		*ret = POLICY_REFUSED;
+	else
+		return err_new(err, ERR_INVALID, "dns_refusal", text,
+			       "must be nxdomain or refused");
+	return 0;
+}
+
+static int network_from_options(struct exeat_session *s,
+				const struct exeat_session_options *o,
+				struct err *err)
+{
+	int r = network_parse(o->network_mode, o->network_allowlist,
+			      &s->network, err);
+
+	if (r == 0)
+		r = dns_refusal_parse(o->dns_refusal, &s->dns_refusal, err);
+	if (r == 0 && list_copy(&s->deny, o->network_denylist) < 0)
+		r = err_sys(err, ENOMEM, "copy", "network_denylist");
+	s->require_names = o->require_names != 0;
+	return r;
+}
+
+/* ---- compiling ---- */
+
+struct compiled {
+	void *image;
+	size_t len;
+	struct policy *policy;
+};
+
+static void compiled_done(struct compiled *c)
+{
+	policy_free(c->policy);
+	free(c->image);
+	*c = (struct compiled){0};
+}
+
+static int compile(const struct exeat_session *s, enum policy_mode mode,
+		   const struct list *allow, const struct list *deny,
+		   const struct preset_set *presets, struct compiled *ret,
+		   struct err *err)
+{
+	const struct policy_spec spec = {
+		.mode = mode,
+		.allow = (const char *const *)allow->texts,
+		.nallow = allow->n,
+		.deny = (const char *const *)deny->texts,
+		.ndeny = deny->n,
+		.require_names = s->require_names,
+		.dns_refusal = s->dns_refusal,
+		.presets = presets->presets,
+		.npresets = presets->npresets,
+	};
+	int r;
+
+	/* an empty list with `blocked` is a list with `blocked` all the same */
+	if (mode == POLICY_BLOCKED && allow->given)
+		return err_new(err, ERR_INVALID, "network_allowlist", NULL,
+			       "an allow-list has no meaning with mode blocked");
+	*ret = (struct compiled){0};
+	r = policy_compile(&spec, &ret->image, &ret->len, err);
+	if (r < 0)
+		return r;
+	r = policy_new(ret->image, ret->len, &ret->policy);
+	if (r < 0) {
+		compiled_done(ret);
+		return err_sys(err, -r, "open", "compiled policy");
+	}
+	return 0;
+}
+
+static int compile_with_presets(struct exeat_session *s,
+				enum policy_mode mode,
+				const struct list *allow,
+				const struct list *deny, bool for_session,
+				struct list *ret_env, struct compiled *ret,
+				struct err *err)
+{
+	struct preset_set set = {0};
+	int r = preset_set_make((const char *const *)allow->texts,
+				(const char *const *)deny->texts,
+				s->with_credentials, &set, err);
+
+	if (r < 0)
+		return r;
+	r = compile(s, mode, allow, deny, &set, ret, err);
+	if (r == 0 && ret_env &&
+	    list_copy(ret_env, (const char *const *)set.env) < 0)
+		r = err_sys(err, ENOMEM, "copy", "preset settings");
+	if (r == 0 && for_session &&
+	    list_copy(&s->preset_files,
+		      (const char *const *)set.files) < 0)
+		r = err_sys(err, ENOMEM, "copy", "preset files");
+	if (r < 0)
+		compiled_done(ret);
+	preset_set_done(&set);
+	return r;
+}
+
+/* ---- the bound ---- */
+
+static int ceiling_from_file(struct exeat_session *s,
+			     const struct policy_file *file, struct err *err)
+{
+	struct network n = {
+		.mode = file->has_mode ? file->mode :
+			file->has_allow ? POLICY_ALLOWLIST : POLICY_BLOCKED,
+	};
+	struct list deny = {0};
+	struct compiled c = {0};
+	int r = 0;
+
+	if (file->has_allow)
+		r = list_move(&n.allow, file->allow, file->nallow);
+	if (r == 0)
+		r = list_move(&deny, file->deny, file->ndeny);
+	if (r < 0)
+		(void)err_sys(err, -r, "copy", "network_ceiling");
+	else
+		r = compile_with_presets(s, n.mode, &n.allow, &deny, false,
+					 NULL, &c, err);
+	list_free(&n.allow);
+	list_free(&deny);
+	if (r < 0) {
+		err_prefix(err, "network_ceiling");
+		return r;
+	}
+	s->ceiling_image = c.image;
+	s->bound = s->ceiling = c.policy;
+	return 0;
+}
+
+static int ceiling_from_text(struct exeat_session *s, const char *text,
+			     struct err *err)
+{
+	struct policy_file file = {0};
+	int r = policy_file_parse(text, strlen(text), &file, err);
+
+	if (r < 0)
+		err_prefix(err, "network_ceiling");
+	else
+		r = ceiling_from_file(s, &file, err);
+	policy_file_done(&file);
+	return r;
+}
+
+static int within_bound(const struct exeat_session *s,
+			const struct policy *policy, struct err *err)
+{
+	uint32_t rule;
+
+	if (!s->bound || policy_within(s->bound, policy, &rule))
+		return 0;
+	if (rule == POLICY_NO_RULE)
+		return err_new(err, ERR_POLICY, "network_mode",
+			       policy_mode_name(policy_get_mode(policy)),
+			       "wider than the session's bound, %s",
+			       policy_mode_name(policy_get_mode(s->bound)));
+	return err_new(err, ERR_POLICY, "network_allowlist",
+		       policy_rule_text(policy, rule),
+		       "not within the session's bound");
+}
+
+/* The session's own posture: compiled at once, so that errors are early. */
+static int own_open(struct exeat_session *s, struct err *err)
+{
+	struct compiled c;
+	int r = compile_with_presets(s, s->network.has_mode ?
+				     s->network.mode : POLICY_BLOCKED,
+				     &s->network.allow, &s->deny, true,
+				     &s->preset_env, &c, err);
+
+	if (r < 0)
+		return r;
+	s->session_image = c.image;
+	s->session_policy = c.policy;
+	if (s->ceiling)
+		return within_bound(s, c.policy, err);
+	if (s->network.has_mode)
+		s->bound = s->session_policy;
+	return 0;
+}
+
+int network_open(struct exeat_session *s,
+		 const struct exeat_session_options *o, struct err *err)
+{
+	struct policy_file file = {0};
+	int r;
+
+	if (o->network_policy && (o->network_mode || o->network_allowlist ||
+				  o->network_denylist))
+		return err_new(err, ERR_INVALID, "network_policy", NULL,
+			       "stands instead of mode and lists, not beside "
+			       "them");
+	r = o->network_policy ?
+		network_from_file(s, o->network_policy, &file, err) :
+		network_from_options(s, o, err);
+	if (r == 0 && o->network_ceiling)
+		r = ceiling_from_text(s, o->network_ceiling, err);
+	else if (r == 0 && file.ceiling)
+		r = ceiling_from_file(s, file.ceiling, err);
+	if (r == 0)
+		r = own_open(s, err);
+	policy_file_done(&file);
+	return r;
+}
+
+void network_close(struct exeat_session *s)
+{
+	for (size_t i = 0; i < LIMIT_POSTURES; i++) {
+		struct posture *p = &s->postures[i];
+
+		policy_free(p->policy);
+		free(p->image);
+		free(p->key);
+	}
+	policy_free(s->session_policy);
+	free(s->session_image);
+	policy_free(s->ceiling);
+	free(s->ceiling_image);
+	list_free(&s->network.allow);
+	list_free(&s->deny);
+	list_free(&s->preset_env);
+	list_free(&s->preset_files);
+}
+
+/* ---- postures ---- */
+
+struct posture *posture_by_id(struct exeat_session *s, uint32_t id)
+{
+	for (size_t i = 0; id != 0 && i < LIMIT_POSTURES; i++)
+		if (s->postures[i].id == id)
+			return &s->postures[i];
+	return NULL;
+}
+
+static void posture_forget(struct exeat_session *s, struct posture *p)
+{
+	uint8_t body[4];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+
+	if (p->state != POSTURE_FAILED) {
+		wbuf_u32(&b, p->id);
+		session_send(s, HELPER_KEEPER, K_POSTURE_DROP, body,
+			     wbuf_len(&b), NULL, 0);
+	}
+	if (s->own == p)
+		s->own = NULL;
+	if (s->prepared_posture == p->id)
+		s->prepared_run = s->prepared_posture = 0;
+	policy_free(p->policy);
+	free(p->image);
+	free(p->key);
+	*p = (struct posture){0};
+}
+
+static struct posture *posture_slot(struct exeat_session *s)
+{
+	struct posture *oldest = NULL;
+
+	for (size_t i = 0; i < LIMIT_POSTURES; i++) {
+		struct posture *p = &s->postures[i];
+
+		if (p->id == 0)
+			return p;
+		if (p->users == 0 &&
+		    (!oldest || p->last_used < oldest->last_used))
+			oldest = p;
+	}
+	if (oldest)
+		posture_forget(s, oldest);
+	return oldest;
+}
+
+static int posture_send(struct exeat_session *s, struct posture *p,
+			const struct compiled *c, struct err *err)
+{
+	cleanup_fd int fd = fd_sealed_memfd("exeat-policy", c->image, c->len);
+	uint8_t body[4];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+
+	if (fd < 0)
+		return err_sys(err, -fd, "memfd", "policy");
+	wbuf_u32(&b, p->id);
+	session_send(s, HELPER_KEEPER, K_POSTURE, body, wbuf_len(&b), &fd, 1);
+	return 0;
+}
+
+static int posture_new(struct exeat_session *s, struct compiled *take,
+		       char *take_key, bool is_private, struct posture **ret,
+		       struct err *err)
+{
+	struct posture *p = posture_slot(s);
+	int r;
+
+	if (!p) {
+		free(take_key);
+		compiled_done(take);
+		return err_new(err, ERR_LIMIT, "posture", NULL,
+			       "%d distinct postures are in use at a time, "
+			       "and no more can be", LIMIT_POSTURES);
+	}
+	*p = (struct posture){
+		.id = ++s->last_posture,
+		.key = take_key,
+		.image = take->image,
+		.policy = take->policy,
+		.is_private = is_private,
+	};
+	r = posture_send(s, p, take, err);
+	if (r < 0) {
+		p->state = POSTURE_FAILED;	/* the keeper has not got it */
+		posture_forget(s, p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+static struct posture *posture_by_key(struct exeat_session *s,
+				      const char *key)
+{
+	for (size_t i = 0; i < LIMIT_POSTURES; i++) {
+		struct posture *p = &s->postures[i];
+
+		if (p->id != 0 && !p->is_private &&
+		    p->state != POSTURE_FAILED && strcmp(p->key, key) == 0)
+			return p;
+	}
+	return NULL;
+}
+
+static int posture_find(struct exeat_session *s, struct compiled *take,
+			bool is_private, struct posture **ret,
+			struct err *err)
+{
+	struct posture *found = NULL;
+	struct sbuf key;
+	int r;
+
+	sbuf_init(&key, LIMIT_POLICY_FILE);
+	r = policy_json(take->policy, &key);
+	if (r < 0 || key.bad) {
+		sbuf_done(&key);
+		compiled_done(take);
+		return err_sys(err, ENOMEM, "print", "policy");
+	}
+	if (!is_private)
+		found = posture_by_key(s, key.s);
+	if (!found)
+		return posture_new(s, take, sbuf_steal(&key), is_private, ret,
+				   err);
+	sbuf_done(&key);
+	compiled_done(take);
+	*ret = found;
+	return 0;
+}
+
+/*
+ * What a run names, completed by the session's: a mode without a list takes
+ * the session's list if the session has that mode.
+ */
+static int run_network(const struct exeat_session *s,
+		       const struct exeat_run_options *o, struct network *ret,
+		       struct err *err)
+{
+	int r = network_parse(o->network_mode, o->network_allowlist, ret, err);
+
+	if (r < 0)
+		return r;
+	if (!ret->has_mode) {
+		ret->mode = s->network.has_mode ? s->network.mode :
+			POLICY_BLOCKED;
+		ret->has_mode = true;
+	}
+	if (!ret->allow.given && s->network.has_mode &&
+	    s->network.mode == ret->mode && s->network.allow.given &&
+	    list_copy(&ret->allow,
+		      (const char *const *)s->network.allow.texts) < 0)
+		return err_sys(err, ENOMEM, "copy", "network_allowlist");
+	return 0;
+}
+
+static int posture_make(struct exeat_session *s,
+			const struct exeat_run_options *o,
+			struct list *ret_env, struct posture **ret,
+			struct err *err)
+{
+	struct network n = {0};
+	struct compiled c;
+	int r = run_network(s, o, &n, err);
+
+	if (r == 0)
+		r = compile_with_presets(s, n.mode, &n.allow, &s->deny, false,
+					 ret_env, &c, err);
+	list_free(&n.allow);
+	if (r < 0)
+		return r;
+	r = within_bound(s, c.policy, err);
+	if (r < 0) {
+		compiled_done(&c);
+		return r;
+	}
+	return posture_find(s, &c, o->private_network != 0, ret, err);
+}
+
+int posture_get(struct exeat_session *s, const struct exeat_run_options *o,
+		struct list *ret_env, struct posture **ret, struct err *err)
+{
+	bool own = !o->network_mode && !o->network_allowlist &&
+		!o->private_network;
+	struct posture *p = own ? s->own : NULL;
+	int r = 0;
+
+	*ret_env = (struct list){0};
+	if (!p || p->state == POSTURE_FAILED)
+		r = posture_make(s, o, ret_env, &p, err);
+	if (r < 0) {
+		list_free(ret_env);
+		return r;
+	}
+	if (own)
+		s->own = p;
+	p->users++;
+	p->last_used = ++s->clock;
+	*ret = p;
+	return 0;
+}
+
+void posture_put(struct exeat_session *s, struct posture *p)
+{
+	p->users--;
+	if (p->users == 0 && (p->is_private || p->state == POSTURE_FAILED))
+		posture_forget(s, p);
+}

@@ -1,0 +1,517 @@
+/* run.c - one command: start, wait, end
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Theory of operation: session.h. The keeper keeps the time and holds the
+ * processes; here are the options, the pipes, and the result.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+#include "core/proto.h"
+#include "core/session.h"
+#include "core/sys/command.h"
+
+enum {
+	GRACE_MS = 2000,
+	SCRIPT_MAX = 128 * 1024 - 1,	/* MAX_ARG_STRLEN of execve(2) */
+	PREPARE_FROM = 2,		/* runs: then more are likely */
+};
+
+struct exeat_run *run_by_id(struct exeat_session *s, uint32_t id)
+{
+	for (struct exeat_run *run = s->runs; run; run = run->next)
+		if (run->id == id)
+			return run;
+	return NULL;
+}
+
+/* ---- options ---- */
+
+static int invalid(struct err *err, const char *what, const char *why)
+{
+	return err_new(err, ERR_INVALID, "run", what, "%s", why);
+}
+
+static int options_check(const struct exeat_run_options *o, struct err *err)
+{
+	int given = (o->argv != NULL) + (o->command != NULL) +
+		(o->script != NULL);
+
+	if (o->size != sizeof(*o))
+		return invalid(err, "size",
+			       "not made with EXEAT_RUN_OPTIONS_INIT");
+	if (given != 1)
+		return invalid(err, "command",
+			       "exactly one of argv, command and script");
+	if (o->argv && (!o->argv[0] || o->argv[0][0] == '\0'))
+		return invalid(err, "argv", "the command is empty");
+	if (o->script_type && strcmp(o->script_type, "shell") != 0 &&
+	    strcmp(o->script_type, "python") != 0)
+		return invalid(err, "script_type", "must be shell or python");
+	if ((o->script && strlen(o->script) > SCRIPT_MAX) ||
+	    (o->command && strlen(o->command) > SCRIPT_MAX))
+		return invalid(err, "script", "longer than 128 KiB");
+	if (o->timeout_ms < 0 || o->kill_grace_ms < 0)
+		return invalid(err, "timeout", "negative");
+	if (o->cwd && o->cwd[0] == '\0')
+		return invalid(err, "cwd", "empty");
+	for (int i = 0; i < 3; i++)
+		if (o->stdio[i] == EXEAT_STDIO_CALLBACK &&
+		    (i == EXEAT_STDIN || !o->on_output))
+			return invalid(err, "stdio",
+				       "a callback is for output, and needs "
+				       "on_output");
+	if (o->stdio[1] == EXEAT_STDIO_BYTES ||
+	    o->stdio[2] == EXEAT_STDIO_BYTES)
+		return invalid(err, "stdio", "bytes are for stdin");
+	return 0;
+}
+
+/* ---- stdio ---- */
+
+static enum exeat_stdio stdio_kind(const struct exeat_run_options *o, int i)
+{
+	if (o->stdio[i] != EXEAT_STDIO_DEFAULT)
+		return o->stdio[i];
+	return i == EXEAT_STDIN ? EXEAT_STDIO_NONE : EXEAT_STDIO_PIPE;
+}
+
+static int stdio_dup(int fd, struct err *err)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (copy < 0)
+		return err_sys(err, errno, "duplicate", "descriptor %d", fd);
+	return copy;
+}
+
+static int stdio_pipe(struct exeat_run *run, int i, struct err *err)
+{
+	int ends[2], r;
+	int theirs = i == EXEAT_STDIN ? 0 : 1;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(err, errno, "pipe", "stdio %d", i);
+	r = stream_attach(&run->streams[i], ends[1 - theirs]);
+	if (r < 0) {
+		(void)close(ends[theirs]);
+		return err_sys(err, -r, "watch", "stdio %d", i);
+	}
+	return ends[theirs];
+}
+
+/* The run's end of one descriptor, or -errno. */
+static int stdio_open(struct exeat_run *run, const struct exeat_run_options *o,
+		      int i, struct err *err)
+{
+	int fd;
+
+	switch (stdio_kind(o, i)) {
+	case EXEAT_STDIO_INHERIT:
+		return stdio_dup(i, err);
+	case EXEAT_STDIO_FD:
+		return stdio_dup(o->stdio_fd[i], err);
+	case EXEAT_STDIO_CALLBACK:
+		run->callback[i] = true;
+		return stdio_pipe(run, i, err);
+	case EXEAT_STDIO_BYTES:
+		fd = stdio_pipe(run, i, err);
+		if (fd >= 0 && stream_queue(&run->streams[i], o->stdin_bytes,
+					    o->stdin_len) < 0) {
+			(void)close(fd);
+			return err_sys(err, ENOMEM, "copy", "stdin");
+		}
+		if (fd >= 0)
+			exeat_run_close_stdin(run);
+		return fd;
+	case EXEAT_STDIO_PIPE:
+		return stdio_pipe(run, i, err);
+	case EXEAT_STDIO_NONE:
+	case EXEAT_STDIO_DEFAULT:
+		break;
+	}
+	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return fd < 0 ? err_sys(err, errno, "open", "/dev/null") : fd;
+}
+
+/* ---- start ---- */
+
+static const char *const *run_argv(const struct exeat_run_options *o,
+				   const char *ret[4])
+{
+	bool python = o->script && o->script_type &&
+		strcmp(o->script_type, "python") == 0;
+
+	if (o->argv)
+		return o->argv;
+	ret[0] = python ? "python3" : o->shell ? o->shell : "/bin/sh";
+	ret[1] = "-c";
+	ret[2] = o->command ? o->command : o->script;
+	ret[3] = NULL;
+	return ret;
+}
+
+static int run_encode(struct exeat_run *run,
+		      const struct exeat_run_options *o,
+		      const struct list *env, struct sbuf *b, struct err *err)
+{
+	struct exeat_session *s = run->session;
+	const char *shell[4];
+	cleanup_free char *under = NULL;
+	struct command c = {
+		.argv = run_argv(o, shell),
+		.envp = (const char *const *)env->texts,
+		.cwd = o->cwd ? o->cwd : s->work.path,
+		.new_session = true,
+		.rlimit_fsize = UINT64_MAX,
+		.rlimit_nofile = UINT64_MAX,
+		.rlimit_core = UINT64_MAX,
+	};
+
+	if (c.cwd[0] != '/') {
+		if (asprintf(&under, "%s/%s", s->work.path, c.cwd) < 0)
+			return err_sys(err, ENOMEM, "make", "cwd");
+		c.cwd = under;
+	}
+	sbuf_u32(b, run->id);
+	sbuf_u32(b, run->posture->id);
+	sbuf_u64(b, (uint64_t)o->timeout_ms);
+	sbuf_u64(b, (uint64_t)(o->kill_grace_ms ? o->kill_grace_ms :
+			       GRACE_MS));
+	command_encode(&c, b);
+	if (b->bad)
+		return err_new(err, ERR_LIMIT, "run", "argv and env",
+			       "more than %d bytes", LIMIT_ARGS_BYTES);
+	return 0;
+}
+
+static int run_send(struct exeat_run *run, const struct exeat_run_options *o,
+		    const struct list *preset_env, struct err *err)
+{
+	struct exeat_session *s = run->session;
+	int fds[3] = {-1, -1, -1}, r;
+	struct list env = {0};
+	struct sbuf body;
+
+	sbuf_init(&body, LIMIT_ARGS_BYTES);
+	r = environ_make(s, preset_env, o->env, &env, err);
+	if (r == 0)
+		r = run_encode(run, o, &env, &body, err);
+	for (int i = 0; r == 0 && i < 3; i++) {
+		fds[i] = stdio_open(run, o, i, err);
+		r = fds[i] < 0 ? fds[i] : 0;
+	}
+	if (r == 0)
+		session_send(s, HELPER_KEEPER, K_RUN, body.s, body.len, fds,
+			     3);
+	for (int i = 0; i < 3; i++)
+		fd_close(&fds[i]);
+	sbuf_done(&body);
+	list_free(&env);
+	return r;
+}
+
+/* A second run is a sign of many: the next one's process is made ready. */
+static void prepare_next(struct exeat_session *s, const struct posture *p)
+{
+	uint8_t body[8];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+
+	if (++s->started < PREPARE_FROM || p->is_private || s->prepared_run)
+		return;
+	s->prepared_run = ++s->last_run;
+	s->prepared_posture = p->id;
+	wbuf_u32(&b, s->prepared_run);
+	wbuf_u32(&b, p->id);
+	session_send(s, HELPER_KEEPER, K_PREPARE, body, wbuf_len(&b), NULL, 0);
+}
+
+static uint32_t run_id(struct exeat_session *s, const struct posture *p)
+{
+	uint32_t id = s->prepared_run;
+
+	if (id == 0 || s->prepared_posture != p->id)
+		return ++s->last_run;
+	s->prepared_run = s->prepared_posture = 0;
+	return id;
+}
+
+static struct exeat_run *run_new(struct exeat_session *s,
+				 const struct exeat_run_options *o,
+				 struct posture *p)
+{
+	struct exeat_run *run = calloc(1, sizeof(*run));
+
+	if (!run)
+		return NULL;
+	run->session = s;
+	run->posture = p;
+	run->id = run_id(s, p);
+	run->on_output = o->on_output;
+	run->on_exit = o->on_exit;
+	run->user_data = o->user_data;
+	run->result = (struct exeat_result){
+		.backend = s->backend,
+		.network_mode = policy_mode_name(policy_get_mode(p->policy)),
+		.termination_reason = run->reason,
+		.start_error = run->start_error,
+		.refusals = run->refusals,
+	};
+	for (int i = 0; i < 3; i++)
+		stream_init(run, (enum exeat_stream)i);
+	run->next = s->runs;
+	s->runs = run;
+	return run;
+}
+
+static unsigned runs_alive(const struct exeat_session *s)
+{
+	unsigned n = 0;
+
+	for (const struct exeat_run *run = s->runs; run; run = run->next)
+		n += run->phase != PHASE_OVER;
+	return n;
+}
+
+static int run_start(struct exeat_session *s,
+		     const struct exeat_run_options *o, struct exeat_run **ret,
+		     struct err *err)
+{
+	struct list preset_env;
+	struct posture *p;
+	struct exeat_run *run;
+	int r;
+
+	if (s->fatal.code != ERR_NONE) {
+		*err = s->fatal;
+		return -EIO;
+	}
+	r = options_check(o, err);
+	if (r < 0)
+		return r;
+	if (runs_alive(s) >= LIMIT_RUNS - 1)
+		return err_new(err, ERR_LIMIT, "run", NULL,
+			       "at most %d runs at a time", LIMIT_RUNS - 1);
+	r = posture_get(s, o, &preset_env, &p, err);
+	if (r < 0)
+		return r;
+	run = run_new(s, o, p);
+	if (!run) {
+		posture_put(s, p);
+		r = err_sys(err, ENOMEM, "make", "run");
+	} else {
+		r = run_send(run, o, &preset_env, err);
+		if (r == 0)
+			prepare_next(s, p);
+		else
+			exeat_run_free(run);
+	}
+	list_free(&preset_env);
+	if (r == 0)
+		*ret = run;
+	return r;
+}
+
+int exeat_run_start(struct exeat_session *s,
+		    const struct exeat_run_options *options,
+		    struct exeat_run **ret, struct exeat_error *error)
+{
+	struct err err;
+	int r;
+
+	err_clear(&err);
+	r = run_start(s, options, ret, &err);
+	return r < 0 ? session_error(error, &err, r) : 0;
+}
+
+/* ---- the end ---- */
+
+void run_check(struct exeat_run *run)
+{
+	struct exeat_session *s = run->session;
+
+	if (run->phase == PHASE_OVER)
+		return;
+	if (!run->lost && (!run->exited || !run->flushed ||
+			   run->streams[EXEAT_STDOUT].fd >= 0 ||
+			   run->streams[EXEAT_STDERR].fd >= 0))
+		return;
+	run->phase = PHASE_OVER;
+	stream_close(&run->streams[EXEAT_STDIN]);
+	posture_put(s, run->posture);
+	run->posture = NULL;
+	if (run->on_exit)
+		run->on_exit(run->user_data, run);
+}
+
+static void set_reason(struct exeat_run *run, int status, unsigned reason)
+{
+	const char *name;
+
+	if (reason == RUN_TIMEOUT)
+		(void)snprintf(run->reason, sizeof(run->reason), "timeout");
+	else if (reason == RUN_KILLED)
+		(void)snprintf(run->reason, sizeof(run->reason), "killed");
+	else if (WIFSIGNALED(status) &&
+		 (name = sigabbrev_np(WTERMSIG(status))) != NULL)
+		(void)snprintf(run->reason, sizeof(run->reason),
+			       "signal:SIG%s", name);
+}
+
+void run_exited(struct exeat_run *run, int status, unsigned reason)
+{
+	run->result.returncode = WIFSIGNALED(status) ? -WTERMSIG(status) :
+		WEXITSTATUS(status);
+	set_reason(run, status, reason);
+	run->exited = true;
+	run_check(run);
+}
+
+void run_failed(struct exeat_run *run, unsigned exit_code,
+		const struct err *err)
+{
+	run->result.returncode = (int)exit_code;
+	if (exit_code == 125)
+		run->err = *err;
+	else
+		(void)snprintf(run->start_error, sizeof(run->start_error),
+			       "%s: %s", err->object, err->message);
+	/* nothing ran: there is nothing to wait for */
+	run->exited = run->flushed = true;
+	stream_close(&run->streams[EXEAT_STDOUT]);
+	stream_close(&run->streams[EXEAT_STDERR]);
+	run_check(run);
+}
+
+void run_flushed(struct exeat_run *run)
+{
+	run->flushed = true;
+	run_check(run);
+}
+
+void run_lost(struct exeat_run *run, const struct err *err)
+{
+	if (run->phase == PHASE_OVER)
+		return;
+	run->lost = true;
+	run->err = *err;
+	run->result.returncode = -1;
+	(void)snprintf(run->reason, sizeof(run->reason), "session_closed");
+	run_check(run);
+}
+
+int exeat_run_wait(struct exeat_run *run, int timeout_ms,
+		   struct exeat_error *error)
+{
+	int64_t deadline = timeout_ms < 0 ? INT64_MAX :
+		clock_ms() + timeout_ms;
+	struct err err;
+
+	while (run->phase != PHASE_OVER) {
+		int64_t left = deadline - clock_ms();
+
+		if (stream_full(&run->streams[EXEAT_STDOUT]) ||
+		    stream_full(&run->streams[EXEAT_STDERR])) {
+			err_clear(&err);
+			(void)err_new(&err, ERR_LIMIT, "wait", "output",
+				      "nobody reads it and no more is kept");
+			return session_error(error, &err, -E2BIG);
+		}
+		if (left < 0)
+			return 0;
+		/* a broken session ends the run too: seen at the next turn */
+		(void)exeat_session_dispatch(run->session, timeout_ms < 0 ?
+					     -1 : (int)left, NULL);
+	}
+	if (run->err.code != ERR_NONE)
+		return session_error(error, &run->err, -EIO);
+	return 1;
+}
+
+const struct exeat_result *exeat_run_result(const struct exeat_run *run)
+{
+	return run->phase == PHASE_OVER ? &run->result : NULL;
+}
+
+uint64_t exeat_run_id(const struct exeat_run *run)
+{
+	return run->id;
+}
+
+int exeat_run_kill(struct exeat_run *run, int signal,
+		   struct exeat_error *error)
+{
+	uint8_t body[8];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+	struct err err;
+
+	if (signal < 1 || signal >= NSIG) {
+		err_clear(&err);
+		return session_error(error, &err,
+				     invalid(&err, "signal", "no such"));
+	}
+	if (run->phase == PHASE_OVER)
+		return 0;
+	wbuf_u32(&b, run->id);
+	wbuf_u32(&b, (uint32_t)signal);
+	session_send(run->session, HELPER_KEEPER, K_KILL, body, wbuf_len(&b),
+		     NULL, 0);
+	return 0;
+}
+
+static void run_destroy(struct exeat_run *run)
+{
+	for (size_t i = 0; i < run->result.nrefusals; i++) {
+		struct exeat_refusal *f = &run->refusals[i];
+
+		free(f->layer);
+		free(f->protocol);
+		free(f->name);
+		free(f->address);
+		free(f->rule);
+		free(f->reason);
+		free(f->allow_hint);
+	}
+	free(run);
+}
+
+void runs_bury(struct exeat_session *s)
+{
+	while (s->dead) {
+		struct exeat_run *run = s->dead;
+
+		s->dead = run->next;
+		run_destroy(run);
+	}
+}
+
+void exeat_run_free(struct exeat_run *run)
+{
+	struct exeat_session *s;
+	struct exeat_run **at;
+
+	if (!run)
+		return;
+	s = run->session;
+	if (run->phase != PHASE_OVER) {
+		(void)exeat_run_kill(run, SIGKILL, NULL);
+		posture_put(s, run->posture);
+	}
+	for (int i = 0; i < 3; i++)
+		stream_done(&run->streams[i]);
+	for (at = &s->runs; *at != run; at = &(*at)->next)
+		;
+	*at = run->next;
+	run->next = s->dead;
+	s->dead = run;
+	if (s->dispatching == 0)
+		runs_bury(s);
+}

@@ -1,0 +1,180 @@
+/* runio.c - reading and writing a run's streams, refusals, exec
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/audit/audit.h"
+#include "core/base/fd.h"
+#include "core/session.h"
+
+/* ---- refusals ---- */
+
+static bool same(const char *a, const char *b)
+{
+	return strcmp(a, b ? b : "") == 0;
+}
+
+static struct exeat_refusal *refusal_find(struct exeat_run *run,
+					  const struct audit_event *e,
+					  const char *address)
+{
+	for (size_t i = 0; i < run->result.nrefusals; i++) {
+		struct exeat_refusal *f = &run->refusals[i];
+
+		if (f->port == e->port && same(f->address, address) &&
+		    same(f->name, e->name) && same(f->protocol, e->protocol) &&
+		    same(f->layer, audit_layer_name(e->layer)) &&
+		    same(f->reason, e->reason))
+			return f;
+	}
+	return NULL;
+}
+
+void run_refusal(struct exeat_run *run, const struct audit_event *e)
+{
+	char address[ADDR_STRLEN] = "";
+	uint64_t count = e->dropped ? e->dropped : 1;
+	struct exeat_refusal *f;
+
+	if (e->has_address)
+		(void)addr_str(&e->address, address);
+	run->result.refused_total += count;
+	f = refusal_find(run, e, address);
+	if (f) {
+		f->count += count;
+		return;
+	}
+	if (run->result.nrefusals == LIMIT_REFUSALS)
+		return;
+	f = &run->refusals[run->result.nrefusals];
+	*f = (struct exeat_refusal){
+		.layer = strdup(audit_layer_name(e->layer)),
+		.protocol = strdup(e->protocol ? e->protocol : ""),
+		.name = strdup(e->name ? e->name : ""),
+		.address = strdup(address),
+		.port = e->port,
+		.rule = strdup(e->rule ? e->rule : ""),
+		.reason = strdup(e->reason ? e->reason : ""),
+		.allow_hint = strdup(e->hint ? e->hint : ""),
+		.count = count,
+	};
+	run->result.nrefusals++;
+}
+
+/* ---- streams ---- */
+
+static int wrong_stream(struct exeat_error *error, const char *why)
+{
+	struct err err;
+
+	err_clear(&err);
+	return session_error(error, &err,
+			     err_new(&err, ERR_INVALID, "stream", NULL, "%s",
+				     why));
+}
+
+ssize_t exeat_run_read(struct exeat_run *run, enum exeat_stream stream,
+		       void *buf, size_t size, int timeout_ms,
+		       struct exeat_error *error)
+{
+	int64_t deadline = timeout_ms < 0 ? INT64_MAX :
+		clock_ms() + timeout_ms;
+	struct stream *st;
+
+	if ((stream != EXEAT_STDOUT && stream != EXEAT_STDERR) || size == 0)
+		return wrong_stream(error, "not an output, or no room");
+	st = &run->streams[stream];
+	while (st->len == 0 && st->fd >= 0 && !run->lost) {
+		int64_t left = deadline - clock_ms();
+
+		if (left < 0)
+			return -EAGAIN;
+		(void)exeat_session_dispatch(run->session, timeout_ms < 0 ?
+					     -1 : (int)left, NULL);
+	}
+	if (st->len > 0)
+		return (ssize_t)stream_take(st, buf, size);
+	return run->lost ? session_error(error, &run->err, -EIO) : 0;
+}
+
+int exeat_run_write(struct exeat_run *run, const void *data, size_t len,
+		    struct exeat_error *error)
+{
+	struct stream *st = &run->streams[EXEAT_STDIN];
+	int r = stream_queue(st, data, len);
+
+	while (r == 0 && st->len > 0 && st->fd >= 0)
+		r = exeat_session_dispatch(run->session, -1, error);
+	if (r == 0 && len > 0 && st->fd < 0)
+		r = -EPIPE;
+	return r;
+}
+
+void exeat_run_close_stdin(struct exeat_run *run)
+{
+	struct stream *st = &run->streams[EXEAT_STDIN];
+
+	st->close_when_empty = true;
+	if (st->len == 0)
+		stream_close(st);
+}
+
+/* ---- exec ---- */
+
+static int collect(struct stream *st, char **ret, size_t *ret_len)
+{
+	char *text = malloc(st->len + 1);
+
+	if (!text)
+		return -ENOMEM;
+	*ret_len = st->len ? stream_take(st, text, st->len) : 0;
+	text[*ret_len] = '\0';
+	*ret = text;
+	return 0;
+}
+
+int exeat_exec(struct exeat_session *s, const struct exeat_run_options *options,
+	       struct exeat_run **ret, char **ret_out, size_t *ret_out_len,
+	       char **ret_err, size_t *ret_err_len, struct exeat_error *error)
+{
+	char *out = NULL, *errors = NULL;
+	size_t out_len = 0, errors_len = 0;
+	struct exeat_run *run;
+	struct err err;
+	int r = exeat_run_start(s, options, &run, error);
+
+	if (r < 0)
+		return r;
+	r = exeat_run_wait(run, -1, error);
+	if (r < 0) {
+		exeat_run_free(run);
+		return r;
+	}
+	if (collect(&run->streams[EXEAT_STDOUT], &out, &out_len) < 0 ||
+	    collect(&run->streams[EXEAT_STDERR], &errors, &errors_len) < 0) {
+		free(out);
+		exeat_run_free(run);
+		err_clear(&err);
+		return session_error(error, &err,
+				     err_sys(&err, ENOMEM, "collect",
+					     "output"));
+	}
+	if (ret_out) {
+		*ret_out = out;
+		out = NULL;
+	}
+	if (ret_out_len)
+		*ret_out_len = out_len;
+	if (ret_err) {
+		*ret_err = errors;
+		errors = NULL;
+	}
+	if (ret_err_len)
+		*ret_err_len = errors_len;
+	free(out);
+	free(errors);
+	*ret = run;
+	return 0;
+}

@@ -1,0 +1,501 @@
+/* session.c - opening, dispatching and closing a session
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Theory of operation: session.h. Opening is: check every option (nothing is
+ * started for a bad one), make the work dir, start the three helpers, and send
+ * each what it needs; the answers come through dispatch.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "backends/backend.h"
+#include "core/base/fd.h"
+#include "core/error.h"
+#include "core/proto.h"
+#include "core/session.h"
+#include "core/sys/spawn.h"
+
+enum {
+	EVENTS = 32,		/* handled in one turn */
+	CLOSE_MS = 2000,	/* front may finish its audit so long */
+};
+
+int session_error(struct exeat_error *error, const struct err *err, int r)
+{
+	exeat_error_from(error, err);
+	return r;
+}
+
+void session_break(struct exeat_session *s, const struct err *err)
+{
+	if (s->fatal.code == ERR_NONE)
+		s->fatal = *err;
+	for (struct exeat_run *run = s->runs; run; run = run->next)
+		run_lost(run, &s->fatal);
+}
+
+/* ---- epoll ---- */
+
+int session_watch(struct exeat_session *s, int fd, struct source *source,
+		  uint32_t events, bool add)
+{
+	struct epoll_event e = {.events = events, .data.ptr = source};
+
+	if (epoll_ctl(s->epoll, add ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd,
+		      &e) < 0)
+		return -errno;
+	return 0;
+}
+
+static void helper_ended(struct helper *h, const char *why)
+{
+	struct err err;
+
+	(void)epoll_ctl(h->session->epoll, EPOLL_CTL_DEL, h->chan.fd, NULL);
+	err_clear(&err);
+	(void)err_new(&err, ERR_INTERNAL, "session", h->name, "%s", why);
+	session_break(h->session, &err);
+}
+
+/* Watch for room only while there is something to send. */
+static void helper_watch(struct helper *h)
+{
+	bool writing = chan_wants_write(&h->chan);
+
+	if (writing == h->writing)
+		return;
+	h->writing = writing;
+	(void)session_watch(h->session, h->chan.fd, &h->chan_source,
+			    EPOLLIN | (writing ? EPOLLOUT : 0), false);
+}
+
+void session_send(struct exeat_session *s, unsigned helper, uint32_t type,
+		  const void *body, size_t len, const int *fds, unsigned nfds)
+{
+	struct helper *h = &s->helpers[helper];
+	int r;
+
+	if (s->fatal.code != ERR_NONE)
+		return;
+	r = chan_send(&h->chan, type, body, len, fds, nfds);
+	if (r < 0)
+		return helper_ended(h, strerror(-r));
+	helper_watch(h);
+}
+
+static void chan_ready(struct helper *h, uint32_t events)
+{
+	int r = 0;
+
+	if (events & EPOLLOUT)
+		r = chan_flush(&h->chan);
+	while (r == 0) {
+		struct msg m;
+		int got = chan_recv(&h->chan, 0, &m);
+
+		if (got == 0)
+			return helper_watch(h);
+		if (got < 0) {
+			r = got;
+			break;
+		}
+		session_message(h->session, h, &m);
+		msg_done(&m);
+	}
+	helper_ended(h, r == -EPIPE ? "ended unexpectedly" : strerror(-r));
+}
+
+static void pidfd_ready(struct helper *h)
+{
+	(void)epoll_ctl(h->session->epoll, EPOLL_CTL_DEL, h->pidfd, NULL);
+	/* its last words are still in the channel */
+	chan_ready(h, EPOLLIN);
+	if (h->session->fatal.code == ERR_NONE)
+		helper_ended(h, "ended unexpectedly");
+}
+
+int exeat_session_dispatch(struct exeat_session *s, int timeout_ms,
+			   struct exeat_error *error)
+{
+	struct epoll_event events[EVENTS];
+	int n = epoll_wait(s->epoll, events, EVENTS, timeout_ms);
+
+	s->dispatching++;
+	for (int i = 0; i < n; i++) {
+		struct source *source = events[i].data.ptr;
+
+		switch (source->kind) {
+		case SOURCE_CHAN:
+			chan_ready(source->owner, events[i].events);
+			break;
+		case SOURCE_PIDFD:
+			pidfd_ready(source->owner);
+			break;
+		case SOURCE_STREAM:
+			stream_ready(source->owner, events[i].events);
+			break;
+		}
+	}
+	if (--s->dispatching == 0)
+		runs_bury(s);
+	if (s->fatal.code != ERR_NONE)
+		return session_error(error, &s->fatal, -EIO);
+	return 0;
+}
+
+int exeat_session_fd(const struct exeat_session *s)
+{
+	return s->epoll;
+}
+
+/* ---- opening ---- */
+
+static const char *const helper_names[HELPERS] = {
+	"keeper", "front", "dialer",
+};
+
+static int helper_start(struct exeat_session *s, unsigned which,
+			const char *path, const int *fds, unsigned nfds,
+			int take_own, struct err *err)
+{
+	struct helper *h = &s->helpers[which];
+	char uid[16], gid[16];
+	char *argv[] = {
+		(char *)(uintptr_t)"exeat-helper",
+		(char *)(uintptr_t)helper_names[which], uid, gid, NULL,
+	};
+	int r;
+
+	chan_init(&h->chan, take_own, proto_caller_rules, proto_caller_nrules,
+		  LIMIT_CHAN_QUEUE);
+	(void)snprintf(uid, sizeof(uid), "%u", s->identity.host_uid);
+	(void)snprintf(gid, sizeof(gid), "%u", s->identity.host_gid);
+	r = spawn_helper(path, argv, fds, nfds, 0, &h->pidfd, err);
+	if (r < 0)
+		return r;
+	r = session_watch(s, h->chan.fd, &h->chan_source, EPOLLIN, true);
+	return r < 0 ? err_sys(err, -r, "watch", "%s", h->name) : 0;
+}
+
+/* The pairs between caller and helpers, and between helpers. */
+enum { PAIR_CK, PAIR_CF, PAIR_CD, PAIR_KF, PAIR_KD, PAIR_FD, PAIRS };
+
+static int helpers_start(struct exeat_session *s, const char *path,
+			 struct err *err)
+{
+	static const struct {
+		unsigned pair[3], end[3];
+	} wiring[HELPERS] = {
+		[HELPER_KEEPER] = {{PAIR_CK, PAIR_KF, PAIR_KD}, {1, 0, 0}},
+		[HELPER_FRONT] = {{PAIR_CF, PAIR_KF, PAIR_FD}, {1, 1, 0}},
+		[HELPER_DIALER] = {{PAIR_CD, PAIR_KD, PAIR_FD}, {1, 1, 1}},
+	};
+	int pairs[PAIRS][2], self = pidfd_open(getpid(), 0), r = 0;
+
+	memset(pairs, -1, sizeof(pairs));
+	if (self < 0)
+		return err_sys(err, errno, "pidfd_open", "own process");
+	for (int i = 0; r == 0 && i < PAIRS; i++)
+		r = chan_pair(pairs[i]);
+	if (r < 0)
+		(void)err_sys(err, -r, "socketpair", "helpers");
+	for (unsigned h = 0; r == 0 && h < HELPERS; h++) {
+		int fds[4];
+
+		for (int i = 0; i < 3; i++)
+			fds[i] = pairs[wiring[h].pair[i]][wiring[h].end[i]];
+		fds[3] = self;
+		r = helper_start(s, h, path, fds, 4,
+				 fd_steal(&pairs[wiring[h].pair[0]][0]), err);
+	}
+	for (int i = 0; i < PAIRS; i++) {
+		fd_close(&pairs[i][0]);
+		fd_close(&pairs[i][1]);
+	}
+	fd_close(&self);
+	return r;
+}
+
+static int send_open(struct exeat_session *s, struct err *err)
+{
+	struct sbuf b;
+
+	sbuf_init(&b, LIMIT_CHAN_QUEUE);
+	sbuf_u32(&b, s->identity.uid);
+	sbuf_u32(&b, s->identity.gid);
+	sbuf_u8(&b, s->work_dir_sockets);
+	sbuf_lstr(&b, s->backend);
+	sbuf_lstr(&b, "exeat");
+	view_encode(&s->view.view, &b);
+	if (!b.bad)
+		session_send(s, HELPER_KEEPER, K_OPEN, b.s, b.len,
+			     s->view.fds, s->view.nfds);
+	sbuf_done(&b);
+	return b.bad ? err_sys(err, ENOMEM, "encode", "view") : 0;
+}
+
+static int send_gate(struct exeat_session *s, int audit_fd, struct err *err)
+{
+	struct sbuf b;
+	int r;
+
+	sbuf_init(&b, LIMIT_CHAN_QUEUE);
+	sbuf_lstr(&b, s->id);
+	sbuf_lstr(&b, s->label ? s->label : "");
+	if (!b.bad)
+		session_send(s, HELPER_FRONT, F_OPEN, b.s, b.len, &audit_fd,
+			     audit_fd >= 0 ? 1 : 0);
+	sbuf_done(&b);
+	r = resolv_encode(&b, err);
+	if (r == 0)
+		session_send(s, HELPER_DIALER, D_OPEN, b.s, b.len, NULL, 0);
+	sbuf_done(&b);
+	return r;
+}
+
+static int work_open(struct exeat_session *s,
+		     const struct exeat_session_options *o, struct err *err)
+{
+	bool kept = o->host_work_dir != NULL;
+	int r = kept ? workdir_open(o->host_work_dir, &s->work, err) : 0;
+
+	if (r == 0)
+		r = identity_find(s->work.fd, o->user, &s->identity, err);
+	if (r == 0 && !kept)
+		r = workdir_fresh(&s->identity, &s->work, err);
+	if (r == 0)
+		r = workdir_populate(&s->work, &s->identity, err);
+	if (r == 0 && kept)
+		r = workdir_find_sockets(&s->work, err);
+	return r;
+}
+
+static int view_open(struct exeat_session *s,
+		     const struct exeat_session_options *o, struct err *err)
+{
+	const struct viewplan_request request = {
+		.id = &s->identity,
+		.work = &s->work,
+		.read_only_paths = o->read_only_paths,
+		.read_write_paths = o->read_write_paths,
+		.extra_files = (const char *const *)s->preset_files.texts,
+	};
+
+	return viewplan_make(&request, &s->view, err);
+}
+
+static int options_take(struct exeat_session *s,
+			const struct exeat_session_options *o,
+			struct err *err)
+{
+	const char *backend = o->backend ? o->backend : "userns";
+	const struct backend *found = backend_find(backend);
+
+	if (!found)
+		return err_new(err, ERR_INVALID, "backend", backend,
+			       "no such backend; there are: %s",
+			       backend_names());
+	s->backend = found->name;
+	s->work_dir_sockets = o->work_dir_sockets != 0;
+	s->with_credentials = o->with_credentials != 0;
+	s->on_event = o->on_event;
+	s->user_data = o->user_data;
+	if (list_copy(&s->env, o->env) < 0)
+		return err_sys(err, ENOMEM, "copy", "env");
+	if (o->label) {
+		s->label = strdup(o->label);
+		if (!s->label)
+			return err_sys(err, ENOMEM, "copy", "label");
+	}
+	return network_open(s, o, err);
+}
+
+static int session_start(struct exeat_session *s,
+			 const struct exeat_session_options *o,
+			 struct err *err)
+{
+	char path[PATH_MAX];
+	struct list env;
+	int r = options_take(s, o, err);
+
+	if (r == 0)
+		r = helper_path(o->helper_path, path, sizeof(path), err);
+	if (r == 0)
+		r = work_open(s, o, err);
+	if (r == 0)
+		r = environ_make(s, NULL, NULL, &env, err);
+	if (r < 0)
+		return r;
+	list_free(&env);
+	r = view_open(s, o, err);
+	if (r == 0)
+		r = helpers_start(s, path, err);
+	if (r == 0)
+		r = send_open(s, err);
+	if (r == 0)
+		r = send_gate(s, o->audit_fd, err);
+	return r;
+}
+
+static struct exeat_session *session_new(void)
+{
+	struct exeat_session *s = calloc(1, sizeof(*s));
+	uint8_t random[8];
+
+	if (!s)
+		return NULL;
+	workdir_init(&s->work);
+	for (unsigned i = 0; i < HELPERS; i++) {
+		struct helper *h = &s->helpers[i];
+
+		*h = (struct helper){
+			.session = s,
+			.name = helper_names[i],
+			.chan = {.fd = -1},
+			.pidfd = -1,
+			.chan_source = {SOURCE_CHAN, h},
+			.pid_source = {SOURCE_PIDFD, h},
+		};
+	}
+	s->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (s->epoll < 0 ||
+	    getrandom(random, sizeof(random), 0) != sizeof(random)) {
+		free(s);
+		return NULL;
+	}
+	for (size_t i = 0; i < sizeof(random); i++)
+		(void)snprintf(s->id + 2 * i, 3, "%02x", random[i]);
+	return s;
+}
+
+int exeat_session_begin(const struct exeat_session_options *options,
+			struct exeat_session **ret, struct exeat_error *error)
+{
+	static const struct exeat_session_options defaults =
+		EXEAT_SESSION_OPTIONS_INIT;
+	const struct exeat_session_options *o = options ? options : &defaults;
+	struct exeat_session *s;
+	struct err err;
+	int r;
+
+	err_clear(&err);
+	if (o->size != sizeof(*o)) {
+		r = err_new(&err, ERR_INVALID, "options", "size",
+			    "not made with EXEAT_SESSION_OPTIONS_INIT");
+		return session_error(error, &err, r);
+	}
+	s = session_new();
+	if (!s) {
+		r = err_sys(&err, errno ? errno : ENOMEM, "make", "session");
+		return session_error(error, &err, r);
+	}
+	r = session_start(s, o, &err);
+	if (r < 0) {
+		exeat_session_close(s);
+		return session_error(error, &err, r);
+	}
+	*ret = s;
+	return 0;
+}
+
+int exeat_session_open(const struct exeat_session_options *options,
+		       struct exeat_session **ret, struct exeat_error *error)
+{
+	struct exeat_session *s;
+	int r = exeat_session_begin(options, &s, error);
+
+	if (r < 0)
+		return r;
+	while (r == 0 && !(s->opened && s->helpers[HELPER_FRONT].hello &&
+			   s->helpers[HELPER_DIALER].hello))
+		r = exeat_session_dispatch(s, -1, error);
+	if (r < 0) {
+		exeat_session_close(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+/* ---- closing ---- */
+
+static void await_end(const struct helper *h, int timeout_ms)
+{
+	struct pollfd pfd = {.fd = h->pidfd, .events = POLLIN};
+
+	if (h->pidfd < 0)
+		return;
+	if (poll(&pfd, 1, timeout_ms) == 0) {
+		(void)pidfd_send_signal(h->pidfd, SIGKILL, NULL, 0);
+		(void)poll(&pfd, 1, -1);
+	}
+}
+
+static void helpers_end(struct exeat_session *s)
+{
+	struct helper *keeper = &s->helpers[HELPER_KEEPER];
+
+	/*
+	 * The keeper's end is the end of every payload; front sees their
+	 * connections go and writes the last audit lines before it follows.
+	 */
+	if (keeper->pidfd >= 0)
+		(void)pidfd_send_signal(keeper->pidfd, SIGKILL, NULL, 0);
+	await_end(keeper, keeper->hello ? -1 : 0);
+	for (unsigned i = 0; i < HELPERS; i++) {
+		struct helper *h = &s->helpers[i];
+
+		chan_done(&h->chan);
+		await_end(h, CLOSE_MS);
+		fd_close(&h->pidfd);
+	}
+}
+
+void exeat_session_close(struct exeat_session *s)
+{
+	if (!s)
+		return;
+	helpers_end(s);
+	while (s->runs)
+		exeat_run_free(s->runs);
+	runs_bury(s);
+	network_close(s);
+	viewplan_done(&s->view);
+	workdir_close(&s->work);
+	identity_done(&s->identity);
+	list_free(&s->env);
+	fd_close(&s->epoll);
+	free(s->label);
+	free(s);
+}
+
+/* ---- what a session is ---- */
+
+const char *exeat_session_id(const struct exeat_session *s)
+{
+	return s->id;
+}
+
+const char *exeat_session_work_dir(const struct exeat_session *s)
+{
+	return s->work.path;
+}
+
+int exeat_session_work_dir_is_fresh(const struct exeat_session *s)
+{
+	return s->work.fresh;
+}
+
+const char *exeat_session_backend(const struct exeat_session *s)
+{
+	return s->backend;
+}

@@ -1,0 +1,16 @@
+# Sessions and runs.
+target_sources(exeat_core PRIVATE
+	environ.c
+	helperpath.c
+	list.c
+	message.c
+	posture.c
+	proto.c
+	resolv.c
+	run.c
+	runio.c
+	session.c
+	sessioninfo.c
+	stream.c)
+target_compile_definitions(exeat_core PRIVATE
+	EXEAT_LIBEXEC="${CMAKE_INSTALL_FULL_LIBEXECDIR}/exeat")

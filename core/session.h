@@ -1,0 +1,234 @@
+/* session.h - the inside of a session, for the files of core/ only
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Theory of operation
+ *
+ * A session is an epoll descriptor with everything in it: the channels to the
+ * three helpers, their pidfds, the pipes of the runs. exeat_session_dispatch()
+ * takes what is ready; nothing else moves the state. Opening, making a posture
+ * and starting a run are messages that are sent at once, in this order, without
+ * waiting for each other's answers: the keeper takes them in order.
+ *
+ * A session is OPENING -> OPEN -> BROKEN (a helper is gone or said P_ERROR;
+ * `fatal` says why; every run ends with it). There is no way back.
+ *
+ * A run is over when three things have come: K_EXITED (or K_RUN_FAILED),
+ * F_FLUSHED (its refusals are all here), and the end of its output pipes.
+ */
+#ifndef EXEAT_CORE_SESSION_H
+#define EXEAT_CORE_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/err.h"
+#include "core/base/limits.h"
+#include "core/base/msg.h"
+#include "core/identity.h"
+#include "core/include/exeat.h"
+#include "core/preset.h"
+#include "core/viewplan.h"
+#include "core/workdir.h"
+#include "policy/policy.h"
+
+struct audit_event;
+
+enum source_kind {
+	SOURCE_CHAN,		/* a helper's channel */
+	SOURCE_PIDFD,		/* a helper's life */
+	SOURCE_STREAM,		/* a pipe of a run */
+};
+
+/* What an epoll event points to. */
+struct source {
+	enum source_kind kind;
+	void *owner;		/* struct helper, struct stream */
+};
+
+struct helper {
+	struct exeat_session *session;
+	const char *name;
+	struct chan chan;
+	int pidfd;
+	bool hello;		/* isolated; pidfd is its own */
+	bool writing;		/* epoll watches for room */
+	struct source chan_source, pid_source;
+};
+
+enum { HELPER_KEEPER, HELPER_FRONT, HELPER_DIALER, HELPERS };
+
+enum posture_state { POSTURE_MAKING, POSTURE_READY, POSTURE_FAILED };
+
+struct posture {
+	uint32_t id;		/* 0: free slot */
+	enum posture_state state;
+	struct err err;		/* POSTURE_FAILED */
+	char *key;		/* what makes two postures one */
+	void *image;
+	struct policy *policy;
+	uint32_t users;		/* live runs */
+	uint64_t last_used;
+	bool is_private;
+};
+
+/* A list of texts, copied; `given` tells an empty one from none. */
+struct list {
+	char **texts;		/* NULL-terminated; never NULL if given */
+	size_t n;
+	bool given;
+};
+
+/* What a posture is made of, before it is compiled. */
+struct network {
+	bool has_mode;
+	enum policy_mode mode;
+	struct list allow;
+};
+
+/* One end of a pipe to or from a run, with what is in between. */
+struct stream {
+	struct exeat_run *run;
+	enum exeat_stream which;
+	int fd;			/* -1: none, or at its end */
+	struct source source;
+	bool watched;
+	char *buf;		/* output: not read yet; input: not written */
+	size_t start, len, size;
+	bool close_when_empty;	/* input */
+};
+
+enum run_phase { PHASE_STARTED, PHASE_OVER };
+
+struct exeat_run {
+	struct exeat_session *session;
+	struct exeat_run *next;
+	uint32_t id;
+	struct posture *posture;	/* NULL once over */
+	enum run_phase phase;
+	bool exited, flushed, lost;	/* lost: the session broke */
+	struct err err;			/* lost, or the sandbox failed */
+	struct stream streams[3];
+	void (*on_output)(void *user_data, struct exeat_run *run,
+			  enum exeat_stream stream, const void *data,
+			  size_t len);
+	void (*on_exit)(void *user_data, struct exeat_run *run);
+	void *user_data;
+	bool callback[3];
+	int sent_signal;
+	char reason[32];
+	char start_error[640];		/* 126, 127 */
+	struct exeat_result result;
+	struct exeat_refusal refusals[LIMIT_REFUSALS];
+};
+
+struct exeat_session {
+	char id[17];
+	char *label;
+	const char *backend;
+	bool opened;
+	struct err fatal;		/* code != ERR_NONE: broken */
+	int epoll;
+	struct helper helpers[HELPERS];
+	struct identity identity;
+	struct workdir work;
+	struct viewplan view;
+	bool work_dir_sockets, with_credentials;
+	struct list env, preset_env, preset_files;
+	struct network network;		/* the session's own posture */
+	struct list deny;
+	bool require_names;
+	enum policy_dns_refusal dns_refusal;
+	void *session_image;		/* the session's own posture */
+	struct policy *session_policy;
+	void *ceiling_image;
+	struct policy *ceiling;		/* network_ceiling, or NULL */
+	const struct policy *bound;	/* of every run: one of the two, or NULL */
+	struct posture postures[LIMIT_POSTURES];
+	struct posture *own;		/* of runs that name none, if made */
+	uint32_t last_posture, last_run;
+	uint64_t clock;			/* counts uses, for last_used */
+	struct exeat_run *runs;
+	unsigned dispatching;		/* depth; while it is, runs are buried: */
+	struct exeat_run *dead;
+	unsigned started;		/* runs so far */
+	uint32_t prepared_run;		/* id sent with K_PREPARE, 0: none */
+	uint32_t prepared_posture;
+	void (*on_event)(void *user_data, const struct exeat_event *event);
+	void *user_data;
+};
+
+/* ---- list.c ---- */
+int list_copy(struct list *ret, const char *const *texts);
+int list_add(struct list *l, const char *text);
+void list_free(struct list *l);
+
+/* ---- session.c ---- */
+
+/* Report and return: fills the public error from ours. */
+int session_error(struct exeat_error *error, const struct err *err, int r);
+/* The first reason stays; every run ends with it. */
+void session_break(struct exeat_session *s, const struct err *err);
+void session_send(struct exeat_session *s, unsigned helper, uint32_t type,
+		  const void *body, size_t len, const int *fds,
+		  unsigned nfds);
+int session_watch(struct exeat_session *s, int fd, struct source *source,
+		  uint32_t events, bool add);
+
+/* ---- message.c ---- */
+void session_message(struct exeat_session *s, struct helper *h,
+		     struct msg *m);
+
+/* ---- posture.c ---- */
+
+/* Parse the session's lists and ceiling; make the bound. */
+int network_open(struct exeat_session *s,
+		 const struct exeat_session_options *o, struct err *err);
+void network_close(struct exeat_session *s);
+/* Find or make the posture that a run names; counts as its user. */
+int posture_get(struct exeat_session *s, const struct exeat_run_options *o,
+		struct list *ret_env, struct posture **ret, struct err *err);
+void posture_put(struct exeat_session *s, struct posture *p);
+struct posture *posture_by_id(struct exeat_session *s, uint32_t id);
+
+/* ---- run.c ---- */
+struct exeat_run *run_by_id(struct exeat_session *s, uint32_t id);
+void run_exited(struct exeat_run *run, int status, unsigned reason);
+void run_failed(struct exeat_run *run, unsigned exit_code,
+		const struct err *err);
+void run_flushed(struct exeat_run *run);
+void run_lost(struct exeat_run *run, const struct err *err);
+/* Over if everything has come: calls on_exit once. */
+void run_check(struct exeat_run *run);
+void run_refusal(struct exeat_run *run, const struct audit_event *e);
+/* Free what was freed by its owner while events were being handled. */
+void runs_bury(struct exeat_session *s);
+
+/* ---- stream.c ---- */
+void stream_init(struct exeat_run *run, enum exeat_stream which);
+int stream_attach(struct stream *st, int take_fd);
+void stream_ready(struct stream *st, uint32_t events);
+void stream_close(struct stream *st);
+void stream_done(struct stream *st);
+/* Input: queue bytes; written as the pipe takes them. */
+int stream_queue(struct stream *st, const void *data, size_t len);
+/* Output: nothing more is read from the pipe until some is taken. */
+bool stream_full(const struct stream *st);
+/* Output: move out what is kept, at most size bytes. */
+size_t stream_take(struct stream *st, void *buf, size_t size);
+
+/* ---- environ.c ---- */
+
+/* The payload's complete environment: minimal, presets', session's, run's. */
+int environ_make(const struct exeat_session *s, const struct list *preset_env,
+		 const char *const *run_env, struct list *ret,
+		 struct err *err);
+
+/* ---- resolv.c ---- */
+
+/* D_OPEN from /etc/resolv.conf and /etc/hosts. */
+int resolv_encode(struct sbuf *ret, struct err *err);
+
+/* ---- helperpath.c ---- */
+int helper_path(const char *option, char *ret, size_t size, struct err *err);
+
+#endif

@@ -1,0 +1,203 @@
+/* stream.c - the pipes of a run, and what is in between
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Output: read as it comes, given to the callback or kept until somebody
+ * reads it. Over STREAM_KEEP bytes the pipe is left alone until there is room:
+ * the payload waits, nothing is lost. Input: kept until the pipe takes it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+#include "core/session.h"
+
+enum {
+	STREAM_CHUNK = 64 << 10,
+	STREAM_KEEP = 64 << 20,
+};
+
+void stream_init(struct exeat_run *run, enum exeat_stream which)
+{
+	struct stream *st = &run->streams[which];
+
+	*st = (struct stream){.run = run, .which = which, .fd = -1};
+	st->source = (struct source){SOURCE_STREAM, st};
+}
+
+static uint32_t interest(const struct stream *st)
+{
+	if (st->which == EXEAT_STDIN)
+		return st->len > 0 ? EPOLLOUT : 0;
+	return st->len < STREAM_KEEP ? EPOLLIN : 0;
+}
+
+static void stream_unwatch(struct stream *st)
+{
+	if (st->watched)
+		(void)epoll_ctl(st->run->session->epoll, EPOLL_CTL_DEL,
+				st->fd, NULL);
+	st->watched = false;
+}
+
+/*
+ * A descriptor that nothing is wanted of is taken out: epoll reports a hang-up
+ * of what it has, wanted or not.
+ */
+static int stream_watch(struct stream *st)
+{
+	uint32_t events = interest(st);
+	int r = 0;
+
+	if (st->fd < 0 || events == 0) {
+		stream_unwatch(st);
+		return 0;
+	}
+	if (!st->watched)
+		r = session_watch(st->run->session, st->fd, &st->source,
+				  events, true);
+	st->watched = r == 0;
+	return r;
+}
+
+int stream_attach(struct stream *st, int take_fd)
+{
+	int r;
+
+	st->fd = take_fd;
+	r = fd_nonblock(take_fd, true);
+	return r < 0 ? r : stream_watch(st);
+}
+
+void stream_close(struct stream *st)
+{
+	if (st->fd < 0)
+		return;
+	stream_unwatch(st);
+	fd_close(&st->fd);
+}
+
+void stream_done(struct stream *st)
+{
+	stream_close(st);
+	free(st->buf);
+	st->buf = NULL;
+	st->start = st->len = st->size = 0;
+}
+
+/* Room for n more bytes behind what is there. */
+static char *reserve(struct stream *st, size_t n)
+{
+	size_t size = st->size ? st->size : STREAM_CHUNK;
+	char *buf;
+
+	if (st->start > 0) {
+		memmove(st->buf, st->buf + st->start, st->len);
+		st->start = 0;
+	}
+	while (size < st->len + n)
+		size *= 2;
+	if (size != st->size) {
+		buf = realloc(st->buf, size);
+		if (!buf)
+			return NULL;
+		st->buf = buf;
+		st->size = size;
+	}
+	return st->buf + st->len;
+}
+
+static void input_ready(struct stream *st)
+{
+	ssize_t n = write(st->fd, st->buf + st->start, st->len);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0) {
+		/* nobody reads any more: what is left has no addressee */
+		st->len = 0;
+		return stream_close(st);
+	}
+	st->start += (size_t)n;
+	st->len -= (size_t)n;
+	if (st->len == 0 && st->close_when_empty)
+		return stream_close(st);
+	if (st->len == 0)
+		stream_unwatch(st);
+}
+
+static void output_end(struct stream *st)
+{
+	stream_close(st);
+	run_check(st->run);
+}
+
+static void output_ready(struct stream *st)
+{
+	struct exeat_run *run = st->run;
+	char *room = reserve(st, STREAM_CHUNK);
+	ssize_t n;
+
+	if (!room)
+		return;		/* asked again; the payload waits meanwhile */
+	n = read(st->fd, room, STREAM_CHUNK);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0)
+		return output_end(st);
+	if (run->callback[st->which])
+		return run->on_output(run->user_data, run, st->which, room,
+				      (size_t)n);
+	st->len += (size_t)n;
+	if (st->len >= STREAM_KEEP)
+		stream_unwatch(st);
+}
+
+void stream_ready(struct stream *st, uint32_t events)
+{
+	(void)events;
+	if (st->fd < 0)
+		return;
+	if (st->which == EXEAT_STDIN)
+		input_ready(st);
+	else
+		output_ready(st);
+}
+
+int stream_queue(struct stream *st, const void *data, size_t len)
+{
+	char *room;
+
+	if (st->fd < 0)
+		return -EPIPE;
+	if (len == 0)
+		return 0;
+	room = reserve(st, len);
+	if (!room)
+		return -ENOMEM;
+	memcpy(room, data, len);
+	st->len += len;
+	return stream_watch(st);
+}
+
+bool stream_full(const struct stream *st)
+{
+	return st->fd >= 0 && st->which != EXEAT_STDIN &&
+		st->len >= STREAM_KEEP;
+}
+
+size_t stream_take(struct stream *st, void *buf, size_t size)
+{
+	size_t n = st->len < size ? st->len : size;
+
+	memcpy(buf, st->buf + st->start, n);
+	st->start += n;
+	st->len -= n;
+	if (st->len == 0)
+		st->start = 0;
+	/* a failure shows again, and is heard, when the pipe is attached */
+	(void)stream_watch(st);
+	return n;
+}
