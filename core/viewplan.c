@@ -3,19 +3,16 @@
  *
  * Theory of operation
  *
- * Two lists are written side by side and joined at the end: what the session
- * gets once, what every run gets. In this order:
+ * The list is written in this order:
  *
  *	base	the system's folders, read-only; /bin and the like as the host
  *		has them, links or folders
  *	etc	secrets masked, files of ours over the host's
- *	fresh	/tmp, /run, /dev/shm, /dev, /proc: every run's own
  *	mounts	the work dir and additional paths, sorted, so that a folder
  *		comes before what is in it
  *	covers	over unix sockets in those
- *
- * A mount below a folder that every run has fresh is made twice: by the
- * session in /.exeat/N, from there by the run, which covers /.exeat at the end.
+ *	fresh	/proc, /tmp, /run: every run's own. What the list put below
+ *		them the run gets again (view_run)
  */
 #include "core/viewplan.h"
 
@@ -39,8 +36,6 @@ enum {
 
 static const char step[] = "make view";
 
-/* Where mounts wait that appear in a fresh folder of the run. */
-#define STASH "/.exeat"
 #define UV_PATH "/run/exeat/bin/uv"
 
 /* One mount that is not the system's. */
@@ -49,16 +44,13 @@ struct plan_mount {
 	char *source;
 	int dirfd;		/* of the work dir, else AT_FDCWD */
 	bool read_only;
-	bool search;		/* look for sockets in it */
 };
 
 struct planner {
 	const struct viewplan_request *rq;
-	struct viewplan plan;		/* its view: the session's list */
-	struct view run;
+	struct viewplan plan;
 	struct plan_mount mounts[MOUNTS_MAX];
 	size_t nmounts;
-	unsigned nstash;
 	struct err *err;
 };
 
@@ -70,9 +62,7 @@ static int no_memory(struct planner *p)
 /* Every list operation comes through here. */
 static int add(struct planner *p, struct view_op op)
 {
-	struct view *to = op.per_run ? &p->run : &p->plan.view;
-
-	return view_add(to, &op) < 0 ? no_memory(p) : 0;
+	return view_add(&p->plan.view, &op) < 0 ? no_memory(p) : 0;
 }
 
 /* Append a copy to a NULL-terminated list. */
@@ -120,6 +110,23 @@ static bool in_base(const char *path)
 	return false;
 }
 
+/* Names that programs expect; nothing of the host's is behind them. */
+static int plan_names(struct planner *p)
+{
+	static const struct view_op ops[] = {
+		{ .kind = VIEW_DEV, .path = (char *)"/dev" },
+		{ .kind = VIEW_SYMLINK, .path = (char *)"/var/tmp",
+		  .source = (char *)"../tmp" },
+		{ .kind = VIEW_SYMLINK, .path = (char *)"/var/run",
+		  .source = (char *)"../run" },
+	};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(ops) / sizeof(ops[0]); i++)
+		r = add(p, ops[i]);
+	return r;
+}
+
 static int plan_base(struct planner *p)
 {
 	for (size_t i = 0; i < sizeof(base_paths) / sizeof(base_paths[0]);
@@ -155,19 +162,7 @@ static int plan_base(struct planner *p)
 static int plan_fresh(struct planner *p)
 {
 	static const struct view_op ops[] = {
-		{ .kind = VIEW_DIR, .path = (char *)"/proc", .mode = 0555 },
-		{ .kind = VIEW_DIR, .path = (char *)"/dev", .mode = 0755 },
-		{ .kind = VIEW_DIR, .path = (char *)"/tmp", .mode = 0755 },
-		{ .kind = VIEW_DIR, .path = (char *)"/run", .mode = 0755 },
-		/* names that programs expect; nothing of the host's */
-		{ .kind = VIEW_SYMLINK, .path = (char *)"/var/tmp",
-		  .source = (char *)"../tmp" },
-		{ .kind = VIEW_SYMLINK, .path = (char *)"/var/run",
-		  .source = (char *)"../run" },
 		{ .kind = VIEW_PROC, .per_run = true, .path = (char *)"/proc" },
-		{ .kind = VIEW_DEV, .per_run = true, .path = (char *)"/dev" },
-		{ .kind = VIEW_TMPFS, .per_run = true,
-		  .path = (char *)"/dev/shm", .mode = 01777 },
 		{ .kind = VIEW_TMPFS, .per_run = true, .path = (char *)"/tmp",
 		  .mode = 01777 },
 		{ .kind = VIEW_TMPFS, .per_run = true, .path = (char *)"/run",
@@ -175,7 +170,7 @@ static int plan_fresh(struct planner *p)
 		{ .kind = VIEW_DIR, .per_run = true,
 		  .path = (char *)"/run/exeat/bin", .mode = 0755 },
 	};
-	int r = 0;
+	int r = list_add(p, &p->plan.read_write, "/dev/shm");
 
 	for (size_t i = 0; r == 0 && i < sizeof(ops) / sizeof(ops[0]); i++) {
 		r = add(p, ops[i]);
@@ -183,12 +178,6 @@ static int plan_fresh(struct planner *p)
 			r = list_add(p, &p->plan.read_write, ops[i].path);
 	}
 	return r;
-}
-
-static bool is_fresh(const char *path)
-{
-	return below("/tmp", path) || below("/run", path) ||
-	       below("/dev/shm", path);
 }
 
 /* ---- mounts ---- */
@@ -249,12 +238,11 @@ static const char *why_refused(const struct planner *p, const char *path,
 	if (below(path, work))
 		return "it holds the work dir";
 	if (below("/proc", path) || below("/sys", path) ||
-	    (below("/dev", path) && strncmp(path, "/dev/shm/", 9) != 0))
+	    below("/dev", path))
 		return "the kernel's own files";
-	if (below("/run/exeat", path) || below(STASH, path))
+	if (below("/run/exeat", path))
 		return "Exeat's own";
-	if (below(path, "/tmp") || below(path, "/run") ||
-	    below(path, "/dev/shm"))
+	if (below(path, "/tmp") || below(path, "/run"))
 		return "fresh in every run";
 	if (!read_only)
 		return workdir_refused(path);
@@ -322,11 +310,12 @@ static int plan_uv(struct planner *p)
 
 		(void)snprintf(name, sizeof(name), "%.*s/uv", n, path);
 		path += n + (path[n] == ':');
-		if (*name != '/' || !realpath(name, real))
+		if (*name != '/' || access(name, X_OK) < 0 ||
+		    !realpath(name, real))
 			continue;
 		fd = open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (fd < 0 || pread(fd, magic, 4, 0) != 4 ||
-		    memcmp(magic, "\177ELF", 4) != 0 || access(real, X_OK) < 0)
+		    memcmp(magic, "\177ELF", 4) != 0)
 			continue;
 		if (below("/usr/bin", name) || below("/usr/local/bin", name) ||
 		    below("/bin", name))
@@ -381,22 +370,13 @@ static int perform_mount(struct planner *p, const struct plan_mount *m)
 		.source = m->source,
 		.fd_index = -1,
 	};
-	struct view_op run = { .kind = op.kind, .per_run = true,
-			       .path = m->path };
-	char stash[64];
-	int r;
+	int r = open_mount(p, m, &op.fd_index);
 
-	r = open_mount(p, m, &op.fd_index);
 	if (r < 0)
 		return r;
 	if (op.fd_index >= 0)
 		op.kind = VIEW_MOUNT_FD;
-	if (!is_fresh(m->path))
-		return add(p, op);
-	(void)snprintf(stash, sizeof(stash), STASH "/%u", p->nstash++);
-	op.path = run.source = stash;
-	r = add(p, op);
-	return r < 0 ? r : add(p, run);
+	return add(p, op);
 }
 
 static int compare_mounts(const void *a, const void *b)
@@ -408,8 +388,7 @@ static int compare_mounts(const void *a, const void *b)
 
 static int cover(struct planner *p, const char *socket)
 {
-	struct view_op op = { .kind = VIEW_COVER, .optional = true,
-			      .per_run = is_fresh(socket) };
+	struct view_op op = { .kind = VIEW_COVER, .optional = true };
 
 	op.path = (char *)(uintptr_t)socket;
 	return add(p, op);
@@ -441,13 +420,6 @@ static int cover_extra(struct planner *p, const struct plan_mount *m)
 static int plan_mounts(struct planner *p)
 {
 	const struct workdir *work = p->rq->work;
-	struct view_op hide = {
-		.kind = VIEW_TMPFS,
-		.per_run = true,
-		.path = (char *)(uintptr_t)STASH,
-		.size = 4096,
-		.mode = 0555,
-	};
 	int r = 0;
 
 	qsort(p->mounts, p->nmounts, sizeof(p->mounts[0]), compare_mounts);
@@ -468,18 +440,10 @@ static int plan_mounts(struct planner *p)
 		r = cover_extra(p, &p->mounts[i]);
 	for (size_t i = 0; r == 0 && i < work->nsockets; i++)
 		r = cover(p, work->sockets[i]);
-	return r < 0 || p->nstash == 0 ? r : add(p, hide);
+	return r;
 }
 
 /* ---- all of it ---- */
-
-static int join(struct planner *p)
-{
-	for (size_t i = 0; i < p->run.nops; i++)
-		if (view_add(&p->plan.view, &p->run.ops[i]) < 0)
-			return no_memory(p);
-	return 0;
-}
 
 static int make(struct planner *p)
 {
@@ -488,10 +452,9 @@ static int make(struct planner *p)
 
 	r = plan_base(p);
 	if (r == 0)
-		r = plan_fresh(p);
+		r = plan_names(p);
 	if (r == 0)
-		r = viewplan_etc(rq->id, rq->work->path, &p->plan.view,
-				 &p->run, p->err);
+		r = viewplan_etc(rq->id, rq->work->path, &p->plan.view, p->err);
 	if (r == 0)
 		r = plan_mount_add(p, rq->work->path, rq->work->path,
 				   rq->work->fd, false);
@@ -505,7 +468,7 @@ static int make(struct planner *p)
 		r = plan_uv(p);
 	if (r == 0)
 		r = plan_mounts(p);
-	return r < 0 ? r : join(p);
+	return r < 0 ? r : plan_fresh(p);
 }
 
 int viewplan_make(const struct viewplan_request *request,
@@ -519,13 +482,11 @@ int viewplan_make(const struct viewplan_request *request,
 	p->rq = request;
 	p->err = err;
 	view_init(&p->plan.view);
-	view_init(&p->run);
 	r = make(p);
 	for (size_t i = 0; i < p->nmounts; i++) {
 		free(p->mounts[i].path);
 		free(p->mounts[i].source);
 	}
-	view_done(&p->run);
 	if (r < 0)
 		viewplan_done(&p->plan);
 	else

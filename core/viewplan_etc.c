@@ -26,13 +26,13 @@ static const char step[] = "make view of /etc";
 
 struct etc {
 	const struct identity *id;
-	struct view *session, *run;
+	struct view *view;
 	struct err *err;
 };
 
 static int add(struct etc *e, const struct view_op *op)
 {
-	if (view_add(op->per_run ? e->run : e->session, op) < 0)
+	if (view_add(e->view, op) < 0)
 		return err_sys(e->err, ENOMEM, step, NULL);
 	return 0;
 }
@@ -85,11 +85,27 @@ static bool readable(const struct identity *id, const char *path)
 	return st.st_mode & bits;
 }
 
+/* A folder without anything in it keeps no secret. */
+static bool is_empty(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *d;
+	bool empty = true;
+
+	if (!dir)
+		return false;
+	while (empty && (d = readdir(dir)))
+		empty = strcmp(d->d_name, ".") == 0 ||
+			strcmp(d->d_name, "..") == 0;
+	(void)closedir(dir);
+	return empty;
+}
+
 static int mask(struct etc *e, const char *path)
 {
 	struct view_op op = { .kind = VIEW_MASK, .optional = true };
 
-	if (!readable(e->id, path))
+	if (!readable(e->id, path) || is_empty(path))
 		return 0;
 	op.path = (char *)(uintptr_t)path;
 	return add(e, &op);
@@ -133,55 +149,19 @@ static int mask_secrets(struct etc *e)
 /* ---- files of ours ---- */
 
 /*
- * Where a path of /etc leads to: itself, or the end of its links (by text
- * alone: the end may be missing, as /run is inside). False: it is not there,
- * or the links lead nowhere.
+ * `text` in place of the host's file, wherever a link leads to: the end may be
+ * missing, as /run is inside. /etc is the host's, so nothing is made in it.
  */
-static bool follow(const char *path, char ret[PATH_MAX])
-{
-	char target[PATH_MAX], joined[2 * PATH_MAX];
-	struct stat st;
-
-	(void)snprintf(ret, PATH_MAX, "%s", path);
-	for (int links = 0; links < 8; links++) {
-		ssize_t n;
-		char *slash;
-
-		if (lstat(ret, &st) < 0)
-			return links > 0;
-		if (!S_ISLNK(st.st_mode))
-			return S_ISREG(st.st_mode);
-		n = readlink(ret, target, sizeof(target) - 1);
-		if (n <= 0)
-			return false;
-		target[n] = '\0';
-		slash = strrchr(ret, '/');
-		if (*target == '/')
-			*ret = '\0';
-		else
-			slash[1] = '\0';
-		(void)snprintf(joined, sizeof(joined), "%s%s", ret, target);
-		/* "/etc/../run/x" is "/run/x": that folder is no link */
-		if (strncmp(joined, "/etc/../", 8) == 0)
-			memmove(joined, joined + 7, strlen(joined + 7) + 1);
-		if (strlen(joined) >= PATH_MAX || strstr(joined, "/../"))
-			return false;
-		memcpy(ret, joined, strlen(joined) + 1);
-	}
-	return false;
-}
-
-/* `text` in place of the host's file. */
 static int replace(struct etc *e, const char *path, const char *text,
 		   bool needed)
 {
-	struct view_op op = { .kind = VIEW_FILE };
-	char where[PATH_MAX];
+	struct view_op op = { .kind = VIEW_FILE, .mode = 0444 };
+	struct stat st;
 	int r;
 
 	if (!text)
 		return err_sys(e->err, ENOMEM, step, NULL);
-	if (!follow(path, where)) {
+	if (lstat(path, &st) < 0) {
 		if (!needed)
 			return 0;
 		r = err_new(e->err, ERR_UNAVAILABLE, step, path,
@@ -189,10 +169,8 @@ static int replace(struct etc *e, const char *path, const char *text,
 		err_remedy(e->err, "make an empty one");
 		return r;
 	}
-	op.per_run = strncmp(where, "/run/", 5) == 0;
-	op.path = where;
+	op.path = (char *)(uintptr_t)path;
 	op.source = (char *)(uintptr_t)text;
-	op.mode = 0444;
 	return add(e, &op);
 }
 
@@ -247,9 +225,9 @@ static int put_files(struct etc *e, const char *work)
 }
 
 int viewplan_etc(const struct identity *id, const char *work,
-		 struct view *session, struct view *run, struct err *err)
+		 struct view *view, struct err *err)
 {
-	struct etc e = { id, session, run, err };
+	struct etc e = { id, view, err };
 	int r = mask_secrets(&e);
 
 	return r < 0 ? r : put_files(&e, work);

@@ -9,11 +9,10 @@
 #include "core/sys/view.h"
 
 /*
- * Append to the session's and the run's list. `work`: path of the work dir,
- * HOME is in it. Must come after the binds of /etc and /usr and the tmpfs of
- * /run.
+ * Append to the session's list. `work`: path of the work dir, HOME is in it.
+ * Must come after the binds of /etc and /usr.
  */
 int viewplan_etc(const struct identity *id, const char *work,
-		 struct view *session, struct view *run, struct err *err);
+		 struct view *view, struct err *err);
 
 #endif

@@ -79,12 +79,12 @@ static bool find_python(struct python *ret)
 		bool in_view = false;
 
 		(void)snprintf(link, sizeof(link), "%s/python3", places[i]);
-		if (!realpath(link, real))
+		if (access(link, X_OK) < 0 || !realpath(link, real))
 			continue;
 		for (size_t k = 0; k < sizeof(view) / sizeof(view[0]); k++)
 			in_view |= strncmp(real, view[k], strlen(view[k])) == 0;
 		slash = strrchr(real, '/');
-		if (!in_view || access(real, X_OK) < 0)
+		if (!in_view)
 			continue;
 		*slash = '\0';
 		memcpy(ret->home, real, strlen(real) + 1);

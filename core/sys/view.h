@@ -9,8 +9,7 @@
  * The source of a session operation is a path of the host. The host is gone
  * when a run's operations are performed: the source of a per-run bind is a
  * path inside the template. What has to appear under a per-run tmpfs (a work
- * dir below /tmp) is therefore bound into a folder of the template first, from
- * there by the run, which covers that folder in the end.
+ * dir below /tmp) is an operation of the session; view_run() repeats it there.
  */
 #ifndef EXEAT_SYS_VIEW_H
 #define EXEAT_SYS_VIEW_H

@@ -49,11 +49,11 @@ static void refused_paths(void **state)
 		"/usr/bin", "/etc",  "/etc/ssl",   "/var",     "/var/lib",
 		"/tmp",	   "/run",  "/dev",	  "/dev/pts", "/bin",
 		"/lib",	   "/opt",  "/var/lib/dpkg", "/run/exeat/bin",
-		"/dev/shm", "/boot/grub",
+		"/dev/shm", "/dev/shm/x", "/boot/grub",
 	};
 	static const char *const good[] = {
 		"/home/a", "/root", "/tmp/a", "/usr/src/app", "/opt/app",
-		"/srv",	   "/run/user/1000/x", "/dev/shm/x", "/usrx",
+		"/srv",	   "/run/user/1000/x", "/usrx",
 		"/binary", "/var/lib/dpkgx",
 	};
 
