@@ -1,0 +1,64 @@
+/* connector.c - reaching a target: a chain of identical small links
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "proxy/connector.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/base/fd.h"
+
+static const struct connector_type *const chain_direct[] = {
+	&connector_direct,
+	NULL,
+};
+
+int connector_new(const struct connector_env *env,
+		  const struct connector_target *target, connector_cb *done,
+		  void *user, struct connector **ret)
+{
+	struct connector *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->env = env;
+	c->target = *target;
+	c->fd = -1;
+	c->links = chain_direct;
+	c->done = done;
+	c->user = user;
+	if ((*c->links)->start(c) < 0) {
+		connector_free(c);
+		return -ENOMEM;
+	}
+	*ret = c;
+	return 0;
+}
+
+void connector_end(struct connector *c, enum connector_end end, int error)
+{
+	if (end == CONNECTOR_OK && c->links[1]) {
+		(*c->links)->stop(c);
+		c->links++;
+		c->error = 0;
+		error = -(*c->links)->start(c);
+		if (!error)
+			return;
+		end = CONNECTOR_FAILED;
+	}
+	c->done(c->user, c, end, error);
+}
+
+int connector_steal_fd(struct connector *c)
+{
+	return fd_steal(&c->fd);
+}
+
+void connector_free(struct connector *c)
+{
+	if (!c)
+		return;
+	(*c->links)->stop(c);
+	fd_close(&c->fd);
+	free(c);
+}

@@ -1,0 +1,148 @@
+/* connector_direct.c - the link that makes the socket and connects it
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Theory of operation
+ *
+ * The last look before a packet leaves. The kernel is asked where the address
+ * would go, at this moment: an own address of the host, broadcast or
+ * multicast is not dialled, whatever the policy says of names. Between the
+ * question and connect() the host may still be given that very address; then
+ * the connection has one address at both ends, and it is thrown away.
+ *
+ * #syscalls socket setsockopt getsockopt connect getsockname getpeername
+ * #syscalls close
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include <event2/event.h>
+
+#include "core/base/fd.h"
+#include "proxy/connector.h"
+
+/* What start() found out stands in c->error until the loop reports it. */
+enum {
+	STILL_CONNECTING = 0,
+	CONNECTED_AT_ONCE = -1,
+	WOULD_BE_OWN = -2,
+};
+
+static bool has_own_peer(const struct connector *c)
+{
+	struct sockaddr_storage local = { 0 }, remote = { 0 };
+	socklen_t local_len = sizeof(local), remote_len = sizeof(remote);
+	struct endpoint a, b;
+
+	if (getsockname(c->fd, (struct sockaddr *)&local, &local_len) < 0 ||
+	    getpeername(c->fd, (struct sockaddr *)&remote, &remote_len) < 0)
+		return false;	/* gone already: SO_ERROR or the relay says it */
+	if (!endpoint_from_sockaddr((struct sockaddr *)&local, local_len, &a) ||
+	    !endpoint_from_sockaddr((struct sockaddr *)&remote, remote_len, &b))
+		return true;
+	if (!addr_equal(&a.addr, &b.addr))
+		return false;
+	/* to a service of the host: only the very same socket is wrong */
+	return !c->target.host || a.port == b.port;
+}
+
+static void ready_cb(evutil_socket_t fd, short what, void *arg)
+{
+	struct connector *c = arg;
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	(void)what;
+	if (c->error > 0)
+		return connector_end(c, CONNECTOR_FAILED, c->error);
+	if (c->error == WOULD_BE_OWN)
+		return connector_end(c, CONNECTOR_OWN, 0);
+	if (c->error == STILL_CONNECTING &&
+	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		error = errno;
+	if (error)
+		return connector_end(c, CONNECTOR_FAILED, error);
+	if (has_own_peer(c))
+		return connector_end(c, CONNECTOR_OWN, 0);
+	connector_end(c, CONNECTOR_OK, 0);
+}
+
+/* STILL_CONNECTING, CONNECTED_AT_ONCE, WOULD_BE_OWN or errno. */
+static int ask_route(const struct connector *c)
+{
+	const struct dialer_hooks *hooks = c->env->hooks;
+
+	if (c->target.host)
+		return 0;
+	switch (hooks->route(hooks->user, &c->target.to.addr)) {
+	case DIALER_ROUTE_OK:
+		return 0;
+	case DIALER_ROUTE_NONE:
+		return ENETUNREACH;
+	case DIALER_ROUTE_OWN:
+	case DIALER_ROUTE_REFUSED:
+		break;
+	}
+	return WOULD_BE_OWN;
+}
+
+static void set_options(int fd)
+{
+	const int on = 1;
+
+	/* comforts: a connection without them is still one */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
+static int begin(struct connector *c)
+{
+	const bool tcp = c->target.proto == RULE_TCP;
+	struct sockaddr_storage sa;
+	socklen_t len = endpoint_to_sockaddr(&c->target.to, &sa);
+	int r = ask_route(c);
+
+	if (r)
+		return r;
+	c->fd = socket(sa.ss_family,
+		       (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK |
+			       SOCK_CLOEXEC,
+		       0);
+	if (c->fd < 0)
+		return errno;
+	if (tcp)
+		set_options(c->fd);
+	if (connect(c->fd, (struct sockaddr *)&sa, len) == 0)
+		return CONNECTED_AT_ONCE;
+	/* interrupted, it goes on in the background: connect(2) */
+	return errno == EINPROGRESS || errno == EINTR ? STILL_CONNECTING :
+							errno;
+}
+
+static int direct_start(struct connector *c)
+{
+	c->error = begin(c);
+	c->event = event_new(c->env->base, c->fd, EV_WRITE, ready_cb, c);
+	if (!c->event)
+		return -ENOMEM;
+	if (c->error != STILL_CONNECTING)
+		event_active(c->event, EV_WRITE, 0);
+	else if (event_add(c->event, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static void direct_stop(struct connector *c)
+{
+	if (c->event)
+		event_free(c->event);
+	c->event = NULL;
+}
+
+const struct connector_type connector_direct = {
+	.name = "direct",
+	.start = direct_start,
+	.stop = direct_stop,
+};

@@ -1,0 +1,166 @@
+/* dialer_internal.h - what the files of the dialer share
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ *	dialer.c		its life; messages in and out; tasks
+ *	dialer_resolve.c	ASK_RESOLVE
+ *	dialer_dial.c		ASK_DIAL, ASK_CHECK, ASK_USED
+ *	dialer_lookup.c		a name to vetted addresses
+ *	dialer_pin.c		pins: ours, and the kernel's
+ *	dialer_hosts.c		the host's own names
+ */
+#ifndef EXEAT_PROXY_DIALER_INTERNAL_H
+#define EXEAT_PROXY_DIALER_INTERNAL_H
+
+#include <sys/queue.h>
+
+#include "core/base/msg.h"
+#include "policy/policy.h"
+#include "proxy/ask.h"
+#include "proxy/connector.h"
+#include "proxy/dialer.h"
+#include "proxy/pins.h"
+
+struct event;
+struct happy;
+struct hosts;
+struct lookup;
+struct pin_batch;
+struct resolver;
+struct task;
+
+enum {
+	DIALER_TASKS = LIMIT_FLOWS + LIMIT_UDP_FLOWS + LIMIT_DNS_QUERIES,
+	DIALER_BUCKETS = 1024,
+	DIALER_READ_BURST = 64,	/* messages before others get their turn */
+};
+
+struct posture {
+	LIST_ENTRY(posture) link;
+	uint32_t id;
+	const struct policy *policy;
+	struct pins *pins;
+	struct plan_pin_class *classes;
+	size_t nclasses;
+};
+
+/* One family of the addresses of a name that is being dialled. */
+struct dial_family {
+	struct task *task;
+	struct lookup *lookup;		/* NULL: not under way */
+	bool done, added;
+	size_t naddrs;
+	struct endpoint addrs[LIMIT_DNS_ADDRS];
+};
+
+/* A question under way: from its message to its answer, or to a cancel. */
+struct task {
+	LIST_ENTRY(task) bucket;
+	struct dialer *dialer;
+	struct posture *posture;
+	struct ask ask;
+	struct event *deadline;
+	/* ASK_RESOLVE */
+	struct lookup *lookup;
+	struct pin_batch *batch;	/* waits for the kernel */
+	struct answer_resolve *resolved;
+	/* ASK_DIAL */
+	struct answer *dialled;
+	struct dial_family *families;	/* own family first; NULL: by address */
+	struct happy *happy;
+};
+
+struct dialer {
+	struct event_base *base;
+	struct dialer_hooks hooks;
+	struct connector_env env;
+	struct chan front;
+	struct event *readable, *writable, *broken;
+	int broken_error;		/* 0: front is there */
+	struct resolver *resolver;
+	struct hosts *hosts;		/* NULL: none */
+	LIST_HEAD(, posture) postures;
+	LIST_HEAD(, task) tasks[DIALER_BUCKETS];	/* by ask.id */
+	size_t ntasks;
+	TAILQ_HEAD(, pin_batch) batches;		/* by seq */
+	uint32_t next_seq;
+};
+
+/* -- dialer.c -- */
+
+/* Send the answer and be done with the task. Nothing follows these. */
+void task_answer_dial(struct task *t, int fd);
+void task_answer_resolve(struct task *t);
+void task_free(struct task *t);
+enum task_kind { TASK_RESOLVE, TASK_DIAL };
+/*
+ * A task for an ask, with the deadline and an empty answer of its kind. NULL
+ * if there are too many, or no memory.
+ */
+struct task *task_new(struct dialer *d, struct posture *p, const struct ask *a,
+		      enum task_kind kind);
+void send_answer(struct dialer *d, const struct answer *a, int fd);
+void send_answer_resolve(struct dialer *d, const struct answer_resolve *a);
+
+/* -- dialer_resolve.c -- */
+
+void resolve_ask(struct dialer *d, struct posture *p, const struct ask *a);
+void resolve_pinned(struct task *t, int error);
+void resolve_late(struct task *t);
+
+/* -- dialer_dial.c -- */
+
+/* `p` NULL: a posture that is not there (any more) refuses everything. */
+void dial_ask(struct dialer *d, struct posture *p, const struct ask *a);
+void dial_check(struct dialer *d, struct posture *p, const struct ask *a);
+void dial_used(struct dialer *d, struct posture *p, const struct ask *a);
+void dial_late(struct task *t);
+
+/* -- dialer_lookup.c -- */
+
+struct lookup_result {
+	bool allow;
+	enum policy_reason reason;	/* not allowed */
+	uint32_t rule;
+	uint8_t rcode;			/* allowed */
+	uint32_t ttl_s;
+	const char *chain;		/* names, " " between */
+	size_t naddrs;
+	struct addr addrs[LIMIT_DNS_ADDRS];	/* vetted */
+	size_t rdata_len;
+	const uint8_t *rdata;
+};
+
+/* Called once, never from within lookup_new(); the lookup is gone then. */
+typedef void lookup_cb(void *user, const struct lookup_result *r);
+
+/* 0 or -errno. `policy` must have allowed the lookup of `name`. */
+int lookup_new(struct dialer *d, const struct policy *policy, const char *name,
+	       uint16_t qtype, lookup_cb *done, void *user,
+	       struct lookup **ret);
+void lookup_cancel(struct lookup *l);
+/* localhost and what is below it (RFC 6761 6.3). */
+bool name_is_localhost(const char *name);
+
+/* -- dialer_pin.c -- */
+
+int posture_take_classes(struct posture *p);
+/*
+ * Pin addresses that were vetted for a name. 0: in force. 1: the kernel was
+ * asked, and `waiting` (or NULL) will be told by resolve_pinned(): it may
+ * have been already. -errno.
+ */
+int pin_addresses(struct dialer *d, struct posture *p, const char *name,
+		  const struct addr *addrs, size_t n, struct task *waiting);
+void pin_batch_forget_task(struct pin_batch *b);
+/* Those of one posture: what is acknowledged later counts for nothing. */
+void pin_batches_drop(struct dialer *d, const struct posture *p);
+
+/* -- dialer_hosts.c -- */
+
+int hosts_new(const struct dialer_host *entries, size_t n, struct hosts **ret);
+void hosts_free(struct hosts *h);
+/* Is the name there? Its addresses of one family (at most max). */
+bool hosts_find(const struct hosts *h, const char *name, bool v4,
+		struct addr *ret, size_t max, size_t *ret_n);
+
+#endif

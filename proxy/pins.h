@@ -1,0 +1,51 @@
+/* pins.h - which addresses stand for which names, in one posture
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A pin says: this address was given to the payload as an answer for this
+ * name. It lives LIMIT_PIN_S after the last answer or use. At LIMIT_PINS the
+ * one that was not used for the longest time goes.
+ *
+ * The kernel has its own copy with a time-out. It is told again only when
+ * that copy may be older than PIN_RENEW_S, so a busy name costs no call.
+ */
+#ifndef EXEAT_PROXY_PINS_H
+#define EXEAT_PROXY_PINS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/addr.h"
+#include "core/base/limits.h"
+
+enum {
+	PIN_RENEW_S = 60,
+	/* Given to the kernel: never ends before ours. */
+	PIN_KERNEL_S = LIMIT_PIN_S + 2 * PIN_RENEW_S,
+};
+
+struct pins;
+
+int pins_new(struct pins **ret);	/* 0 or -errno */
+void pins_free(struct pins *p);
+
+/*
+ * Add, or prolong, and make it the most recent. *ret_stale: the kernel does
+ * not have it, or was not told for PIN_RENEW_S. 0 or -ENOMEM.
+ */
+int pins_add(struct pins *p, const char *name, const struct addr *a,
+	     int64_t now_ms, bool *ret_stale);
+/* The kernel has it, for PIN_KERNEL_S from `now_ms`. */
+void pins_told(struct pins *p, const char *name, const struct addr *a,
+	       int64_t now_ms);
+
+bool pins_has(const struct pins *p, const char *name, const struct addr *a,
+	      int64_t now_ms);
+
+/* Names of an address, the most recent first; borrowed until the next add. */
+size_t pins_names(const struct pins *p, const struct addr *a, int64_t now_ms,
+		  const char **ret, size_t max);
+
+size_t pins_count(const struct pins *p);
+
+#endif
