@@ -344,9 +344,11 @@ void nft_match_icmp(struct nft_rule *r, enum nft_family f, uint8_t first,
 	compare(r, NFT_CMP_LTE, &last, 1);
 }
 
-void nft_match_tcp_later(struct nft_rule *r)
+/* TCP with (flags & mask) != value. */
+static void match_tcp_flags_not(struct nft_rule *r, uint8_t mask,
+				uint8_t value)
 {
-	static const uint8_t mask = TH_SYN | TH_ACK, zero = 0, syn = TH_SYN;
+	static const uint8_t zero;
 	struct nftnl_expr *e;
 
 	nft_match_proto(r, IPPROTO_TCP);
@@ -360,7 +362,17 @@ void nft_match_tcp_later(struct nft_rule *r)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_LEN, 1);
 	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, &mask, 1);
 	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, &zero, 1);
-	compare(r, NFT_CMP_NEQ, &syn, 1);
+	compare(r, NFT_CMP_NEQ, &value, 1);
+}
+
+void nft_match_tcp_later(struct nft_rule *r)
+{
+	match_tcp_flags_not(r, TH_SYN | TH_ACK, TH_SYN);
+}
+
+void nft_match_tcp_reset(struct nft_rule *r)
+{
+	match_tcp_flags_not(r, TH_RST, 0);
 }
 
 void nft_match_mark(struct nft_rule *r, uint32_t mark)

@@ -77,6 +77,7 @@ void nft_match_icmp(struct nft_rule *r, enum nft_family f, uint8_t first,
 		    uint8_t last);
 /* Not the first packet of a connection: (flags & (SYN|ACK)) != SYN. */
 void nft_match_tcp_later(struct nft_rule *r);
+void nft_match_tcp_reset(struct nft_rule *r);
 void nft_match_mark(struct nft_rule *r, uint32_t mark);
 void nft_match_not_iif(struct nft_rule *r, uint32_t ifindex);
 /* Destination address . protocol . destination port in the set. */

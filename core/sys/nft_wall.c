@@ -572,6 +572,10 @@ static void enforce_prerouting(struct nft_batch *b, const char *table,
 	nft_match_mark(&r, GATE_MARK);
 	accept_rest(&r);
 	accept_daddr(b, table, prerouting, "own");
+	/* Needs no listener; it may be our refusal of a foreign source. */
+	r = nft_rule_begin(b, table, prerouting);
+	nft_match_tcp_reset(&r);
+	accept_rest(&r);
 	to_gate(b, table, IPPROTO_UDP, &dns, GATE_PORT_DNS_UDP);
 	to_gate(b, table, IPPROTO_TCP, &dns, GATE_PORT_DNS_TCP);
 	if (plan->mode != POLICY_BLOCKED) {
