@@ -1,0 +1,219 @@
+/* policy.c - exeat policy check, test, presets; exeat doctor
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cli/options.h"
+#include "core/include/exeat.h"
+
+enum { YES = 0, NO = 1, USAGE = 2, UNKNOWN = 3 };
+
+struct policy_options {
+	const char *net, *policy;
+	struct cli_list allow, allow_files, deny, deny_files;
+	bool require_names;
+};
+
+#define AT(field) offsetof(struct policy_options, field)
+
+const struct cli_option cli_policy_options[] = {
+	{0, "net", CLI_TEXT, AT(net), "MODE",
+	 "blocked, allowlist or open; --allow alone means allowlist"},
+	{0, "allow", CLI_LIST, AT(allow), "RULE", "an allow rule; repeatable"},
+	{0, "allow-file", CLI_LIST, AT(allow_files), "FILE",
+	 "allow the rules of a file, one a line"},
+	{0, "deny", CLI_LIST, AT(deny), "RULE", "a deny rule; repeatable"},
+	{0, "deny-file", CLI_LIST, AT(deny_files), "FILE",
+	 "refuse the rules of a file"},
+	{0, "policy", CLI_TEXT, AT(policy), "FILE",
+	 "a policy file (JSON) instead"},
+	{0, "require-names", CLI_FLAG, AT(require_names), NULL,
+	 "with open: refuse connections without a name"},
+	{.type = CLI_END},
+};
+
+static int fail(int status, const struct exeat_error *error)
+{
+	char text[1024];
+
+	(void)fprintf(stderr, "exeat: %s\n",
+		      exeat_error_text(error, text, sizeof(text)));
+	return status;
+}
+
+static void options_done(struct policy_options *o)
+{
+	cli_list_free(&o->allow);
+	cli_list_free(&o->allow_files);
+	cli_list_free(&o->deny);
+	cli_list_free(&o->deny_files);
+}
+
+/* 0 with a policy, or the exit status, already explained. */
+static int policy_open(struct policy_options *o, const char *file,
+		       struct exeat_policy **ret)
+{
+	struct exeat_policy_options p = EXEAT_POLICY_OPTIONS_INIT;
+	struct exeat_error error = {0};
+	struct err err;
+	int r = 0;
+
+	err_clear(&err);
+	for (size_t i = 0; r == 0 && i < o->allow_files.n; i++)
+		r = cli_list_file(&o->allow, "--allow-file",
+				  o->allow_files.texts[i], &err);
+	for (size_t i = 0; r == 0 && i < o->deny_files.n; i++)
+		r = cli_list_file(&o->deny, "--deny-file",
+				  o->deny_files.texts[i], &err);
+	if (r == 0 && file)
+		r = cli_read_file("policy", file, &p.network_policy, &err);
+	if (r < 0)
+		return cli_fail(UNKNOWN, &err);
+	p.network_mode = o->net;
+	p.network_allowlist = o->allow.texts;
+	p.network_denylist = o->deny.texts;
+	p.require_names = o->require_names;
+	r = exeat_policy_new(&p, ret, &error);
+	return r < 0 ? fail(NO, &error) : 0;
+}
+
+int cli_policy_check(const struct cli_command *c, int argc, char *argv[])
+{
+	struct policy_options o = {0};
+	struct exeat_policy *policy = NULL;
+	struct err err;
+	const char *file;
+	char *text;
+	int status, at;
+
+	err_clear(&err);
+	at = cli_parse(c, argc, argv, &o, &err);
+	if (at < 0)
+		return cli_fail(USAGE, &err);
+	if (argc - at > 1 || (argc - at == 1 && o.policy)) {
+		cli_help(c);
+		return USAGE;
+	}
+	file = argc > at ? argv[at] : o.policy;
+	status = policy_open(&o, file, &policy);
+	text = status == 0 ? exeat_policy_json(policy) : NULL;
+	if (text)
+		printf("%s\n", text);
+	free(text);
+	exeat_policy_free(policy);
+	options_done(&o);
+	return status;
+}
+
+static int test_one(const struct exeat_policy *policy, const char *target)
+{
+	struct exeat_policy_answer answer;
+	struct exeat_error error = {0};
+
+	if (exeat_policy_test(policy, target, &answer, &error) < 0)
+		return fail(UNKNOWN, &error);
+	printf("%s %s: %s", answer.allow ? "allow" : "deny", target,
+	       answer.text);
+	printf("\n");
+	return answer.allow ? YES : NO;
+}
+
+int cli_policy_test(const struct cli_command *c, int argc, char *argv[])
+{
+	struct policy_options o = {0};
+	struct exeat_policy *policy = NULL;
+	struct err err;
+	int status, at;
+
+	err_clear(&err);
+	at = cli_parse(c, argc, argv, &o, &err);
+	if (at < 0)
+		return cli_fail(USAGE, &err);
+	if (at >= argc) {
+		cli_help(c);
+		return USAGE;
+	}
+	status = policy_open(&o, o.policy, &policy);
+	if (status == NO)
+		status = UNKNOWN;
+	for (; policy && at < argc; at++) {
+		int one = test_one(policy, argv[at]);
+
+		if (one > status)
+			status = one;
+	}
+	exeat_policy_free(policy);
+	options_done(&o);
+	return status;
+}
+
+static void preset_print(void *user, const struct exeat_preset_info *info)
+{
+	int *status = user;
+
+	printf("@%s  %s%s\n", info->name, info->title,
+	       info->deny_only ? " (deny lists only)" : "");
+	for (size_t i = 0; info->rules && info->rules[i]; i++)
+		printf("    %s\n", info->rules[i]);
+	for (size_t i = 0; info->env && info->env[i]; i++)
+		printf("    hands in %s\n", info->env[i]);
+	if (info->error) {
+		printf("    not here: %s\n", info->error);
+		*status = NO;
+	}
+}
+
+int cli_policy_presets(const struct cli_command *c, int argc, char *argv[])
+{
+	struct exeat_error error = {0};
+	struct err err;
+	int status = YES, unused, at;
+
+	err_clear(&err);
+	at = cli_parse(c, argc, argv, &unused, &err);
+	if (at < 0)
+		return cli_fail(USAGE, &err);
+	if (argc - at > 1) {
+		cli_help(c);
+		return USAGE;
+	}
+	if (exeat_presets(argc > at ? argv[at] : NULL, preset_print, &status,
+			  &error) < 0)
+		return fail(NO, &error);
+	/* in the list of all, one whose tool is missing is no failure */
+	return argc > at ? status : YES;
+}
+
+static void check_print(void *user, const struct exeat_check *check)
+{
+	static const char *const states[] = {
+		[EXEAT_CHECK_OK] = "ok",
+		[EXEAT_CHECK_WARN] = "warning",
+		[EXEAT_CHECK_MISSING] = "MISSING",
+	};
+
+	(void)user;
+	printf("%-8s %s: %s\n", states[check->state], check->name,
+	       check->detail);
+	if (*check->remedy)
+		printf("         -> %s\n", check->remedy);
+}
+
+int cli_doctor(const struct cli_command *c, int argc, char *argv[])
+{
+	struct err err;
+	int unused, at;
+
+	err_clear(&err);
+	at = cli_parse(c, argc, argv, &unused, &err);
+	if (at < 0)
+		return cli_fail(USAGE, &err);
+	if (at < argc) {
+		cli_help(c);
+		return USAGE;
+	}
+	return exeat_doctor(check_print, NULL) == 0 ? YES : NO;
+}

@@ -1,0 +1,427 @@
+/* run.c - exeat run: one session, one command
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The command's stdin, stdout and stderr are its own; ours is stderr only.
+ * Signals that end a foreground program are passed on to the command's tree
+ * instead of ending us, so that its end, whatever it is, is reported.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+#include "core/base/num.h"
+#include "core/cli/options.h"
+#include "core/include/exeat.h"
+
+enum {
+	STATUS_DENIED = 123,
+	STATUS_TIMEOUT = 124,
+	STATUS_SANDBOX = 125,
+};
+
+struct run_options {
+	const char *net, *policy, *ceiling, *work_dir, *cwd, *user, *command;
+	const char *shell, *python, *backend, *audit, *json, *dns_refusal;
+	const char *label;
+	struct cli_list allow, allow_files, deny, deny_files, ro, rw, env;
+	bool require_names, explain, fail_on_deny, quiet, with_credentials;
+	bool private_network, work_dir_sockets;
+	int64_t timeout_ms, kill_grace_ms;
+};
+
+#define AT(field) offsetof(struct run_options, field)
+
+const struct cli_option cli_run_options[] = {
+	{0, "net", CLI_TEXT, AT(net), "MODE",
+	 "blocked (default), allowlist or open; --allow alone means allowlist"},
+	{0, "allow", CLI_LIST, AT(allow), "RULE",
+	 "allow this: example.com, '*.example.com:443', 192.0.2.0/24, @npm; "
+	 "repeatable, one rule each"},
+	{0, "allow-file", CLI_LIST, AT(allow_files), "FILE",
+	 "allow the rules of a file, one a line, # begins a comment"},
+	{0, "deny", CLI_LIST, AT(deny), "RULE",
+	 "refuse this, whatever else allows it; repeatable"},
+	{0, "deny-file", CLI_LIST, AT(deny_files), "FILE",
+	 "refuse the rules of a file"},
+	{0, "policy", CLI_TEXT, AT(policy), "FILE",
+	 "mode and lists from a policy file (JSON) instead"},
+	{0, "ceiling", CLI_TEXT, AT(ceiling), "FILE",
+	 "a policy file that bounds the posture: a wider one is an error"},
+	{0, "require-names", CLI_FLAG, AT(require_names), NULL,
+	 "with open: refuse connections without a name"},
+	{0, "dns-refusal", CLI_TEXT, AT(dns_refusal), "KIND",
+	 "how refused look-ups are answered: nxdomain (default) or refused"},
+	{'w', "work-dir", CLI_TEXT, AT(work_dir), "DIR",
+	 "the directory to work in, kept (default: a fresh one, removed)"},
+	{0, "ro", CLI_LIST, AT(ro), "PATH",
+	 "show this file or directory, read-only; repeatable"},
+	{0, "rw", CLI_LIST, AT(rw), "PATH",
+	 "show this file or directory, writable; repeatable"},
+	{0, "cwd", CLI_TEXT, AT(cwd), "DIR",
+	 "start there: under the work dir, or absolute inside"},
+	{0, "user", CLI_TEXT, AT(user), "UID[:GID]",
+	 "as root: whom the command is; default the work dir's owner or 65534"},
+	{'e', "env", CLI_LIST, AT(env), "K[=V]",
+	 "set a variable, or pass on the caller's; repeatable"},
+	{'c', "command", CLI_TEXT, AT(command), "TEXT",
+	 "run a shell command string instead of CMD"},
+	{0, "shell", CLI_TEXT, AT(shell), "PROGRAM",
+	 "the shell for -c (default /bin/sh)"},
+	{0, "python", CLI_TEXT, AT(python), "FILE",
+	 "run this Python script (-: from stdin) instead of CMD"},
+	{0, "timeout", CLI_DURATION, AT(timeout_ms), "TIME",
+	 "end the command after that: 90, 90s, 5m, 1h"},
+	{0, "kill-grace", CLI_DURATION, AT(kill_grace_ms), "TIME",
+	 "from TERM to KILL (default 2s)"},
+	{0, "backend", CLI_TEXT, AT(backend), "NAME",
+	 "how the command is confined (default userns)"},
+	{0, "private-network", CLI_FLAG, AT(private_network), NULL,
+	 "a network namespace of its own, shared with no other run"},
+	{0, "work-dir-sockets", CLI_FLAG, AT(work_dir_sockets), NULL,
+	 "let it make unix sockets in the work dir, not in /tmp only"},
+	{0, "with-credentials", CLI_FLAG, AT(with_credentials), NULL,
+	 "presets hand in the package manager's credentials too"},
+	{0, "audit", CLI_TEXT, AT(audit), "FILE",
+	 "append every decision as a JSON line; fd:N writes to a descriptor"},
+	{0, "label", CLI_TEXT, AT(label), "TEXT",
+	 "put this into every audit line"},
+	{0, "explain", CLI_FLAG, AT(explain), NULL,
+	 "say what was refused, and which option would have allowed it"},
+	{0, "fail-on-deny", CLI_FLAG, AT(fail_on_deny), NULL,
+	 "exit 123 if something was refused and the command succeeded"},
+	{0, "json", CLI_TEXT, AT(json), "FILE",
+	 "write the result as JSON"},
+	{'q', "quiet", CLI_FLAG, AT(quiet), NULL,
+	 "no notices"},
+	{.type = CLI_END},
+};
+
+/* Everything that is to be undone at the end. */
+struct run_context {
+	const struct run_options *o;
+	struct exeat_session_options session_options;
+	struct exeat_run_options run_options;
+	struct exeat_session *session;
+	struct exeat_run *run;
+	int audit, signals;
+};
+
+static int fail(const struct exeat_error *error)
+{
+	char text[1024];
+
+	(void)fprintf(stderr, "exeat: %s\n",
+		      exeat_error_text(error, text, sizeof(text)));
+	return STATUS_SANDBOX;
+}
+
+/* ---- from the command line to the library's options ---- */
+
+static int files_read(struct run_options *o, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < o->allow_files.n; i++)
+		r = cli_list_file(&o->allow, "--allow-file",
+				  o->allow_files.texts[i], err);
+	for (size_t i = 0; r == 0 && i < o->deny_files.n; i++)
+		r = cli_list_file(&o->deny, "--deny-file",
+				  o->deny_files.texts[i], err);
+	if (r == 0 && o->policy)
+		r = cli_read_file("--policy", o->policy, &o->policy, err);
+	if (r == 0 && o->ceiling)
+		r = cli_read_file("--ceiling", o->ceiling, &o->ceiling, err);
+	if (r == 0 && o->python)
+		r = cli_read_file("--python", o->python, &o->python, err);
+	return r;
+}
+
+/* "K" passes on the caller's value; one that is not set is left out. */
+static int env_complete(struct cli_list *env, struct err *err)
+{
+	struct cli_list full = {0};
+
+	for (size_t i = 0; i < env->n; i++) {
+		const char *text = env->texts[i], *value;
+		char *pair;
+
+		if (strchr(text, '=')) {
+			if (cli_list_add(&full, text) < 0)
+				goto no_memory;
+			continue;
+		}
+		value = getenv(text);
+		if (!value)
+			continue;
+		if (asprintf(&pair, "%s=%s", text, value) < 0 ||
+		    cli_list_add(&full, pair) < 0)
+			goto no_memory;
+	}
+	cli_list_free(env);
+	*env = full;
+	return 0;
+no_memory:
+	cli_list_free(&full);
+	return err_sys(err, ENOMEM, "option", "--env");
+}
+
+static int audit_open(const char *where, int *ret, struct err *err)
+{
+	const char *p = where;
+	uint64_t fd;
+
+	*ret = -1;
+	if (!where)
+		return 0;
+	if (strncmp(p, "fd:", 3) != 0) {
+		*ret = open(where, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+			    0600);
+		return *ret < 0 ? err_sys(err, errno, "--audit", "%s", where) :
+			0;
+	}
+	p += 3;
+	if (num_parse_u64(&p, INT32_MAX, &fd) && *p == '\0')
+		*ret = fcntl((int)fd, F_DUPFD_CLOEXEC, 3);
+	if (*ret < 0)
+		return err_new(err, ERR_INVALID, "--audit", where,
+			       "not an open descriptor");
+	return 0;
+}
+
+static int prepare(struct run_context *x, struct run_options *o, int argc,
+		   char *argv[], struct err *err)
+{
+	struct exeat_session_options *s = &x->session_options;
+	struct exeat_run_options *r = &x->run_options;
+	int commands = (argc > 0) + (o->command != NULL) +
+		(o->python != NULL);
+
+	if (commands != 1)
+		return err_new(err, ERR_INVALID, "command line", NULL,
+			       commands == 0 ? "no command; see exeat run "
+			       "--help" : "more than one of CMD, -c and "
+			       "--python");
+	if (files_read(o, err) < 0 || env_complete(&o->env, err) < 0 ||
+	    audit_open(o->audit, &x->audit, err) < 0)
+		return -EINVAL;
+	s->backend = o->backend;
+	s->network_mode = o->net;
+	s->network_allowlist = o->allow.texts;
+	s->network_denylist = o->deny.texts;
+	s->network_policy = o->policy;
+	s->network_ceiling = o->ceiling;
+	s->require_names = o->require_names;
+	s->dns_refusal = o->dns_refusal;
+	s->host_work_dir = o->work_dir;
+	s->read_only_paths = o->ro.texts;
+	s->read_write_paths = o->rw.texts;
+	s->user = o->user;
+	s->work_dir_sockets = o->work_dir_sockets;
+	s->with_credentials = o->with_credentials;
+	s->label = o->label;
+	s->audit_fd = x->audit;
+	r->argv = argc > 0 ? (const char *const *)argv : NULL;
+	r->command = o->command;
+	r->script = o->python;
+	r->script_type = o->python ? "python" : NULL;
+	r->shell = o->shell;
+	r->env = o->env.texts;
+	r->cwd = o->cwd;
+	r->timeout_ms = o->timeout_ms;
+	r->kill_grace_ms = o->kill_grace_ms;
+	r->private_network = o->private_network;
+	for (int i = 0; i < 3; i++)
+		r->stdio[i] = EXEAT_STDIO_INHERIT;
+	return 0;
+}
+
+/* ---- reports ---- */
+
+static void explain_one(const struct exeat_refusal *f)
+{
+	const char *what = *f->name ? f->name : f->address;
+
+	(void)fprintf(stderr, "exeat: refused %s%s%s", f->protocol,
+		      *f->protocol ? " " : "",
+		      *what ? what : "connections, too many to log");
+	if (f->port)
+		(void)fprintf(stderr, " port %u", f->port);
+	if (*f->name && *f->address)
+		(void)fprintf(stderr, " (%s)", f->address);
+	(void)fprintf(stderr, " [%s]: %s", f->layer, f->reason);
+	if (*f->rule)
+		(void)fprintf(stderr, ", rule %s", f->rule);
+	if (f->count > 1)
+		(void)fprintf(stderr, ", %llu times",
+			      (unsigned long long)f->count);
+	if (*f->allow_hint)
+		(void)fprintf(stderr, "; would be allowed by --allow '%s'",
+			      f->allow_hint);
+	(void)fputc('\n', stderr);
+}
+
+static void report(const struct run_context *x,
+		   const struct exeat_result *result)
+{
+	const struct run_options *o = x->o;
+	bool notices = !o->quiet && isatty(STDERR_FILENO);
+
+	for (size_t i = 0; o->explain && i < result->nrefusals; i++)
+		explain_one(&result->refusals[i]);
+	if (*result->start_error)
+		(void)fprintf(stderr, "exeat: %s\n", result->start_error);
+	if (notices && exeat_session_work_dir_is_fresh(x->session))
+		(void)fprintf(stderr, "exeat: the work dir was fresh and is "
+			      "gone; -w DIR keeps one\n");
+	if (notices && !o->explain && result->refused_total)
+		(void)fprintf(stderr, "exeat: %llu refused; --explain shows "
+			      "the rule that would allow\n",
+			      (unsigned long long)result->refused_total);
+}
+
+static json_t *refusal_json(const struct exeat_refusal *f)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:I}",
+			 "layer", f->layer, "protocol", f->protocol,
+			 "name", f->name, "address", f->address,
+			 "port", (int)f->port, "rule", f->rule,
+			 "reason", f->reason, "allow_hint", f->allow_hint,
+			 "count", (json_int_t)f->count);
+}
+
+static int json_write(const struct run_context *x,
+		      const struct exeat_result *result)
+{
+	json_t *refusals = json_array(), *root;
+	int r;
+
+	for (size_t i = 0; i < result->nrefusals; i++)
+		(void)json_array_append_new(
+			refusals, refusal_json(&result->refusals[i]));
+	root = json_pack("{s:i, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:o, "
+			 "s:I}",
+			 "returncode", result->returncode,
+			 "termination_reason", result->termination_reason,
+			 "runtime_ms", (json_int_t)result->runtime_ms,
+			 "backend", result->backend,
+			 "network_mode", result->network_mode,
+			 "session", exeat_session_id(x->session),
+			 "user_us", (json_int_t)result->user_us,
+			 "system_us", (json_int_t)result->system_us,
+			 "max_rss_kib", (json_int_t)result->max_rss_kib,
+			 "refusals", refusals,
+			 "refused_total", (json_int_t)result->refused_total);
+	r = root ? json_dump_file(root, x->o->json, JSON_INDENT(2)) : -1;
+	json_decref(root);
+	if (r < 0)
+		(void)fprintf(stderr, "exeat: --json %s: cannot write\n",
+			      x->o->json);
+	return r;
+}
+
+static int exit_status(const struct run_context *x,
+		       const struct exeat_result *result)
+{
+	if (strcmp(result->termination_reason, "timeout") == 0)
+		return STATUS_TIMEOUT;
+	if (result->returncode < 0)
+		return 128 - result->returncode;
+	if (result->returncode == 0 && x->o->fail_on_deny &&
+	    result->refused_total)
+		return STATUS_DENIED;
+	return result->returncode;
+}
+
+/* ---- running ---- */
+
+/* The signals that we pass on; blocked, so that they arrive in a loop. */
+static int signals_open(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGQUIT);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int wait_end(struct run_context *x, struct exeat_error *error)
+{
+	struct pollfd fds[2] = {
+		{.fd = exeat_session_fd(x->session), .events = POLLIN},
+		{.fd = x->signals, .events = POLLIN},
+	};
+	struct signalfd_siginfo si;
+	int r;
+
+	while ((r = exeat_run_wait(x->run, 0, error)) == 0) {
+		(void)poll(fds, 2, -1);
+		while (read(x->signals, &si, sizeof(si)) == sizeof(si))
+			(void)exeat_run_kill(x->run, (int)si.ssi_signo, NULL);
+	}
+	return r;
+}
+
+static int run(struct run_context *x)
+{
+	struct exeat_error error = {0};
+	const struct exeat_result *result;
+	int status;
+
+	x->signals = signals_open();
+	if (exeat_session_begin(&x->session_options, &x->session, &error) < 0)
+		return fail(&error);
+	if (exeat_run_start(x->session, &x->run_options, &x->run, &error) < 0)
+		return fail(&error);
+	if (wait_end(x, &error) < 0)
+		return fail(&error);
+	result = exeat_run_result(x->run);
+	report(x, result);
+	status = exit_status(x, result);
+	if (x->o->json && json_write(x, result) < 0)
+		return STATUS_SANDBOX;
+	return status;
+}
+
+int cli_run(const struct cli_command *c, int argc, char *argv[])
+{
+	struct run_options o = {0};
+	struct run_context x = {
+		.o = &o,
+		.session_options = EXEAT_SESSION_OPTIONS_INIT,
+		.run_options = EXEAT_RUN_OPTIONS_INIT,
+		.audit = -1,
+		.signals = -1,
+	};
+	struct err err;
+	int status, at;
+
+	err_clear(&err);
+	at = cli_parse(c, argc, argv, &o, &err);
+	if (at < 0 || prepare(&x, &o, argc - at, argv + at, &err) < 0)
+		status = cli_fail(STATUS_SANDBOX, &err);
+	else
+		status = run(&x);
+	exeat_session_close(x.session);
+	fd_close(&x.audit);
+	fd_close(&x.signals);
+	cli_list_free(&o.allow);
+	cli_list_free(&o.allow_files);
+	cli_list_free(&o.deny);
+	cli_list_free(&o.deny_files);
+	cli_list_free(&o.ro);
+	cli_list_free(&o.rw);
+	cli_list_free(&o.env);
+	return status;
+}
