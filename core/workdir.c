@@ -234,7 +234,7 @@ static void make_name(char name[NAME_LEN + 1])
 
 /*
  * Make and take a lock. -EAGAIN: a sweep was faster (it looked before we had
- * it, and removed it).
+ * it, and removed it). -ENOENT: the last other session took the parent along.
  */
 static int make_lock(int parent, const char *lock_name, int *ret)
 {
@@ -334,10 +334,10 @@ static void sweep(int parent)
 	(void)closedir(dir);
 }
 
-int workdir_fresh(const struct identity *id, struct workdir *ret,
-		  struct err *err)
+static int fresh_in(const char *base, const struct identity *id,
+		    struct workdir *ret, struct err *err)
 {
-	cleanup_free char *base = NULL, *parent_path = NULL;
+	cleanup_free char *parent_path = NULL;
 	cleanup_fd int parent = -1;
 	char name[NAME_LEN + 1];
 	struct workdir w;
@@ -345,9 +345,7 @@ int workdir_fresh(const struct identity *id, struct workdir *ret,
 
 	workdir_init(&w);
 	w.fresh = true;
-	r = find_base(&base, err);
-	if (r == 0)
-		r = open_parent(base, id, &parent_path, &parent, err);
+	r = open_parent(base, id, &parent_path, &parent, err);
 	if (r < 0)
 		return r;
 	sweep(parent);
@@ -366,6 +364,22 @@ int workdir_fresh(const struct identity *id, struct workdir *ret,
 	return 0;
 }
 
+int workdir_fresh(const struct identity *id, struct workdir *ret,
+		  struct err *err)
+{
+	cleanup_free char *base = NULL;
+	int r = find_base(&base, err);
+
+	if (r < 0)
+		return r;
+	for (int i = 0; i < NAME_TRIES; i++) {
+		r = fresh_in(base, id, ret, err);
+		if (r != -ENOENT)
+			return r;
+	}
+	return r;
+}
+
 void workdir_close(struct workdir *w)
 {
 	char *slash = w->path ? strrchr(w->path, '/') : NULL;
@@ -378,6 +392,7 @@ void workdir_close(struct workdir *w)
 		parent = open_plain(w->path);
 		if (parent >= 0)
 			remove_folder(parent, slash + 1, 0);
+		(void)rmdir(w->path);	/* unless another session is there */
 	}
 	fd_close(&w->lock);
 	for (size_t i = 0; i < w->nsockets; i++)
