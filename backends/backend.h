@@ -24,10 +24,11 @@
 #define EXEAT_BACKENDS_BACKEND_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
-#include <stddef.h>
-
+#include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/base/msg.h"
 #include "core/sys/view.h"
@@ -41,6 +42,12 @@ enum backend_message {
 	BACKEND_SIGNAL,
 	BACKEND_EXITED,
 };
+
+/* The body of BACKEND_FAILED, written and read. False if malformed. */
+void backend_put_failed(struct sbuf *b, const struct err *err,
+			uint32_t exit_code);
+bool backend_get_failed(struct rbuf *r, struct err *ret,
+			uint32_t *ret_exit_code);
 
 /* What may be received by the keeper and by the child. */
 extern const struct msg_rule backend_keeper_rules[];

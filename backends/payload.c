@@ -1,0 +1,279 @@
+/* payload.c - from a fork of the run's first process to the command
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Theory of operation
+ *
+ * The order is the point. Each step needs what a later one takes away:
+ *
+ *	user namespace	its capabilities serve to empty the bounding set
+ *	limits		a hard limit may only be lowered
+ *	session, stdio, terminal
+ *	working dir	with the payload's own rights
+ *	capabilities	none left, no_new_privs
+ *	Landlock	needs no_new_privs
+ *	descriptors	all but 0-2 end with exec
+ *	seccomp		last: the steps above need more than it admits
+ *	exec
+ */
+#include "backends/payload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+#include "core/sys/isolate.h"
+#include "core/sys/landlock.h"
+#include "core/sys/process.h"
+#include "core/sys/seccomp.h"
+
+enum {
+	EXIT_SANDBOX = 125,	/* the sandbox failed */
+	EXIT_CANNOT_EXEC = 126,
+	EXIT_NOT_FOUND = 127,
+};
+
+/* Clear of 0-2 and of what the keeper sends. */
+#define FD_ABOVE 10
+
+static int set_limit(int resource, uint64_t value, const char *name,
+		     struct err *err)
+{
+	struct rlimit limit;
+
+	if (value == UINT64_MAX)
+		return 0;
+	if (getrlimit(resource, &limit) < 0)
+		return err_sys(err, errno, "read limit", "%s", name);
+	/* no capability of the machine's is left: only down */
+	if (value < limit.rlim_max)
+		limit.rlim_max = value;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(resource, &limit) < 0)
+		return err_sys(err, errno, "set limit", "%s", name);
+	return 0;
+}
+
+static int set_limits(const struct command *c, struct err *err)
+{
+	int r = set_limit(RLIMIT_FSIZE, c->rlimit_fsize, "file size", err);
+
+	if (r == 0)
+		r = set_limit(RLIMIT_NOFILE, c->rlimit_nofile, "open files",
+			      err);
+	if (r == 0)
+		r = set_limit(RLIMIT_CORE, c->rlimit_core, "core file", err);
+	return r;
+}
+
+static int set_stdio(const struct command *c, const int fds[3],
+		     struct err *err)
+{
+	int above[3];
+
+	/* what came may be 0-2 itself */
+	for (int i = 0; i < 3; i++) {
+		above[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FD_ABOVE);
+		if (above[i] < 0)
+			return err_sys(err, errno, "duplicate stdio", NULL);
+	}
+	for (int i = 0; i < 3; i++)
+		if (dup2(above[i], i) < 0)
+			return err_sys(err, errno, "set stdio", NULL);
+	if (c->new_session && setsid() < 0)
+		return err_sys(err, errno, "make session", NULL);
+	if (c->tty && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
+		return err_sys(err, errno, "take terminal", NULL);
+	return 0;
+}
+
+static int enter_dir(const char *cwd, struct err *err)
+{
+	int errnum;
+
+	if (chdir(cwd) == 0)
+		return 0;
+	errnum = errno;
+	return err_new(err, ERR_INVALID, "cwd", cwd, "%s",
+		       strerrordesc_np(errnum));
+}
+
+/* -- Landlock -- */
+
+static bool is_below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return strncmp(path, dir, len) == 0 && path[len] == '/';
+}
+
+/*
+ * A grant covers what is bound beneath as well: a directory of the run that
+ * has a part of the host below it gets none.
+ */
+static bool is_of_run_alone(const struct view *view, const char *dir)
+{
+	for (size_t i = 0; i < view->nops; i++) {
+		const struct view_op *op = &view->ops[i];
+
+		if (op->target && is_below(op->target, dir) &&
+		    (op->kind == VIEW_BIND_RW || op->kind == VIEW_MOUNT_FD ||
+		     (op->kind == VIEW_TMPFS && !op->per_run)))
+			return false;
+	}
+	return true;
+}
+
+static int forbid_sockets(const struct view *view, struct err *err)
+{
+	const char **dirs = calloc(view->nops + 1, sizeof(*dirs));
+	char *paths = calloc(view->nops + 1, PATH_MAX);
+	size_t n = 0;
+	int r;
+
+	if (!dirs || !paths) {
+		free(dirs);
+		free(paths);
+		return err_sys(err, ENOMEM, "restrict unix sockets", NULL);
+	}
+	for (size_t i = 0; i < view->nops; i++) {
+		const struct view_op *op = &view->ops[i];
+		char *path = paths + n * PATH_MAX;
+		bool tmpfs = op->kind == VIEW_TMPFS && op->per_run;
+
+		if (!op->target || !(tmpfs || op->kind == VIEW_DEV) ||
+		    !is_of_run_alone(view, op->target))
+			continue;
+		(void)snprintf(path, PATH_MAX, "/%s%s", op->target,
+			       tmpfs ? "" : "/shm");
+		dirs[n++] = path;
+	}
+	r = landlock_no_sockets(dirs, err);
+	free(dirs);
+	free(paths);
+	return r;
+}
+
+/* -- the order -- */
+
+static int confine(const struct backend_spec *spec, const struct command *c,
+		   const int fds[3], struct err *err)
+{
+	int r = isolate_userns(spec->uid, spec->gid, err);
+
+	if (r == 0)
+		r = set_limits(c, err);
+	if (r == 0)
+		r = set_stdio(c, fds, err);
+	if (r == 0)
+		r = enter_dir(c->cwd, err);
+	if (r == 0)
+		r = isolate_drop(err);
+	if (r == 0 && !spec->work_dir_sockets)
+		r = forbid_sockets(spec->view, err);
+	if (r < 0)
+		return r;
+	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		return err_sys(err, errno, "close descriptors", NULL);
+	process_reset_signals();
+	return seccomp_load(&seccomp_payload, err);
+}
+
+/* -- exec -- */
+
+/* execve(), and what a shell does with a text that names no interpreter. */
+static int exec_path(const char *path, const struct command *c)
+{
+	static const char shell[] = "/bin/sh";
+	size_t n = 0;
+	const char **argv;
+
+	(void)execve(path, (char *const *)(uintptr_t)c->argv,
+		     (char *const *)(uintptr_t)c->envp);
+	if (errno != ENOEXEC)
+		return -errno;
+	while (c->argv[n])
+		n++;
+	argv = calloc(n + 2, sizeof(*argv));
+	if (!argv)
+		return -ENOMEM;
+	argv[0] = shell;
+	argv[1] = path;
+	memcpy(argv + 2, c->argv + 1, n * sizeof(*argv));
+	(void)execve(shell, (char *const *)(uintptr_t)argv,
+		     (char *const *)(uintptr_t)c->envp);
+	free(argv);
+	return -ENOEXEC;
+}
+
+static const char *get_search_path(const struct command *c)
+{
+	for (const char *const *e = c->envp; *e; e++)
+		if (strncmp(*e, "PATH=", 5) == 0)
+			return *e + 5;
+	return "/usr/bin:/bin";
+}
+
+/* The errno of a directory that says "not here, look on". */
+static bool goes_on(int error)
+{
+	return error == -ENOENT || error == -ENOTDIR || error == -EACCES ||
+	       error == -ENAMETOOLONG || error == -ELOOP;
+}
+
+/* As execvp(), but the command's PATH counts, not ours. */
+static int exec_search(const struct command *c)
+{
+	const char *dir = get_search_path(c);
+	int best = -ENOENT;
+	char path[PATH_MAX];
+
+	if (c->argv[0][0] == '\0')
+		return -ENOENT;
+	if (strchr(c->argv[0], '/'))
+		return exec_path(c->argv[0], c);
+	for (;;) {
+		size_t len = strcspn(dir, ":");
+		/* an empty entry is the working directory */
+		int n = snprintf(path, sizeof(path), "%.*s%s%s", (int)len, dir,
+				 len > 0 ? "/" : "./", c->argv[0]);
+
+		if (n > 0 && (size_t)n < sizeof(path)) {
+			int r = exec_path(path, c);
+
+			if (!goes_on(r))
+				return r;
+			if (r == -EACCES)
+				best = r;
+		}
+		if (dir[len] == '\0')
+			return best;
+		dir += len + 1;
+	}
+}
+
+_Noreturn void payload_exec(const struct backend_spec *spec,
+			    const struct command *command, const int fds[3],
+			    int report)
+{
+	struct payload_failure failure = { .exit_code = EXIT_SANDBOX };
+	int r = confine(spec, command, fds, &failure.err);
+
+	if (r == 0) {
+		r = exec_search(command);
+		(void)err_sys(&failure.err, -r, "execute", "%s",
+			      command->argv[0]);
+		failure.exit_code = r == -ENOENT ? EXIT_NOT_FOUND :
+						   EXIT_CANNOT_EXEC;
+	}
+	/* smaller than PIPE_BUF: whole or not at all; EOF then says enough */
+	(void)fd_write_all(report, &failure, sizeof(failure));
+	_exit(EXIT_SANDBOX);
+}
