@@ -121,7 +121,7 @@ static bool present(const struct audit_event *e, const struct audit_field *f)
 	case AUDIT_IF_SET:
 		break;
 	}
-	if (f->type == AUDIT_T_VERDICT)	/* its zero is deny: never left out */
+	if (f->type == AUDIT_T_VERDICT) /* its zero is deny: never left out */
 		return e->verdict != AUDIT_NONE;
 	if (is_text(f))
 		return text_of(e, f) && text_of(e, f)[0] != '\0';
@@ -202,8 +202,7 @@ static size_t plain_run(const uint8_t *s, const uint8_t *end)
 }
 
 /* A JSON string that uses up at most *room bytes, the mark of a cut apart. */
-static void put_text(struct sbuf *b, const char *text, size_t len,
-		     size_t *room)
+static void put_text(struct sbuf *b, const char *text, size_t len, size_t *room)
 {
 	const uint8_t *s = (const uint8_t *)text, *end = s + len;
 	char out[8];
@@ -256,11 +255,11 @@ static void put_time(struct sbuf *b, int64_t us)
 	long fraction = (long)(us % 1000000);
 	struct tm tm;
 
-	if (fraction < 0) {	/* before 1970 */
+	if (fraction < 0) { /* before 1970 */
 		fraction += 1000000;
 		s--;
 	}
-	if (!gmtime_r(&s, &tm))	/* a year that no int holds */
+	if (!gmtime_r(&s, &tm)) /* a year that no int holds */
 		memset(&tm, 0, sizeof(tm));
 	sbuf_fmt(b, "\"%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ\"",
 		 tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,

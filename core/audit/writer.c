@@ -20,8 +20,7 @@
 
 #include "core/base/fd.h"
 
-void audit_writer_init(struct audit_writer *w, int take_fd,
-		       uint32_t per_second)
+void audit_writer_init(struct audit_writer *w, int take_fd, uint32_t per_second)
 {
 	*w = (struct audit_writer){
 		.fd = take_fd,

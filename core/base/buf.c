@@ -26,7 +26,8 @@ struct rbuf rbuf_make(const void *data, size_t len)
 	static const uint8_t nothing[1];
 	const uint8_t *p = data && len > 0 ? data : nothing;
 
-	return (struct rbuf){ .start = p, .p = p,
+	return (struct rbuf){ .start = p,
+			      .p = p,
 			      .end = p == nothing ? p : p + len };
 }
 
@@ -89,7 +90,7 @@ uint64_t rbuf_u64(struct rbuf *r)
 
 void rbuf_skip(struct rbuf *r, size_t n)
 {
-	(void)rbuf_bytes(r, n);	/* bad remembers a short one */
+	(void)rbuf_bytes(r, n); /* bad remembers a short one */
 }
 
 struct rbuf rbuf_sub(struct rbuf *r, size_t n)
@@ -122,7 +123,8 @@ struct wbuf wbuf_make(void *data, size_t size)
 {
 	uint8_t *p = data;
 
-	return (struct wbuf){ .start = p, .p = p,
+	return (struct wbuf){ .start = p,
+			      .p = p,
 			      .end = size > 0 ? p + size : p };
 }
 
@@ -282,7 +284,7 @@ char *sbuf_steal(struct sbuf *b)
 {
 	char *s;
 
-	sbuf_str(b, "");	/* an empty one has no memory yet */
+	sbuf_str(b, ""); /* an empty one has no memory yet */
 	if (b->bad)
 		return NULL;
 	s = b->s;

@@ -12,9 +12,9 @@
 
 enum err_code {
 	ERR_NONE = 0,
-	ERR_INVALID,		/* the caller's argument is wrong */
-	ERR_POLICY,		/* refused by a ceiling or a rule */
-	ERR_UNAVAILABLE,	/* the machine lacks something; see remedy */
+	ERR_INVALID,	 /* the caller's argument is wrong */
+	ERR_POLICY,	 /* refused by a ceiling or a rule */
+	ERR_UNAVAILABLE, /* the machine lacks something; see remedy */
 	ERR_NOT_FOUND,
 	ERR_CONFLICT,
 	ERR_TIMEOUT,
@@ -24,11 +24,11 @@ enum err_code {
 
 struct err {
 	enum err_code code;
-	int errnum;		/* errno behind it, 0 if none */
-	char step[48];		/* what was being done: "open work dir" */
-	char object[192];	/* on what: a path, an address, a rule */
-	char message[384];	/* the reason in words, without step/object */
-	char remedy[256];	/* what the user can do, "" if nothing */
+	int errnum;	   /* errno behind it, 0 if none */
+	char step[48];	   /* what was being done: "open work dir" */
+	char object[192];  /* on what: a path, an address, a rule */
+	char message[384]; /* the reason in words, without step/object */
+	char remedy[256];  /* what the user can do, "" if nothing */
 };
 
 /* Clear to ERR_NONE. */
@@ -41,8 +41,7 @@ void err_clear(struct err *err);
  * timeout; else internal. The message is strerror. Returns -errnum.
  */
 int err_sys(struct err *err, int errnum, const char *step,
-	    const char *object_fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+	    const char *object_fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /*
  * A failure of another kind. `object` may be NULL. Returns a negative errno

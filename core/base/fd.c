@@ -20,7 +20,7 @@ void fd_close(int *fd)
 	int saved = errno;
 
 	if (*fd >= 0)
-		(void)close(*fd);	/* nothing can be done about it */
+		(void)close(*fd); /* nothing can be done about it */
 	*fd = -1;
 	errno = saved;
 }
@@ -108,7 +108,8 @@ ssize_t fd_read_all(int fd, void *buf, size_t size)
 int fd_read_file(int dirfd, const char *path, size_t limit, char **ret,
 		 size_t *ret_len)
 {
-	cleanup_fd int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	cleanup_fd int fd =
+		openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	cleanup_free char *buf = NULL;
 	size_t len = 0, size = 0;
 	ssize_t n;
@@ -121,7 +122,7 @@ int fd_read_file(int dirfd, const char *path, size_t limit, char **ret,
 
 		size = size ? size * 2 : 4096;
 		if (size > limit)
-			size = limit + 1;	/* one more shows "too big" */
+			size = limit + 1; /* one more shows "too big" */
 		bigger = realloc(buf, size + 1);
 		if (!bigger)
 			return -ENOMEM;
@@ -143,10 +144,9 @@ int fd_read_file(int dirfd, const char *path, size_t limit, char **ret,
 
 int fd_write_file(int dirfd, const char *path, const char *text)
 {
-	cleanup_fd int fd = openat(dirfd, path,
-				   O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
-					   O_NOCTTY,
-				   0644);
+	cleanup_fd int fd = openat(
+		dirfd, path,
+		O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
 
 	if (fd < 0)
 		return -errno;

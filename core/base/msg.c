@@ -44,14 +44,14 @@
 
 struct head {
 	uint32_t type;
-	uint32_t len;		/* of the body, wherever it is */
-	uint32_t memfd;		/* 0: body follows; 1: last descriptor */
+	uint32_t len;	/* of the body, wherever it is */
+	uint32_t memfd; /* 0: body follows; 1: last descriptor */
 };
 
 /* One packet before it is sent, or as it came. */
 struct packet {
 	struct head head;
-	const void *body;	/* what follows the head */
+	const void *body; /* what follows the head */
 	size_t body_len;
 	int fds[PACKET_FDS_MAX];
 	unsigned nfds;
@@ -61,7 +61,7 @@ struct packet {
 struct chan_out {
 	struct chan_out *next;
 	struct packet packet;
-	size_t cost;		/* what it counts against the limit */
+	size_t cost; /* what it counts against the limit */
 	uint8_t body[];
 };
 
@@ -334,8 +334,8 @@ static bool allowed(const struct chan *c, unsigned state,
 		    !(rule->states & (UINT32_C(1) << state)))
 			continue;
 		return head->len >= rule->min_len &&
-		       head->len <= rule->max_len &&
-		       nfds >= rule->min_fds && nfds <= rule->max_fds;
+		       head->len <= rule->max_len && nfds >= rule->min_fds &&
+		       nfds <= rule->max_fds;
 	}
 	return false;
 }

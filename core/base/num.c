@@ -83,7 +83,7 @@ static bool fraction_parse(const char **cursor, uint64_t *ret)
 
 bool num_duration_ms(const char *text, int64_t *ret_ms)
 {
-	const uint64_t max = INT64_MAX / 1000;	/* fits in us, too */
+	const uint64_t max = INT64_MAX / 1000; /* fits in us, too */
 	uint64_t whole, thousandths = 0, unit, total;
 
 	if (!num_parse_u64(&text, max, &whole))
@@ -95,8 +95,7 @@ bool num_duration_ms(const char *text, int64_t *ret_ms)
 	}
 	unit = unit_ms(text);
 	/* what is no whole millisecond is refused, not rounded away */
-	if (unit == 0 || whole > max / unit ||
-	    thousandths * unit % 1000 != 0)
+	if (unit == 0 || whole > max / unit || thousandths * unit % 1000 != 0)
 		return false;
 	total = whole * unit + thousandths * unit / 1000;
 	if (total > max)

@@ -17,7 +17,7 @@
 #include "tests/fuzz/fuzz.h"
 
 enum {
-	FDS = 20,		/* more than a message may have */
+	FDS = 20, /* more than a message may have */
 	PACKET_MAX = 64 << 10,
 	MEMFD_SIZE = MSG_INLINE_MAX + 1,
 };
@@ -37,10 +37,18 @@ static void read_body(const struct msg *m)
 		size_t before = rbuf_left(&r);
 
 		switch (rbuf_u8(&r) % 8) {
-		case 0: (void)rbuf_u16(&r); break;
-		case 1: (void)rbuf_u24(&r); break;
-		case 2: (void)rbuf_u32(&r); break;
-		case 3: (void)rbuf_u64(&r); break;
+		case 0:
+			(void)rbuf_u16(&r);
+			break;
+		case 1:
+			(void)rbuf_u24(&r);
+			break;
+		case 2:
+			(void)rbuf_u32(&r);
+			break;
+		case 3:
+			(void)rbuf_u64(&r);
+			break;
 		case 4:
 			s = rbuf_str(&r);
 			assert(!s || strlen(s) < m->len);
@@ -49,8 +57,11 @@ static void read_body(const struct msg *m)
 			sub = rbuf_sub(&r, rbuf_u8(&r));
 			(void)rbuf_u64(&sub);
 			break;
-		case 6: rbuf_skip(&r, rbuf_u16(&r)); break;
-		default: break;
+		case 6:
+			rbuf_skip(&r, rbuf_u16(&r));
+			break;
+		default:
+			break;
 		}
 		assert(rbuf_left(&r) < before);
 		assert(rbuf_pos(&r) <= m->len);
@@ -92,14 +103,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 2 || size > PACKET_MAX)
 		return 0;
-	probe = fcntl(0, F_DUPFD_CLOEXEC, 0);	/* the lowest free number */
+	probe = fcntl(0, F_DUPFD_CLOEXEC, 0); /* the lowest free number */
 	fd_close(&(int){ probe });
 	nfds = data[1] % FDS;
 	memfd = memfd_create("fuzz", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	assert(memfd >= 0 && ftruncate(memfd, MEMFD_SIZE) == 0);
 	if (data[1] & 0x80)
-		assert(fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK |
-			     (data[1] & 0x40 ? F_SEAL_GROW : 0)) == 0);
+		assert(fcntl(memfd, F_ADD_SEALS,
+			     F_SEAL_WRITE | F_SEAL_SHRINK |
+				     (data[1] & 0x40 ? F_SEAL_GROW : 0)) == 0);
 	for (size_t i = 0; i < nfds; i++)
 		fds[i] = memfd;
 	assert(chan_pair(pair) == 0);
@@ -114,6 +126,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fd_close(&memfd);
 	after = fcntl(0, F_DUPFD_CLOEXEC, 0);
 	fd_close(&(int){ after });
-	assert(after == probe);		/* nothing was left open */
+	assert(after == probe); /* nothing was left open */
 	return 0;
 }

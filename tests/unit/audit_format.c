@@ -17,62 +17,59 @@
 #include "core/audit/schema.h"
 #include "core/base/limits.h"
 
-static const struct audit_event full = {
-	.time_us = 1700000000123456,
-	.seq = 18446744073709551615u,
-	.session = "s1",
-	.label = "build",
-	.run = 3,
-	.posture = 2,
-	.layer = AUDIT_TLS,
-	.verdict = AUDIT_FAIL,
-	.protocol = "tls",
-	.name = "example.com",
-	.learnt = "sni",
-	.has_address = true,
-	.address = { { [0] = 0x20, [1] = 1, [2] = 0xd, [3] = 0xb8, [15] = 1 } },
-	.port = 443,
-	.rule = "example.com",
-	.reason = "rule",
-	.hint = "example.com:443",
-	.error = ECONNREFUSED,
-	.has_bytes = true,
-	.bytes_in = 1234567,
-	.has_duration = true,
-	.duration_ms = 15,
-	.chain = "a.example b.example",
-	.dropped = 7,
-	.pid = 4711,
-	.exe = "/usr/bin/curl",
-};
+#define FULL                                                                  \
+	{                                                                     \
+		.time_us = 1700000000123456, .seq = 18446744073709551615u,    \
+		.session = "s1", .label = "build", .run = 3, .posture = 2,    \
+		.layer = AUDIT_TLS, .verdict = AUDIT_FAIL, .protocol = "tls", \
+		.name = "example.com", .learnt = "sni", .has_address = true,  \
+		.address = { { [0] = 0x20,                                    \
+			       [1] = 1,                                       \
+			       [2] = 0xd,                                     \
+			       [3] = 0xb8,                                    \
+			       [15] = 1 } },                                  \
+		.port = 443, .rule = "example.com", .reason = "rule",         \
+		.hint = "example.com:443", .error = ECONNREFUSED,             \
+		.has_bytes = true, .bytes_in = 1234567, .has_duration = true, \
+		.duration_ms = 15, .chain = "a.example b.example",            \
+		.dropped = 7, .pid = 4711, .exe = "/usr/bin/curl",            \
+	}
+
+static const struct audit_event full = FULL;
 
 static const struct {
 	struct audit_event event;
 	const char *line;
 } golden[] = {
-	{ full,
-	  "{\"time\":\"2023-11-14T22:13:20.123456Z\","
-	  "\"seq\":18446744073709551615,\"session\":\"s1\","
-	  "\"label\":\"build\",\"run\":3,\"posture\":2,\"layer\":\"tls\","
-	  "\"verdict\":\"fail\",\"protocol\":\"tls\","
-	  "\"name\":\"example.com\",\"learnt\":\"sni\","
-	  "\"address\":\"2001:db8::1\",\"port\":443,"
-	  "\"rule\":\"example.com\",\"reason\":\"rule\","
-	  "\"hint\":\"example.com:443\",\"errno\":\"ECONNREFUSED\","
-	  "\"bytes_in\":1234567,\"bytes_out\":0,\"duration_ms\":15,"
-	  "\"chain\":[\"a.example\",\"b.example\"],\"dropped\":7,"
-	  "\"pid\":4711,\"exe\":\"/usr/bin/curl\"}\n" },
+	{ FULL, "{\"time\":\"2023-11-14T22:13:20.123456Z\","
+		"\"seq\":18446744073709551615,\"session\":\"s1\","
+		"\"label\":\"build\",\"run\":3,\"posture\":2,\"layer\":\"tls\","
+		"\"verdict\":\"fail\",\"protocol\":\"tls\","
+		"\"name\":\"example.com\",\"learnt\":\"sni\","
+		"\"address\":\"2001:db8::1\",\"port\":443,"
+		"\"rule\":\"example.com\",\"reason\":\"rule\","
+		"\"hint\":\"example.com:443\",\"errno\":\"ECONNREFUSED\","
+		"\"bytes_in\":1234567,\"bytes_out\":0,\"duration_ms\":15,"
+		"\"chain\":[\"a.example\",\"b.example\"],\"dropped\":7,"
+		"\"pid\":4711,\"exe\":\"/usr/bin/curl\"}\n" },
 	/* zero is deny, and it is always said */
 	{ { .seq = 1 },
 	  "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"seq\":1,"
 	  "\"layer\":\"dns\",\"verdict\":\"deny\"}\n" },
-	{ { .time_us = -1, .layer = AUDIT_LIFECYCLE, .verdict = AUDIT_NONE,
-	    .session = "", .has_bytes = false, .bytes_in = 5 },
+	{ { .time_us = -1,
+	    .layer = AUDIT_LIFECYCLE,
+	    .verdict = AUDIT_NONE,
+	    .session = "",
+	    .has_bytes = false,
+	    .bytes_in = 5 },
 	  "{\"time\":\"1969-12-31T23:59:59.999999Z\",\"seq\":0,"
 	  "\"layer\":\"lifecycle\"}\n" },
 	/* flags make zeros visible */
-	{ { .layer = AUDIT_UDP, .verdict = AUDIT_ALLOW, .has_address = true,
-	    .has_bytes = true, .has_duration = true },
+	{ { .layer = AUDIT_UDP,
+	    .verdict = AUDIT_ALLOW,
+	    .has_address = true,
+	    .has_bytes = true,
+	    .has_duration = true },
 	  "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"seq\":0,"
 	  "\"layer\":\"udp\",\"verdict\":\"allow\",\"address\":\"::\","
 	  "\"bytes_in\":0,\"bytes_out\":0,\"duration_ms\":0}\n" },
@@ -107,7 +104,7 @@ static const struct {
 	{ "a\"b\\c", "a\\\"b\\\\c" },
 	{ "/", "/" },
 	{ "a\nb\r\t\x01\x1f\x7f", "a\\u000ab\\u000d\\u0009\\u0001\\u001f"
-				   "\\u007f" },
+				  "\\u007f" },
 	{ "\x1b[31m", "\\u001b[31m" },
 	{ "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
 	  "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80" },
@@ -129,7 +126,9 @@ static const struct {
 	{ "\xc3(", "\\u00c3(" },
 	/* controls and what turns or hides text, though valid UTF-8 */
 	{ "\xc2\x85\xc2\x9b", "\\u0085\\u009b" },
-	{ "\xe2\x80\xae" "moc", "\\u202emoc" },
+	{ "\xe2\x80\xae"
+	  "moc",
+	  "\\u202emoc" },
 	{ "\xe2\x80\xa8\xe2\x80\x8b\xef\xbb\xbf\xe2\x81\xa6",
 	  "\\u2028\\u200b\\ufeff\\u2066" },
 };
@@ -165,9 +164,10 @@ static void hostile_text(void **state)
  * characters, and the longest possible line within the line's. */
 static void bounds(void **state)
 {
-	static const char *const units[] = { "a", "\"", "\x01", "\xff",
+	static const char *const units[] = { "a",	 "\"",
+					     "\x01",	 "\xff",
 					     "\xc3\xa9", "\xf0\x9f\x98\x80",
-					     "a\x01", "ab " };
+					     "a\x01",	 "ab " };
 	char text[3 * LIMIT_AUDIT_TEXT];
 	struct sbuf b;
 
@@ -190,7 +190,7 @@ static void bounds(void **state)
 				assert_string_equal(name + strlen(name) - 3,
 						    "\xe2\x80\xa6");
 		}
-		e.seq = 1;	/* the reader's integers are signed */
+		e.seq = 1; /* the reader's integers are signed */
 		e.session = e.label = e.protocol = e.name = e.learnt = text;
 		e.rule = e.reason = e.hint = e.chain = e.exe = text;
 		sbuf_clear(&b);
@@ -223,14 +223,14 @@ static void schema(void **state)
 	size_t i = 0;
 
 	(void)state;
-	e.seq = 1;	/* the reader's integers are signed */
+	e.seq = 1; /* the reader's integers are signed */
 	sbuf_init(&b, AUDIT_LINE_MAX);
 	sbuf_init(&doc, 64 << 10);
 	assert_int_equal(audit_format(&e, &b), 0);
 	line = json_loadb(b.s, b.len, JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(line);
 	audit_schema_doc(&doc);
-	json_object_foreach (line, key, value) {
+	json_object_foreach(line, key, value) {
 		char cell[64];
 
 		assert_string_equal(key, audit_fields[i].name);

@@ -24,7 +24,7 @@
 struct reader {
 	struct audit_writer w;
 	int fd;
-	char text[1 << 20];	/* everything read so far */
+	char text[1 << 20]; /* everything read so far */
 	size_t len;
 };
 
@@ -41,8 +41,8 @@ static int setup(void **state)
 	struct reader *t = calloc(1, sizeof(*t));
 	int fds[2];
 
-	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -1;
+	assert_non_null(t);
+	assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
 	t->fd = fds[0];
 	audit_writer_init(&t->w, fds[1], 0);
 	*state = t;
@@ -113,7 +113,7 @@ static uint64_t walk(struct reader *t, uint64_t *ret_lost)
 		assert_non_null(strstr(line, "\"session\":\"s1\""));
 		*ret_lost += number_after(line, "\"dropped\":");
 	}
-	assert_string_equal(line, "");	/* no half line */
+	assert_string_equal(line, ""); /* no half line */
 	return events;
 }
 
@@ -263,12 +263,8 @@ static void bad_event(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(numbering),
-		T(slow_reader),
-		T(full_pipe),
-		T(floods),
-		T(gone_reader),
-		cmocka_unit_test(nowhere),
+		T(numbering), T(slow_reader), T(full_pipe),
+		T(floods),    T(gone_reader), cmocka_unit_test(nowhere),
 		T(bad_event),
 	};
 	struct sigaction ignore = { .sa_handler = SIG_IGN };

@@ -124,8 +124,7 @@ static void addr_round_trip(void **state)
 		const char *cursor = buf;
 
 		for (size_t b = 0; b < sizeof(a.b); b++)
-			a.b[b] = rand_r(&seed) % 3 ? 0 :
-						     (uint8_t)rand_r(&seed);
+			a.b[b] = rand_r(&seed) % 3 ? 0 : (uint8_t)rand_r(&seed);
 		addr_str(&a, buf);
 		if (!addr_parse(&cursor, &again) || !addr_equal(&a, &again) ||
 		    *cursor)

@@ -12,8 +12,8 @@
 
 #include "core/base/buf.h"
 
-static const uint8_t digits[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
-				  14, 15, 16, 17, 18, 19, 20 };
+static const uint8_t digits[] = { 1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
+				  11, 12, 13, 14, 15, 16, 17, 18, 19, 20 };
 
 static void reads(void **state)
 {
@@ -44,13 +44,27 @@ static void short_reads(void **state)
 		uint64_t v = 0;
 
 		switch (i) {
-		case 0: v = rbuf_u8(&r); break;
-		case 1: v = rbuf_u16(&r); break;
-		case 2: v = rbuf_u24(&r); break;
-		case 3: v = rbuf_u32(&r); break;
-		case 4: v = rbuf_u64(&r); break;
-		case 5: v = rbuf_bytes(&r, width[i]) != NULL; break;
-		case 6: rbuf_skip(&r, width[i]); break;
+		case 0:
+			v = rbuf_u8(&r);
+			break;
+		case 1:
+			v = rbuf_u16(&r);
+			break;
+		case 2:
+			v = rbuf_u24(&r);
+			break;
+		case 3:
+			v = rbuf_u32(&r);
+			break;
+		case 4:
+			v = rbuf_u64(&r);
+			break;
+		case 5:
+			v = rbuf_bytes(&r, width[i]) != NULL;
+			break;
+		case 6:
+			rbuf_skip(&r, width[i]);
+			break;
 		default:
 			sub = rbuf_sub(&r, width[i]);
 			assert_true(sub.bad);
@@ -102,9 +116,9 @@ static void strings(void **state)
 		{ "\0\0\0\2ab\0", 7, "ab", false },
 		{ "\0\0\0\0\0", 5, "", false },
 		{ "\xff\xff\xff\xff", 4, NULL, false },
-		{ "\0\0\0\2ab", 6, NULL, true },	/* no NUL */
-		{ "\0\0\0\2abc", 7, NULL, true },	/* NUL is no NUL */
-		{ "\0\0\0\3a\0b\0", 8, NULL, true },	/* NUL within */
+		{ "\0\0\0\2ab", 6, NULL, true },     /* no NUL */
+		{ "\0\0\0\2abc", 7, NULL, true },    /* NUL is no NUL */
+		{ "\0\0\0\3a\0b\0", 8, NULL, true }, /* NUL within */
 		{ "\0\0\0\2\0", 5, NULL, true },
 		{ "\xff\xff\xff\xfe", 4, NULL, true },
 		{ "\0\0\0", 3, NULL, true },
@@ -165,10 +179,10 @@ static void full_writes(void **state)
 	w = wbuf_make(mem, 4);
 	wbuf_u64(&w, UINT64_MAX);
 	assert_true(w.bad);
-	wbuf_u8(&w, 7);		/* would fit, but bad is for good */
+	wbuf_u8(&w, 7); /* would fit, but bad is for good */
 	assert_memory_equal(mem, "\1\2\3\4\0\0\0\0", 8);
 	w = wbuf_make(mem, 8);
-	wbuf_str(&w, "abcd");	/* one byte too long with its NUL */
+	wbuf_str(&w, "abcd"); /* one byte too long with its NUL */
 	assert_true(w.bad);
 	w = wbuf_make(NULL, 0);
 	wbuf_bytes(&w, NULL, 0);
@@ -189,14 +203,14 @@ static void growing(void **state)
 	assert_false(b.bad);
 	assert_int_equal(b.len, 20000);
 	assert_int_equal(strlen(b.s), 20000);
-	sbuf_fmt(&b, "%01000d", 7);	/* longer than the buffer on the stack */
+	sbuf_fmt(&b, "%01000d", 7); /* longer than the buffer on the stack */
 	assert_int_equal(b.len, 21000);
 	assert_int_equal(b.s[20999], '7');
 	s = sbuf_steal(&b);
 	assert_int_equal(strlen(s), 21000);
 	free(s);
 	assert_null(b.s);
-	s = sbuf_steal(&b);	/* nothing added: the empty string */
+	s = sbuf_steal(&b); /* nothing added: the empty string */
 	assert_string_equal(s, "");
 	free(s);
 	sbuf_done(&b);
@@ -222,7 +236,7 @@ static void limits(void **state)
 	sbuf_clear(&b);
 	assert_string_equal(b.s, "");
 	sbuf_u32(&b, 1);
-	sbuf_u16(&b, 1);	/* whole or not at all */
+	sbuf_u16(&b, 1); /* whole or not at all */
 	assert_true(b.bad);
 	assert_int_equal(b.len, 4);
 	sbuf_clear(&b);
@@ -266,16 +280,11 @@ static void messages(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads),
-		cmocka_unit_test(short_reads),
-		cmocka_unit_test(empty_reads),
-		cmocka_unit_test(subs),
-		cmocka_unit_test(strings),
-		cmocka_unit_test(writes),
-		cmocka_unit_test(full_writes),
-		cmocka_unit_test(growing),
-		cmocka_unit_test(limits),
-		cmocka_unit_test(messages),
+		cmocka_unit_test(reads),       cmocka_unit_test(short_reads),
+		cmocka_unit_test(empty_reads), cmocka_unit_test(subs),
+		cmocka_unit_test(strings),     cmocka_unit_test(writes),
+		cmocka_unit_test(full_writes), cmocka_unit_test(growing),
+		cmocka_unit_test(limits),      cmocka_unit_test(messages),
 	};
 
 	return cmocka_run_group_tests_name("base/buf", tests, NULL, NULL);

@@ -147,8 +147,8 @@ static void cuts(void **state)
 		err_str(&err, buf, size);
 		assert_true(strlen(buf) < size);
 		assert_int_equal(buf[size], 'Z');
-		assert_int_equal(strlen(buf) % 4, strlen(buf) > 8 ?
-				 strlen(buf) - 8 : 0);
+		assert_int_equal(strlen(buf) % 4,
+				 strlen(buf) > 8 ? strlen(buf) - 8 : 0);
 	}
 	buf[0] = 'Z';
 	err_str(&err, buf, 0);

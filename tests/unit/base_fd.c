@@ -30,7 +30,7 @@ static void ownership(void **state)
 	errno = 4711;
 	assert_int_equal(fd_steal(&fd), copy);
 	assert_int_equal(fd, -1);
-	fd_close(&fd);		/* nothing to close */
+	fd_close(&fd); /* nothing to close */
 	assert_true(is_open(copy));
 	{
 		cleanup_fd int local = copy;
@@ -43,7 +43,7 @@ static void ownership(void **state)
 	}
 	assert_false(is_open(copy));
 	errno = 4711;
-	fd = copy;		/* closed already: errno is kept */
+	fd = copy; /* closed already: errno is kept */
 	fd_close(&fd);
 	assert_int_equal(errno, 4711);
 	assert_int_equal(fd, -1);
@@ -116,23 +116,23 @@ static void files(void **state)
 		memset(big, 'b', size);
 		big[size] = '\0';
 		assert_int_equal(fd_write_file(dirfd, "f", big), 0);
-		assert_int_equal(
-			fd_read_file(dirfd, "f", size, &text, &len), 0);
+		assert_int_equal(fd_read_file(dirfd, "f", size, &text, &len),
+				 0);
 		assert_int_equal(len, size);
 		assert_string_equal(text, big);
 		free(text);
-		assert_int_equal(
-			fd_read_file(dirfd, "f", size - 1, &text, &len),
-			-EFBIG);
+		assert_int_equal(fd_read_file(dirfd, "f", size - 1, &text,
+					      &len),
+				 -EFBIG);
 		free(big);
 	}
 	assert_int_equal(unlinkat(dirfd, "f", 0), 0);
 	assert_int_equal(rmdir(dir), 0);
 	assert_int_equal(fd_write_file(dirfd, "f", ""), -ENOENT);
 	/* a file whose size says nothing */
-	assert_int_equal(
-		fd_read_file(AT_FDCWD, "/proc/self/stat", 4096, &text, &len),
-		0);
+	assert_int_equal(fd_read_file(AT_FDCWD, "/proc/self/stat", 4096, &text,
+				      &len),
+			 0);
 	assert_true(len > 10);
 	free(text);
 }
@@ -153,7 +153,8 @@ static void memfds(void **state)
 	assert_int_equal(ftruncate(fd, 9), -1);
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
 	assert_ptr_equal(mmap(NULL, 7, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			      0), MAP_FAILED);
+			      0),
+			 MAP_FAILED);
 	p = mmap(NULL, 7, PROT_READ, MAP_PRIVATE, fd, 0);
 	assert_ptr_not_equal(p, MAP_FAILED);
 	assert_memory_equal(p, "content", 7);
@@ -173,12 +174,9 @@ static void clocks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ownership),
-		cmocka_unit_test(flags),
-		cmocka_unit_test(transfer),
-		cmocka_unit_test(files),
-		cmocka_unit_test(memfds),
-		cmocka_unit_test(clocks),
+		cmocka_unit_test(ownership), cmocka_unit_test(flags),
+		cmocka_unit_test(transfer),  cmocka_unit_test(files),
+		cmocka_unit_test(memfds),    cmocka_unit_test(clocks),
 	};
 
 	return cmocka_run_group_tests_name("base/fd", tests, NULL, NULL);

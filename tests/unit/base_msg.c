@@ -37,7 +37,7 @@ static const struct msg_rule rules[] = {
 
 struct pair {
 	struct chan a, b;
-	unsigned fds;		/* open ones before */
+	unsigned fds; /* open ones before */
 	struct msg m;
 };
 
@@ -58,9 +58,9 @@ static int setup(void **state)
 	struct pair *t = calloc(1, sizeof(*t));
 	int fds[2];
 
+	assert_non_null(t);
 	t->fds = count_fds();
-	if (chan_pair(fds) < 0)
-		return -1;
+	assert_int_equal(chan_pair(fds), 0);
 	chan_init(&t->a, fds[0], rules, 3, 8 << 20);
 	chan_init(&t->b, fds[1], rules, 3, 8 << 20);
 	*state = t;
@@ -77,8 +77,7 @@ static int teardown(void **state)
 	chan_done(&t->b);
 	after = count_fds();
 	if (after != t->fds)
-		print_error("%u descriptors before, %u after\n", t->fds,
-			    after);
+		print_error("%u descriptors before, %u after\n", t->fds, after);
 	after -= t->fds;
 	free(t);
 	return after ? -1 : 0;
@@ -99,8 +98,12 @@ static void sockets(void **state)
 /* Sizes round the border between the two ways a body travels. */
 static void bodies(void **state)
 {
-	static const size_t sizes[] = { 0, 1, 100, MSG_INLINE_MAX - 1,
-					MSG_INLINE_MAX, MSG_INLINE_MAX + 1,
+	static const size_t sizes[] = { 0,
+					1,
+					100,
+					MSG_INLINE_MAX - 1,
+					MSG_INLINE_MAX,
+					MSG_INLINE_MAX + 1,
 					1 << 20 };
 	struct pair *t = *state;
 
@@ -109,8 +112,8 @@ static void bodies(void **state)
 
 		for (size_t j = 0; j < sizes[i]; j++)
 			body[j] = (uint8_t)(j * 7 + i);
-		assert_int_equal(chan_send(&t->a, T_ANY, body, sizes[i], NULL,
-					   0), 0);
+		assert_int_equal(
+			chan_send(&t->a, T_ANY, body, sizes[i], NULL, 0), 0);
 		assert_int_equal(chan_recv(&t->b, S_FIRST, &t->m), 1);
 		assert_int_equal(t->m.type, T_ANY);
 		assert_int_equal(t->m.len, sizes[i]);
@@ -118,7 +121,7 @@ static void bodies(void **state)
 		assert_memory_equal(t->m.body, body, sizes[i]);
 		assert_int_equal(t->m.nfds, 0);
 		msg_done(&t->m);
-		msg_done(&t->m);	/* twice is harmless */
+		msg_done(&t->m); /* twice is harmless */
 		free(body);
 	}
 }
@@ -131,10 +134,9 @@ static void descriptors(void **state)
 
 	for (size_t i = 0; i < MSG_FDS_MAX; i++)
 		fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(chan_send(&t->a, T_ANY, "hi", 2, fds, MSG_FDS_MAX),
-			 0);
-	assert_int_equal(chan_send(&t->a, T_ANY, big, sizeof(big), fds,
-				   MSG_FDS_MAX), 0);
+	assert_int_equal(chan_send(&t->a, T_ANY, "hi", 2, fds, MSG_FDS_MAX), 0);
+	assert_int_equal(
+		chan_send(&t->a, T_ANY, big, sizeof(big), fds, MSG_FDS_MAX), 0);
 	assert_int_equal(chan_send(&t->a, T_ANY, "", 0, fds, MSG_FDS_MAX + 1),
 			 -EMSGSIZE);
 	for (size_t i = 0; i < MSG_FDS_MAX; i++)
@@ -165,11 +167,10 @@ static void queueing(void **state)
 		size_t len = sizeof(body) - (sent % 3 ? 1 : 0);
 
 		memcpy(body, &sent, sizeof(sent));
-		assert_int_equal(chan_send(&t->a, T_ANY, body, len, &fd, 1),
-				 0);
+		assert_int_equal(chan_send(&t->a, T_ANY, body, len, &fd, 1), 0);
 		sent++;
 	}
-	fd_close(&fd);		/* the queue has its own */
+	fd_close(&fd); /* the queue has its own */
 	assert_true(chan_wants_write(&t->a));
 	while (got < sent) {
 		r = chan_recv(&t->b, S_FIRST, &t->m);
@@ -220,7 +221,8 @@ static void queue_without_fds(void **state)
 
 	while (!chan_wants_write(&t->a))
 		assert_int_equal(chan_send(&t->a, T_ANY, body, sizeof(body),
-					   NULL, 0), 0);
+					   NULL, 0),
+				 0);
 	queued = t->a.queued;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	none = old;
@@ -254,7 +256,8 @@ static void peer_gone_while_queued(void **state)
 
 	while (!chan_wants_write(&t->a))
 		assert_int_equal(chan_send(&t->a, T_ANY, body, sizeof(body),
-					   NULL, 0), 0);
+					   NULL, 0),
+				 0);
 	chan_done(&t->b);
 	assert_true(chan_flush(&t->a) < 0);
 	assert_true(chan_send(&t->a, T_ANY, "x", 1, NULL, 0) < 0);
@@ -281,7 +284,7 @@ static void against_the_rules(void **state)
 		{ S_FIRST, T_ONE_FD, 4, 0, -EPROTO },
 		{ S_FIRST, T_ONE_FD, 4, 2, -EPROTO },
 		{ S_SECOND, T_ONE_FD, 4, 1, -EPROTO },
-		{ S_FIRST, T_SHORT, 0, 0, -EPROTO },	/* no such rule */
+		{ S_FIRST, T_SHORT, 0, 0, -EPROTO }, /* no such rule */
 		{ S_FIRST, UINT32_MAX, 0, 0, -EPROTO },
 		{ 2, T_ANY, 0, 0, -EPROTO },
 		{ 31, T_ANY, 0, 0, -EPROTO },
@@ -296,7 +299,8 @@ static void against_the_rules(void **state)
 		int r;
 
 		assert_int_equal(chan_send(&t->a, rows[i].type, body,
-					   rows[i].len, fds, rows[i].nfds), 0);
+					   rows[i].len, fds, rows[i].nfds),
+				 0);
 		r = chan_recv(&t->b, rows[i].state, &t->m);
 		if (r != rows[i].expected)
 			fail_msg("row %zu: %d", i, r);
@@ -334,19 +338,19 @@ static void broken_frames(void **state)
 {
 	static const struct {
 		uint32_t head[3];
-		size_t len;	/* of the packet, head included */
+		size_t len; /* of the packet, head included */
 		unsigned nfds;
 	} rows[] = {
-		{ { T_ANY, 0, 0 }, 0, 1 },	/* only a descriptor */
+		{ { T_ANY, 0, 0 }, 0, 1 }, /* only a descriptor */
 		{ { T_ANY, 0, 0 }, 4, 0 },
 		{ { T_ANY, 0, 0 }, 11, 3 },
-		{ { T_ANY, 1, 0 }, 12, 1 },	/* body shorter than said */
-		{ { T_ANY, 0, 0 }, 13, 0 },	/* longer than said */
+		{ { T_ANY, 1, 0 }, 12, 1 }, /* body shorter than said */
+		{ { T_ANY, 0, 0 }, 13, 0 }, /* longer than said */
 		{ { T_ANY, UINT32_MAX, 0 }, 12, 0 },
-		{ { T_ANY, 0, 2 }, 12, 1 },	/* no such form */
-		{ { T_ANY, 20000, 1 }, 12, 0 },	/* memfd, but none there */
-		{ { T_ANY, 20000, 1 }, 12, 1 },	/* and this is none */
-		{ { T_ANY, 20000, 0 }, 20012, 2 },	/* over the packet */
+		{ { T_ANY, 0, 2 }, 12, 1 },	   /* no such form */
+		{ { T_ANY, 20000, 1 }, 12, 0 },	   /* memfd, but none there */
+		{ { T_ANY, 20000, 1 }, 12, 1 },	   /* and this is none */
+		{ { T_ANY, 20000, 0 }, 20012, 2 }, /* over the packet */
 		{ { T_ANY, 0, 0 }, 12, MSG_FDS_MAX + 1 },
 		{ { T_ANY, 0, 0 }, 12, MSG_FDS_MAX + 2 },
 		{ { T_ANY, 0, 0 }, 12, 60 },
@@ -431,18 +435,12 @@ static void no_room_for_fds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(sockets),
-		T(bodies),
-		T(descriptors),
-		T(queueing),
-		T(queue_limit),
-		T(queue_without_fds),
-		T(end_of_file),
-		T(peer_gone_while_queued),
-		T(against_the_rules),
-		T(broken_frames),
-		T(unsealed_bodies),
-		T(no_room_for_fds),
+		T(sockets),	      T(bodies),
+		T(descriptors),	      T(queueing),
+		T(queue_limit),	      T(queue_without_fds),
+		T(end_of_file),	      T(peer_gone_while_queued),
+		T(against_the_rules), T(broken_frames),
+		T(unsealed_bodies),   T(no_room_for_fds),
 	};
 
 	return cmocka_run_group_tests_name("base/msg", tests, NULL, NULL);
