@@ -68,52 +68,47 @@ static void parse_v4(struct rbuf *r, struct nflog_packet *p)
 	parse_ports(r, p);
 }
 
-/*
- * The next header behind the extension `next` (RFC 8200 4), -1 if it is cut
- * or a later fragment, or if `next` is no extension: *ret_is_extension.
- */
-static int skip_extension(struct rbuf *r, int next, bool *ret_is_extension)
-{
-	int after;
-	size_t len;
+enum step {
+	STEP_NEXT,		/* an extension: *protocol is what follows */
+	STEP_PAYLOAD,		/* none: r stands at the payload */
+	STEP_STOP,		/* cut, or not the first fragment: no ports */
+};
 
-	*ret_is_extension = true;
-	switch (next) {
-	case IPPROTO_HOPOPTS:
-	case IPPROTO_ROUTING:
-	case IPPROTO_DSTOPTS:
-	case IPPROTO_MH:
-		after = rbuf_u8(r);
-		len = (rbuf_u8(r) + 1U) * 8U;
-		break;
-	case IPPROTO_AH:
-		after = rbuf_u8(r);
-		len = (rbuf_u8(r) + 2U) * 4U;
-		break;
-	case IPPROTO_FRAGMENT:
-		after = rbuf_u8(r);
-		rbuf_skip(r, 1);
-		if (rbuf_u16(r) & 0xfff8)
-			return -1;
-		len = 8 - 2;		/* the skip below takes off two more */
-		break;
-	default:
-		*ret_is_extension = false;
-		return -1;
+/* RFC 8200 4; RFC 4302 2.2 counts in other units. */
+static enum step skip_extension(struct rbuf *r, uint8_t *protocol)
+{
+	uint8_t this = *protocol, next, len;
+	uint16_t offset = 0;
+
+	if (this != IPPROTO_HOPOPTS && this != IPPROTO_ROUTING &&
+	    this != IPPROTO_DSTOPTS && this != IPPROTO_MH &&
+	    this != IPPROTO_AH && this != IPPROTO_FRAGMENT)
+		return STEP_PAYLOAD;
+	next = rbuf_u8(r);
+	len = rbuf_u8(r);
+	if (this == IPPROTO_FRAGMENT) {
+		offset = rbuf_u16(r) & 0xfff8;
+		rbuf_skip(r, 4);
+	} else if (this == IPPROTO_AH) {
+		rbuf_skip(r, (len + 2U) * 4U - 2U);
+	} else {
+		rbuf_skip(r, (len + 1U) * 8U - 2U);
 	}
-	rbuf_skip(r, len - 2);
-	return r->bad ? -1 : after;
+	if (r->bad)
+		return STEP_STOP;
+	*protocol = next;
+	return offset ? STEP_STOP : STEP_NEXT;
 }
 
 /* RFC 8200 3. */
 static void parse_v6(struct rbuf *r, struct nflog_packet *p)
 {
 	const uint8_t *src, *dst;
-	bool is_extension = true;
-	int next;
+	enum step step = STEP_NEXT;
+	uint8_t protocol;
 
 	rbuf_skip(r, 6);		/* version, class, label, length */
-	next = rbuf_u8(r);
+	protocol = rbuf_u8(r);
 	rbuf_skip(r, 1);		/* hop limit */
 	src = rbuf_bytes(r, 16);
 	dst = rbuf_bytes(r, 16);
@@ -121,16 +116,10 @@ static void parse_v6(struct rbuf *r, struct nflog_packet *p)
 		return;
 	p->src.addr = addr_from_bytes(src, 16);
 	p->dst.addr = addr_from_bytes(dst, 16);
-	p->protocol = (uint8_t)next;
-	for (int i = 0; i < EXTENSIONS_MAX; i++) {
-		int after = skip_extension(r, next, &is_extension);
-
-		if (after < 0)
-			break;
-		next = after;
-		p->protocol = (uint8_t)next;
-	}
-	if (!is_extension)
+	for (int i = 0; i < EXTENSIONS_MAX && step == STEP_NEXT; i++)
+		step = skip_extension(r, &protocol);
+	p->protocol = protocol;
+	if (step == STEP_PAYLOAD)
 		parse_ports(r, p);
 }
 
