@@ -238,28 +238,11 @@ static int refuse_text(struct builder *b, const struct place *at,
 	return rc;
 }
 
-/* In mode `open` a list only opens what the mode leaves shut. */
-static bool fits_open(const struct rule *r)
-{
-	switch (r->kind) {
-	case RULE_HOST:
-		return true;
-	case RULE_CIDR:
-		return guard_inside_private(&r->prefix);
-	case RULE_NAME:
-	case RULE_GLOB:
-		return r->flags & RULE_PRIVATE;
-	case RULE_PRESET:
-		break;
-	}
-	return false;
-}
-
 static int collect_rule(struct builder *b, const struct place *at,
 			const struct rule *r, uint32_t origin)
 {
 	if (b->spec->mode == POLICY_OPEN && r->side == RULE_ALLOW &&
-	    !fits_open(r))
+	    !rule_fits_open(r))
 		return refuse(b, at, ERR_INVALID, "mode open has it already; "
 			      "a list beside it takes rules with +private, "
 			      "addresses inside a private range, and "

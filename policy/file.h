@@ -22,9 +22,12 @@ struct policy_file {
 
 /*
  * Parse JSON text. Unknown keys, wrong types, a version other than 1,
- * trailing bytes: ERR_INVALID with "line L column C" or the path of the key
- * ("network_allowlist[3]"). Keys of the contract that this version does not
- * serve (upstream_proxy, max_upload, ...) are ERR_UNAVAILABLE, never ignored.
+ * trailing bytes, a bad rule: ERR_INVALID with "line L column C" or the path
+ * of the key ("network_allowlist[3]"). Keys of the contract that this version
+ * does not serve (upstream_proxy, max_upload, ...) are ERR_UNAVAILABLE, never
+ * ignored; null is as if the key were not there. A ceiling is such an object
+ * too ("version" may be left out) and has no ceiling of its own. Presets are
+ * not looked up here. *ret is filled only on success.
  */
 int policy_file_parse(const char *text, size_t len, struct policy_file *ret,
 		      struct err *err);
@@ -32,8 +35,9 @@ void policy_file_done(struct policy_file *f);
 
 /*
  * One rule a line, "#" starts a comment, blank lines are skipped. Appends to
- * the heap array *rules of *n texts (NULL-terminated after return). Does not
- * parse the rules; `origin` ("--allow-file x") prefixes errors.
+ * the heap array *rules of *n texts (NULL and 0 to begin with; NULL-terminated
+ * after success, unchanged on error). Does not parse the rules. Errors name
+ * the line; the caller prefixes the file.
  */
 int policy_lines_parse(const char *text, size_t len, char ***rules, size_t *n,
 		       struct err *err);

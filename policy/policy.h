@@ -204,22 +204,24 @@ size_t policy_name_ports(const struct policy *p, const char *name,
 			 struct policy_port *ret, size_t max);
 
 /*
- * In words: "denied by deny rule \"10.0.0.0/8\"", "no rule allows it; would
- * be allowed by: --allow example.com:22". `question` and `v` belong together.
- * *ret_hint_len of the rule text that would allow ("" if none can) goes to
- * `hint`.
+ * In words, appended: "denied by deny rule \"10.0.0.0/8\"", "no rule allows it;
+ * would be allowed by: --allow example.com:22". `q` and `v` belong together;
+ * `v` may carry a reason of the gate. The rule that would allow goes to
+ * `hint`, "" if none can.
  */
 void policy_explain(const struct policy *p, const struct policy_question *q,
 		    const struct policy_verdict *v, struct sbuf *ret_text,
 		    char hint[LIMIT_RULE_TEXT]);
-/* Only the rule that would allow; "" if none can (guard, deny). */
+/* Only the rule that would allow in an allow-list; "" if none can (guard,
+ * deny). */
 void policy_hint(const struct policy_question *q, enum policy_reason reason,
 		 char hint[LIMIT_RULE_TEXT]);
 
 /*
  * Is every posture of `inner` within `outer` (blocked < allowlist < open,
  * each rule implied by one of the bound)? False: *ret_rule is the index in
- * `inner` of the rule that is not, or POLICY_NO_RULE if the mode is wider.
+ * `inner` of the rule that is not, or POLICY_NO_RULE if the mode is wider or
+ * a deny rule of the bound is missing in `inner` (put them there first).
  */
 bool policy_within(const struct policy *outer, const struct policy *inner,
 		   uint32_t *ret_rule);

@@ -574,6 +574,22 @@ bool rule_matches_name(const struct rule *r, const char *name)
 	return false;
 }
 
+bool rule_fits_open(const struct rule *r)
+{
+	switch (r->kind) {
+	case RULE_HOST:
+		return true;
+	case RULE_CIDR:
+		return guard_inside_private(&r->prefix);
+	case RULE_NAME:
+	case RULE_GLOB:
+		return r->flags & RULE_PRIVATE;
+	case RULE_PRESET:
+		break;
+	}
+	return false;
+}
+
 static bool ports_imply(const struct rule *outer, const struct rule *inner)
 {
 	for (uint8_t i = 0; i < inner->nports; i++) {

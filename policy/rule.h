@@ -68,6 +68,10 @@ const char *rule_str(const struct rule *r, char buf[LIMIT_RULE_TEXT]);
 /* Every connection and lookup that `inner` allows, `outer` allows. */
 bool rule_implies(const struct rule *outer, const struct rule *inner);
 
+/* Does it open what mode open leaves shut? Only such allow rules go with it:
+ * +private, inside a private range, the host alias. */
+bool rule_fits_open(const struct rule *r);
+
 /*
  * Canonical form of a DNS name: ASCII lower case, no trailing dot, labels
  * 1-63, LDH and underscore, 253 at most. Never converts Unicode. False if it

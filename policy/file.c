@@ -1,0 +1,337 @@
+/* file.c - the policy file (JSON) and rule lists (one a line)
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "policy/file.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/jread.h"
+
+void policy_file_done(struct policy_file *f)
+{
+	strings_free(f->allow);
+	strings_free(f->deny);
+	if (f->ceiling) {
+		policy_file_done(f->ceiling);
+		free(f->ceiling);
+	}
+	memset(f, 0, sizeof(*f));
+}
+
+/* Known to the contract, not served by this version: never ignored. */
+static int unavailable(const struct jread *j, const char *key)
+{
+	char path[JREAD_PATH];
+
+	if (!jread_get(j, key))
+		return 0;
+	return err_new(j->err, ERR_UNAVAILABLE, j->step,
+		       jread_path(j, key, SIZE_MAX, path),
+		       "this version does not serve it");
+}
+
+/* A rule with something beside it. Borrows *ret. */
+static int read_rule_object(const struct jread *j, const char **ret)
+{
+	static const char *const keys[] = {
+		"rule", "comment", "max_upload", "max_download",
+		"upstream_proxy", NULL
+	};
+	const json_t *comment = jread_get(j, "comment");
+	const json_t *rule = jread_get(j, "rule");
+	int rc = jread_known(j, keys);
+
+	if (!rc)
+		rc = unavailable(j, "max_upload");
+	if (!rc)
+		rc = unavailable(j, "max_download");
+	if (!rc)
+		rc = unavailable(j, "upstream_proxy");
+	if (rc)
+		return rc;
+	if (comment && !json_is_string(comment))
+		return jread_wrong(j, "comment", SIZE_MAX,
+				   "a string was expected");
+	if (!json_is_string(rule))
+		return jread_wrong(j, "rule", SIZE_MAX,
+				   "a string was expected");
+	*ret = json_string_value(rule);
+	return 0;
+}
+
+static int read_rule(const struct jread *j, const char *key, size_t i,
+		     const json_t *value, enum rule_side side, char **ret)
+{
+	const char *text = json_string_value(value);
+	struct rule_error e;
+	struct rule r;
+
+	if (!text) {
+		struct jread in;
+		int rc;
+
+		if (!json_is_object(value))
+			return jread_wrong(j, key, i,
+					   "a rule, or an object with one, "
+					   "was expected");
+		rc = jread_enter(j, key, i, value, &in);
+		if (!rc)
+			rc = read_rule_object(&in, &text);
+		if (rc)
+			return rc;
+	}
+	if (rule_parse(text, side, &r, &e))
+		return jread_wrong(j, key, i, "\"%.80s\" at byte %zu: %s",
+				   text, e.position, e.message);
+	*ret = strdup(text);
+	return *ret ? 0 : err_sys(j->err, ENOMEM, j->step, "%s", key);
+}
+
+static int read_rules(const struct jread *j, const char *key,
+		      enum rule_side side, char ***ret, size_t *ret_n)
+{
+	const json_t *v = jread_get(j, key);
+	char **out;
+	size_t n = json_array_size(v);
+
+	if (!v)
+		return 0;
+	if (!json_is_array(v))
+		return jread_wrong(j, key, SIZE_MAX, "an array was expected");
+	if (n > LIMIT_RULES)
+		return jread_wrong(j, key, SIZE_MAX, "too many rules");
+	out = calloc(n + 1, sizeof(*out));
+	if (!out)
+		return err_sys(j->err, ENOMEM, j->step, "%s", key);
+	*ret = out;
+	for (size_t i = 0; i < n; i++) {
+		int rc = read_rule(j, key, i, json_array_get(v, i), side,
+				   &out[i]);
+
+		if (rc)
+			return rc;
+	}
+	*ret_n = n;
+	return 0;
+}
+
+static int read_version(const struct jread *j)
+{
+	const json_t *v = jread_get(j, "version");
+
+	if (json_is_integer(v) && json_integer_value(v) == 1)
+		return 0;
+	return jread_wrong(j, "version", SIZE_MAX, "1 was expected");
+}
+
+static int read_mode(const struct jread *j, struct policy_file *f)
+{
+	const json_t *v = jread_get(j, "network_mode");
+
+	if (!v)
+		return 0;
+	if (!json_is_string(v) ||
+	    !policy_mode_parse(json_string_value(v), &f->mode))
+		return jread_wrong(j, "network_mode", SIZE_MAX, "one of "
+				   "blocked, allowlist, open was expected");
+	f->has_mode = true;
+	return 0;
+}
+
+static int read_dns_refusal(const struct jread *j, struct policy_file *f)
+{
+	const json_t *v = jread_get(j, "dns_refusal");
+	const char *s = json_string_value(v);
+
+	if (!v)
+		return 0;
+	if (s && strcmp(s, "nxdomain") == 0)
+		f->dns_refusal = POLICY_NXDOMAIN;
+	else if (s && strcmp(s, "refused") == 0)
+		f->dns_refusal = POLICY_REFUSED;
+	else
+		return jread_wrong(j, "dns_refusal", SIZE_MAX,
+				   "one of nxdomain, refused was expected");
+	return 0;
+}
+
+static int read_policy(const struct jread *j, struct policy_file *f);
+
+/* A ceiling of a ceiling says nothing, so it ends there. */
+static int read_ceiling(const struct jread *j, struct policy_file *f)
+{
+	const json_t *v = jread_get(j, "network_ceiling");
+	struct jread in;
+	int rc;
+
+	if (!v)
+		return 0;
+	if (j->path[0])
+		return jread_wrong(j, "network_ceiling", SIZE_MAX,
+				   "a ceiling has no ceiling");
+	rc = jread_enter(j, "network_ceiling", SIZE_MAX, v, &in);
+	if (rc)
+		return rc;
+	f->ceiling = calloc(1, sizeof(*f->ceiling));
+	if (!f->ceiling)
+		return err_sys(j->err, ENOMEM, j->step, "network_ceiling");
+	return read_policy(&in, f->ceiling);
+}
+
+static int read_policy(const struct jread *j, struct policy_file *f)
+{
+	static const char *const keys[] = {
+		"version", "network_mode", "network_allowlist",
+		"network_denylist", "network_ceiling", "upstream_proxy",
+		"dns_refusal", "require_names", NULL
+	};
+	int rc = jread_known(j, keys);
+
+	if (!rc && (!j->path[0] || jread_get(j, "version")))
+		rc = read_version(j);
+	if (!rc)
+		rc = read_mode(j, f);
+	if (!rc)
+		rc = read_rules(j, "network_allowlist", RULE_ALLOW, &f->allow,
+				&f->nallow);
+	if (!rc)
+		rc = read_rules(j, "network_denylist", RULE_DENY, &f->deny,
+				&f->ndeny);
+	if (!rc)
+		rc = read_dns_refusal(j, f);
+	if (!rc)
+		rc = jread_bool(j, "require_names", &f->require_names);
+	if (!rc)
+		rc = unavailable(j, "upstream_proxy");
+	if (!rc)
+		rc = read_ceiling(j, f);
+	f->has_allow = f->allow != NULL;
+	return rc;
+}
+
+int policy_file_parse(const char *text, size_t len, struct policy_file *ret,
+		      struct err *err)
+{
+	struct policy_file f = { 0 };
+	struct jread j;
+	json_t *root;
+	int rc;
+
+	if (len > LIMIT_POLICY_FILE)
+		return err_new(err, ERR_LIMIT, "policy file", NULL,
+			       "more than %d bytes", LIMIT_POLICY_FILE);
+	rc = jread_text(text, len, "policy file", &root, &j, err);
+	if (rc)
+		return rc;
+	rc = read_policy(&j, &f);
+	json_decref(root);
+	if (rc) {
+		policy_file_done(&f);
+		return rc;
+	}
+	*ret = f;
+	return 0;
+}
+
+/* ---- lines ---- */
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* Without the comment and the blanks round it; *len may become 0. */
+static const char *trim(const char *line, size_t *len)
+{
+	const char *hash = memchr(line, '#', *len);
+	size_t n = hash ? (size_t)(hash - line) : *len;
+
+	while (n > 0 && is_blank(*line)) {
+		line++;
+		n--;
+	}
+	while (n > 0 && is_blank(line[n - 1]))
+		n--;
+	*len = n;
+	return line;
+}
+
+struct string_list {
+	char **s;
+	size_t n, size;
+};
+
+/* Keeps room for the NULL at the end. */
+static int list_add(struct string_list *l, const char *text, size_t len)
+{
+	if (l->n + 1 >= l->size) {
+		size_t size = l->size ? l->size * 2 : 16;
+		char **s = reallocarray(l->s, size, sizeof(*s));
+
+		if (!s)
+			return -ENOMEM;
+		l->s = s;
+		l->size = size;
+	}
+	l->s[l->n] = strndup(text, len);
+	if (!l->s[l->n])
+		return -ENOMEM;
+	l->s[++l->n] = NULL;
+	return 0;
+}
+
+static int read_lines(const char *text, size_t len, struct string_list *l,
+		      struct err *err)
+{
+	const char *end = text + len;
+
+	for (size_t number = 1; text < end; number++) {
+		const char *nl = memchr(text, '\n', (size_t)(end - text));
+		const char *stop = nl ? nl : end;
+		size_t n = (size_t)(stop - text);
+		const char *line = trim(text, &n);
+
+		if (memchr(line, '\0', n) || n >= LIMIT_RULE_TEXT)
+			return err_new(err, ERR_INVALID, "rule list", NULL,
+				       "line %zu is not a rule: %s", number,
+				       n >= LIMIT_RULE_TEXT ? "too long" :
+							     "a NUL byte");
+		if (l->n >= LIMIT_RULES)
+			return err_new(err, ERR_LIMIT, "rule list", NULL,
+				       "line %zu: too many rules", number);
+		if (n > 0 && list_add(l, line, n))
+			return err_sys(err, ENOMEM, "rule list", "line %zu",
+				       number);
+		text = nl ? nl + 1 : end;
+	}
+	return 0;
+}
+
+int policy_lines_parse(const char *text, size_t len, char ***rules, size_t *n,
+		       struct err *err)
+{
+	struct string_list l = { 0 };
+	char **joined;
+	int rc = read_lines(text, len, &l, err);
+
+	if (!rc) {
+		joined = reallocarray(*rules, *n + l.n + 1, sizeof(*joined));
+		if (!joined)
+			rc = err_sys(err, ENOMEM, "rule list", "%zu rules",
+				     l.n);
+	}
+	if (rc) {
+		strings_free(l.s);
+		return rc;
+	}
+	for (size_t i = 0; i < l.n; i++)
+		joined[*n + i] = l.s[i];
+	*n += l.n;
+	joined[*n] = NULL;
+	*rules = joined;
+	free(l.s);
+	return 0;
+}

@@ -1,0 +1,123 @@
+/* within.c - is one policy bounded by another?
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Each rule is held against the few rules of the other policy that its host
+ * leads to by the hashes of the image, so the question stays cheap for large
+ * lists. It may say no where several rules together would cover one; never
+ * yes where something gets wider.
+ */
+#include <string.h>
+
+#include "policy/image.h"
+#include "policy/pattern.h"
+
+static bool list_implies(const struct policy *p, const struct image_list *l,
+			 const struct rule *inner)
+{
+	struct rule outer;
+
+	for (uint32_t k = 0; k < l->count; k++) {
+		policy_get_rule(p, p->lists[l->first + k], &outer);
+		if (rule_implies(&outer, inner))
+			return true;
+	}
+	return false;
+}
+
+/* Every rule that hangs on `text` or a shorter suffix of it. */
+static bool suffix_implies(const struct policy *p, const char *text,
+			   const struct rule *inner)
+{
+	size_t len = strlen(text);
+	uint32_t hash = IMAGE_HASH_SEED;
+
+	for (size_t at = len;; at--) {
+		const struct image_name *slot = NULL;
+
+		if (at == len || at == 0 || text[at - 1] == '.')
+			slot = image_find_name(p, text + at, hash);
+		for (unsigned hang = 0; slot && hang < HANG_COUNT; hang++) {
+			if (list_implies(p, &slot->lists[inner->side][hang],
+					 inner))
+				return true;
+		}
+		if (at == 0)
+			return false;
+		hash = image_hash_step(hash, text[at - 1]);
+	}
+}
+
+static bool cidr_implied(const struct policy *p, const struct rule *inner)
+{
+	const struct image_head *h = p->head;
+
+	for (uint32_t i = 0; i < h->nlengths[inner->side]; i++) {
+		uint8_t len = h->lengths[inner->side][i];
+		const struct image_cidr *slot;
+		struct prefix key;
+
+		if (len > inner->prefix.len)
+			continue;
+		key = prefix_make(&inner->prefix.addr, len);
+		slot = image_find_cidr(p, inner->side, &key);
+		if (slot && list_implies(p, &slot->list, inner))
+			return true;
+	}
+	return false;
+}
+
+static bool implied(const struct policy *p, const struct rule *inner)
+{
+	bool plain;
+
+	if (inner->kind == RULE_CIDR)
+		return cidr_implied(p, inner);
+	return suffix_implies(p, pattern_literal_suffix(inner->name, &plain),
+			      inner);
+}
+
+static bool allows_within(const struct policy *outer,
+			  const struct policy *inner, uint32_t *ret_rule)
+{
+	bool open = policy_get_mode(outer) == POLICY_OPEN;
+	struct rule r;
+
+	for (uint32_t i = 0; i < policy_nrules(inner); i++) {
+		policy_get_rule(inner, i, &r);
+		if (r.side != RULE_ALLOW || (open && !rule_fits_open(&r)))
+			continue;
+		if (!implied(outer, &r)) {
+			*ret_rule = i;
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool denies_as_much(const struct policy *outer,
+			   const struct policy *inner)
+{
+	struct rule r;
+
+	for (uint32_t i = 0; i < policy_nrules(outer); i++) {
+		policy_get_rule(outer, i, &r);
+		if (r.side == RULE_DENY && !implied(inner, &r))
+			return false;
+	}
+	return true;
+}
+
+bool policy_within(const struct policy *outer, const struct policy *inner,
+		   uint32_t *ret_rule)
+{
+	*ret_rule = POLICY_NO_RULE;
+	if (policy_get_mode(inner) == POLICY_BLOCKED)
+		return true;
+	if (policy_get_mode(inner) > policy_get_mode(outer))
+		return false;
+	if (policy_get_mode(inner) == POLICY_OPEN &&
+	    policy_get_require_names(outer) && !policy_get_require_names(inner))
+		return false;
+	return denies_as_much(outer, inner) &&
+	       allows_within(outer, inner, ret_rule);
+}
