@@ -3,10 +3,9 @@
  *
  * Theory of operation
  *
- * Two tmpfs lie above the old root: `scratch` holds the texts of VIEW_FILE,
- * an empty file and an empty directory, of which read-only clones are put
- * into the view; `root` becomes the root. The old root and scratch then go
- * together; the clones live on.
+ * `root`, a tmpfs, becomes the root. Another one, `scratch`, holds the texts
+ * of VIEW_FILE, an empty file and an empty directory, of which read-only
+ * clones are put into the view; it goes in the end, the clones live on.
  *
  * root and /dev belong, as files, to uid 0 of the keeper's user namespace,
  * which is the payload's own uid outside: they are read-only mounts in the
@@ -34,6 +33,9 @@
 /* The root needs room for directories and links only. */
 #define ROOT_SIZE (16UL << 20)
 
+/* Where scratch is mounted meanwhile: only an attached mount can be cloned
+ * from by every kernel. */
+#define SCRATCH_DIR ".exeat-scratch"
 #define EMPTY_FILE "empty"
 #define EMPTY_DIR "void"
 
@@ -59,15 +61,32 @@ static int clone_scratch(struct session *s, const char *name)
 
 static int open_scratch(struct session *s, struct err *err)
 {
-	int r = mount_root_begin(0, &s->scratch, err);
-	cleanup_fd int empty = -1;
+	int root = s->root.fd, r;
+	cleanup_fd int place = -1, empty = -1;
 
+	s->scratch = mount_new_tmpfs(0, 0755, NO_PRIVILEGE);
+	if (s->scratch < 0)
+		return err_sys(err, -s->scratch, "make scratch", "tmpfs");
+	if (mkdirat(root, SCRATCH_DIR, 0700) < 0)
+		return err_sys(err, errno, "make scratch", NULL);
+	place = openat(root, SCRATCH_DIR, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (place < 0)
+		return err_sys(err, errno, "open scratch", NULL);
+	r = mount_attach(s->scratch, place);
 	if (r < 0)
-		return r;
+		return err_sys(err, -r, "attach scratch", NULL);
 	empty = openat(s->scratch, EMPTY_FILE,
 		       O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 	if (empty < 0 || mkdirat(s->scratch, EMPTY_DIR, 0555) < 0)
 		return err_sys(err, errno, "fill scratch", NULL);
+	return 0;
+}
+
+/* The working directory is the new root already. */
+static int drop_scratch(struct err *err)
+{
+	if (umount2(SCRATCH_DIR, MNT_DETACH) < 0 || rmdir(SCRATCH_DIR) < 0)
+		return err_sys(err, errno, "drop scratch", NULL);
 	return 0;
 }
 
@@ -356,10 +375,13 @@ static int build(struct session *s, struct view *v, struct err *err)
 			return r;
 	}
 	mark_again(v);
-	r = mount_restrict(s->root.fd, MOUNT_ATTR_RDONLY, false);
+	r = mount_root_enter(s->root.fd, err);
+	if (r == 0)
+		r = drop_scratch(err);
 	if (r < 0)
-		return err_sys(err, -r, "make root read-only", NULL);
-	return mount_root_enter(s->root.fd, err);
+		return r;
+	r = mount_restrict(s->root.fd, MOUNT_ATTR_RDONLY, false);
+	return r < 0 ? err_sys(err, -r, "make root read-only", NULL) : 0;
 }
 
 int view_session(struct view *v, const int *fds, unsigned nfds,
@@ -368,15 +390,15 @@ int view_session(struct view *v, const int *fds, unsigned nfds,
 	struct session s = { .scratch = -1, .fds = fds, .nfds = nfds };
 	cleanup_fd int root = -1;
 	mode_t mask = umask(0);
-	int r = open_scratch(&s, err);
+	int r = mount_root_begin(ROOT_SIZE, &root, err);
 
-	if (r == 0)
-		r = mount_root_begin(ROOT_SIZE, &root, err);
 	if (r == 0) {
 		r = view_root_init(&s.root, root, v->nops + 1);
 		if (r < 0)
 			err_sys(err, -r, "make root", NULL);
 	}
+	if (r == 0)
+		r = open_scratch(&s, err);
 	if (r == 0)
 		r = build(&s, v, err);
 	view_root_done(&s.root);

@@ -94,7 +94,6 @@ static const struct op common_ops[] = {
 	{ VIEW_FILE, false, false, "/etc/passwd",
 	  "me:x:1000:1000::/:/bin/sh\n", 0 },
 	{ VIEW_DEV, false, false, "/dev", NULL, 0 },
-	{ VIEW_BIND_RO, false, false, "/run/tool/inside", "/proc/self/exe", 0 },
 	{ VIEW_TMPFS, true, false, "/tmp", NULL, 01777 },
 	{ VIEW_TMPFS, true, false, "/run", NULL, 0755 },
 	{ VIEW_DIR, true, false, "/run/lock", NULL, 01777 },
@@ -121,9 +120,18 @@ static void make_view(const struct box_dirs *d, const struct box *b,
 {
 	const struct op work = { VIEW_BIND_RW, false, false, b->work_at,
 				 d->work, 0 };
+	char exe[512];
+	const struct op self = { VIEW_BIND_RO, false, false,
+				 "/run/tool/inside", exe, 0 };
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
+	/* the link itself leads into another mount namespace */
+	if (n < 0)
+		abort();
+	exe[n] = '\0';
 	view_init(v);
 	add_op(v, &work);
+	add_op(v, &self);
 	for (size_t i = 0; i < sizeof(common_ops) / sizeof(common_ops[0]); i++)
 		add_op(v, &common_ops[i]);
 }

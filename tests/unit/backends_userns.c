@@ -302,7 +302,9 @@ static void failures(void **state)
 		struct box b = { .cwd = rows[i].cwd };
 
 		run(&b, (const char *const[]){ rows[i].program, NULL });
-		assert_true(b.failed);
+		if (!b.failed)
+			fail_msg("row %zu did not fail: status 0x%x\n%s", i,
+				 (unsigned)b.status, b.out);
 		assert_true(b.gone);
 		assert_int_equal(b.exit_code, rows[i].exit_code);
 		assert_int_equal(b.err.code, rows[i].code);
