@@ -245,7 +245,9 @@ static uint8_t byte_mask(unsigned len, unsigned i)
 {
 	unsigned bits = len > i * 8 ? len - i * 8 : 0;
 
-	return bits >= 8 ? 0xff : (uint8_t)(0xff00u >> bits);
+	if (bits >= 8)
+		return 0xff;
+	return (uint8_t)(0xff00u >> bits);
 }
 
 struct prefix prefix_make(const struct addr *a, uint8_t len)

@@ -352,7 +352,7 @@ static int body_map(int fd, size_t len, struct msg *m)
 		return -EPROTO;
 	if (fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
 		return -EPROTO;
-	if (fstat(fd, &st) < 0 || st.st_size < 0 || (size_t)st.st_size != len)
+	if (fstat(fd, &st) < 0 || st.st_size != (off_t)len)
 		return -EPROTO;
 	p = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (p == MAP_FAILED)
