@@ -143,7 +143,17 @@ struct live {
 	struct chan control;
 	int out;		/* read end */
 	size_t len;
+	int64_t since;		/* the last point in time */
+	int64_t us[BOX_POINTS];
 };
+
+static void reached(struct live *l, enum box_point point)
+{
+	int64_t now = clock_us();
+
+	l->us[point] = now - l->since;
+	l->since = now;
+}
 
 static int send_command(struct live *l, const struct box *b, int out)
 {
@@ -210,12 +220,22 @@ static bool on_message(struct live *l, struct box *b)
 		b->failed = true;
 		if (!backend_get_failed(&r, &b->err, &b->exit_code))
 			b->exit_code = 0;
+	} else if (m.type == BACKEND_STARTED) {
+		reached(l, BOX_STARTED);
 	} else if (m.type == BACKEND_EXITED) {
+		reached(l, BOX_EXITED);
 		b->exited = true;
 		b->status = (int)rbuf_u32(&r);
 	}
 	msg_done(&m);
 	return true;
+}
+
+static bool chan_has(const struct chan *c)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+
+	return c->fd >= 0 && poll(&p, 1, 0) > 0;
 }
 
 /* Until the child has gone and every holder of stdout with it. */
@@ -240,21 +260,26 @@ static void attend(struct live *l, struct box *b)
 			control = on_message(l, b);
 		if (p[0].revents)
 			output = on_output(l, b);
-		if (p[2].revents)
+		if (p[2].revents && !b->gone) {
+			reached(l, BOX_GONE);
 			b->gone = true;
+		}
 	}
+	/* what it said last may have come after the poll */
+	while (control && chan_has(&l->control))
+		control = on_message(l, b);
 }
 
-static int run_once(const struct backend_spec *spec, struct box *b)
+static int run_once(const struct backend_spec *spec, struct box *b,
+		    int64_t us[BOX_POINTS])
 {
 	int pipe_ends[2];
-	int64_t t0 = clock_us(), t1;
-	struct live l = { .len = 0 };
+	struct live l = { .since = clock_us() };
 	int r = backend_userns.prepare(spec, &l.child, &b->err);
 
 	if (r < 0)
 		return r;
-	t1 = clock_us();
+	reached(&l, BOX_PREPARED);
 	chan_init(&l.control, l.child.control, backend_keeper_rules,
 		  backend_keeper_nrules, 1 << 20);
 	if (pipe2(pipe_ends, O_CLOEXEC) < 0)
@@ -264,8 +289,7 @@ static int run_once(const struct backend_spec *spec, struct box *b)
 	fd_close(&pipe_ends[1]);
 	if (r == 0)
 		attend(&l, b);
-	b->prepare_us = t1 - t0;
-	b->run_us = clock_us() - t1;
+	memcpy(us, l.us, sizeof(l.us));
 	fd_close(&l.out);
 	chan_done(&l.control);
 	(void)waitpid(l.child.pid, NULL, 0);
@@ -273,34 +297,22 @@ static int run_once(const struct backend_spec *spec, struct box *b)
 	return r;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-enum { REPEAT_MAX = 500 };
-
 static int run_all(const struct backend_spec *spec, struct box *b)
 {
-	static int64_t prepare[REPEAT_MAX], run[REPEAT_MAX];
 	unsigned n = b->repeat ? b->repeat : 1;
 
-	for (unsigned i = 0; i < n && i < REPEAT_MAX; i++) {
+	for (unsigned i = 0; i < n; i++) {
+		int64_t us[BOX_POINTS];
 		int r;
 
 		b->gone = false;
-		r = run_once(spec, b);
+		r = run_once(spec, b, us);
 		if (r < 0)
 			return r;
-		prepare[i] = b->prepare_us;
-		run[i] = b->run_us;
+		for (int j = 0; j < BOX_POINTS; j++)
+			if (i == 0 || us[j] < b->us[j])
+				b->us[j] = us[j];
 	}
-	qsort(prepare, n, sizeof(prepare[0]), by_value);
-	qsort(run, n, sizeof(run[0]), by_value);
-	b->prepare_us = prepare[n / 2];
-	b->run_us = run[n / 2];
 	return 0;
 }
 

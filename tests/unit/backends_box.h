@@ -13,6 +13,9 @@
 
 enum { BOX_OUT = 16 << 10 };
 
+/* Points in the life of a run; each is timed from the one before. */
+enum box_point { BOX_PREPARED, BOX_STARTED, BOX_EXITED, BOX_GONE, BOX_POINTS };
+
 struct box {
 	/* what to do */
 	const char *const *argv;
@@ -34,7 +37,8 @@ struct box {
 	int status;			/* wait status then */
 	bool gone;			/* the pidfd became readable */
 	char out[BOX_OUT];		/* stdout and stderr */
-	int64_t session_us, prepare_us, run_us;	/* medians */
+	int64_t session_us;
+	int64_t us[BOX_POINTS];		/* the quickest of all runs */
 };
 
 /* Directories of one test program. */
