@@ -27,10 +27,15 @@ enum {
 /*
  * unshare(CLONE_NEWNET) and make it a posture namespace: addresses
  * 192.0.0.2/32 and our ULA (nodad) on lo first, lo up, `local default dev lo`
- * for both families, ip_unprivileged_port_start 0, bindv6only 0. All
- * rtnetlink requests in one batch. On success the thread is in it and
- * *ret_fd (close-on-exec) names it. Needs CAP_SYS_ADMIN and CAP_NET_ADMIN in
- * the user namespace.
+ * for both families. All rtnetlink requests in one batch. bindv6only is 0 in
+ * every new namespace. On success the thread is in it and *ret_fd
+ * (close-on-exec) names it. Needs CAP_SYS_ADMIN and CAP_NET_ADMIN in the user
+ * namespace, and a procfs at /proc (thread-self).
+ *
+ * ip_unprivileged_port_start becomes 0 through /proc/sys/net, which shows the
+ * network namespace of whoever opens it. Where that is read-only (some
+ * containers) it stays as it was: payloads then cannot bind ports below
+ * 1024, all else is the same.
  */
 int netns_new(int *ret_fd, struct err *err);
 int netns_enter(int fd, struct err *err);

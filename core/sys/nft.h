@@ -17,7 +17,11 @@
 
 struct nft;
 
-/* Open in the current network namespace. */
+/*
+ * Open in the current network namespace. Closing may take some 20 ms when
+ * pins were renewed just before: the kernel waits until the old elements are
+ * gone (so it does for any NETLINK_NETFILTER socket).
+ */
 int nft_open(struct nft **ret, struct err *err);
 void nft_free(struct nft *n);
 

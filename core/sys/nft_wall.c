@@ -330,16 +330,27 @@ static void add_pin_sets(struct nft_batch *b, const char *table,
 	}
 }
 
-/* Chain "host": the ports of the host alias. */
-static void add_host_chain(struct nft_batch *b, const char *table,
-			   const struct plan *plan)
+static bool has_host(const struct plan *plan)
 {
+	return plan->host_ports_tcp_n || plan->host_ports_udp_n;
+}
+
+/* Chain "host": the ports of the host alias. */
+static void add_host(struct nft_batch *b, const char *table,
+		     const struct plan *plan)
+{
+	struct prefix host[2] = {
+		prefix_make(&gate_addrs.host4, 128),
+		prefix_make(&gate_addrs.host6, 128),
+	};
+
+	add_prefixes(b, table, "host", host, COUNT(host));
 	nft_add_chain(b, table, "host");
-	if (plan->host_ports_tcp)
+	if (plan->host_ports_tcp_n)
 		add_port_rules(b, table, "host", RULE_TCP,
 			       plan->host_ports_tcp, plan->host_ports_tcp_n,
 			       ACCEPT);
-	if (plan->host_ports_udp)
+	if (plan->host_ports_udp_n)
 		add_port_rules(b, table, "host", RULE_UDP,
 			       plan->host_ports_udp, plan->host_ports_udp_n,
 			       ACCEPT);
@@ -348,7 +359,12 @@ static void add_host_chain(struct nft_batch *b, const char *table,
 void nft_build_policy(struct nft_batch *b, const char *table,
 		      const struct plan *plan)
 {
-	struct prefix gate[4];
+	struct prefix gate[4] = {
+		prefix_make(&gate_addrs.host4, 128),
+		prefix_make(&gate_addrs.host6, 128),
+		prefix_make(&gate_addrs.resolver4, 128),
+		prefix_make(&gate_addrs.resolver6, 128),
+	};
 	const struct prefix *private;
 	char stem[NFT_NAME_SIZE];
 	size_t n;
@@ -359,13 +375,9 @@ void nft_build_policy(struct nft_batch *b, const char *table,
 	add_own_set(b, table);
 	if (plan->mode == POLICY_BLOCKED)
 		return;
-	gate[0] = prefix_make(&gate_addrs.host4, 128);
-	gate[1] = prefix_make(&gate_addrs.host6, 128);
-	add_prefixes(b, table, "host", gate, 2);
-	gate[2] = prefix_make(&gate_addrs.resolver4, 128);
-	gate[3] = prefix_make(&gate_addrs.resolver6, 128);
-	add_prefixes(b, table, "gate", gate, 4);
-	add_host_chain(b, table, plan);
+	add_prefixes(b, table, "gate", gate, COUNT(gate));
+	if (has_host(plan))
+		add_host(b, table, plan);
 	for (size_t i = 0; i < plan->ndeny; i++) {
 		group_stem("deny", i, stem);
 		add_group(b, table, stem, &plan->deny[i], NFT_DENY);
@@ -461,9 +473,7 @@ static void output_groups(struct nft_batch *b, const char *table,
 	}
 }
 
-/* The host alias has its ports, the resolver only DNS, whatever a range
- * around them says. */
-static void output_gate_addrs(struct nft_batch *b, const char *table)
+static void output_host(struct nft_batch *b, const char *table)
 {
 	char set[NFT_NAME_SIZE];
 
@@ -475,7 +485,6 @@ static void output_gate_addrs(struct nft_batch *b, const char *table)
 		nft_do_jump(&r, "host");
 		nft_rule_end(&r);
 	}
-	refuse_daddr(b, table, output, "gate", NFT_LIST);
 }
 
 static void output_pins(struct nft_batch *b, const char *table,
@@ -527,7 +536,11 @@ static void enforce_output(struct nft_batch *b, const char *table,
 	output_dns(b, table);
 	if (plan->mode != POLICY_BLOCKED) {
 		output_groups(b, table, "deny", plan->deny, plan->ndeny);
-		output_gate_addrs(b, table);
+		/* The host alias has its ports, the resolver only DNS,
+		 * whatever a range around them says. */
+		if (has_host(plan))
+			output_host(b, table);
+		refuse_daddr(b, table, output, "gate", NFT_LIST);
 		output_groups(b, table, "allow", plan->allow, plan->nallow);
 		if (plan->names || plan->npin_classes)
 			output_pins(b, table, plan);

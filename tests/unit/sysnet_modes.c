@@ -1,10 +1,12 @@
 /* sysnet_modes.c - what each mode allows
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/fd.h"
+#include "core/sys/nft_private.h"
 #include "sysnet_groups.h"
 #include "sysnet_posture.h"
 
@@ -280,6 +282,86 @@ static void hundred_thousand_ranges(void **state)
 	free(ranges);
 }
 
+/* Where the machine's buffers are small, big plans come in chunks. */
+static void small_buffer(void **state)
+{
+	enum { N = 20000, STOCK = 212992 - 32 };
+	struct plan_range *ranges = calloc(N, sizeof(*ranges));
+	struct plan_group allow = group_all(ranges, N);
+	struct plan plan = {
+		.mode = POLICY_ALLOWLIST, .allow = &allow, .nallow = 1,
+	};
+	struct err err = { .code = ERR_NONE };
+	struct posture p;
+
+	(void)state;
+	assert_non_null(ranges);
+	for (uint32_t i = 0; i < N; i++) {
+		ranges[i] = range_of("2001:db8::/126");
+		ranges[i].first.b[5] = ranges[i].last.b[5] = (uint8_t)(i >> 8);
+		ranges[i].first.b[6] = ranges[i].last.b[6] = (uint8_t)i;
+	}
+	must(netns_new(&p.netns, &err), &err);
+	must(gate_sockets_open(GATE_SOCKETS_ALL, &p.gate, &err), &err);
+	must(nft_open(&p.nft, &err), &err);
+	p.nft->room = STOCK;
+	must(nft_load(p.nft, &plan, &err), &err);
+	expect_gate(&p, "2001:db8::3", 443);
+	expect_gate(&p, "2001:db8:4e:1f00::", 443);
+	expect_refused(&p, "2001:db8:4e:1f00::4", 443, NFT_LIST);
+	expect_refused(&p, "2001:db8:4e:2000::", 443, NFT_LIST);
+	/* Too small even for the switch: nothing is in force, nothing is
+	 * left, and with room it goes again. */
+	posture_close(&p);
+	must(netns_new(&p.netns, &err), &err);
+	must(nft_open(&p.nft, &err), &err);
+	p.nft->room = 4096;
+	assert_int_equal(nft_load(p.nft, &plan, &err), -EMSGSIZE);
+	assert_int_equal(err.errnum, EMSGSIZE);
+	p.nft->room = STOCK;
+	must(nft_load(p.nft, &plan, &err), &err);
+	posture_close(&p);
+	free(ranges);
+}
+
+/* Every form of IPv6 address that embeds an IPv4 one, allowed by prefix. */
+static void forms_of_v6(void **state)
+{
+	struct plan_range forms[] = {
+		range_of("::ffff:203.0.113.0/120"),	/* mapped: IPv4 */
+		range_of("::203.0.113.0/120"),		/* compatible */
+		range_of("::ffff:0:203.0.113.0/120"),	/* SIIT */
+		range_of("64:ff9b::203.0.113.0/120"),	/* NAT64 */
+		range_of("64:ff9b:1::203.0.113.0/120"),
+		range_of("2001:db8::5efe:cb00:7100/120"), /* ISATAP */
+		range_of("2002:cb00:7100::/40"),	/* 6to4 */
+	};
+	static const char *const inside[] = {
+		"203.0.113.7", "::203.0.113.7", "::ffff:0:203.0.113.7",
+		"64:ff9b::cb00:7107", "64:ff9b:1::cb00:7107",
+		"2001:db8::5efe:cb00:7107", "2002:cb00:7107::1",
+	};
+	static const char *const outside[] = {
+		"203.0.114.7", "::203.0.114.7", "::ffff:0:203.0.114.7",
+		"64:ff9b::cb00:7207", "64:ff9b:1::cb00:7207",
+		"2001:db8::5efe:cb00:7207", "2002:cb00:7207::1",
+	};
+	struct plan_group allow = group_all(forms, 7);
+	struct plan plan = {
+		.mode = POLICY_ALLOWLIST, .allow = &allow, .nallow = 1,
+	};
+	struct posture p;
+
+	(void)state;
+	posture_open(&p, &plan);
+	for (size_t i = 0; i < 7; i++) {
+		expect_gate(&p, inside[i], 443);
+		expect_refused(&p, outside[i], 443, NFT_LIST);
+		expect_udp_gate(p.gate.udp, inside[i], 443);
+	}
+	posture_close(&p);
+}
+
 /* A new policy in place: atomic, flows live on, counters go on. */
 static void replace(void **state)
 {
@@ -331,6 +413,8 @@ int sysnet_modes_tests(void)
 		cmocka_unit_test(empty_allowlist),
 		cmocka_unit_test(many_groups),
 		cmocka_unit_test(hundred_thousand_ranges),
+		cmocka_unit_test(small_buffer),
+		cmocka_unit_test(forms_of_v6),
 		cmocka_unit_test(replace),
 	};
 
