@@ -267,12 +267,19 @@ int view_link(const struct view_root *root, const char *target,
 int view_attach(const struct view_root *root, int mount, const char *target)
 {
 	cleanup_fd int place = -1;
-	struct stat st;
+	struct stat st, there;
 	mode_t mode;
 
 	if (fstat(mount, &st) < 0)
 		return -errno;
 	mode = S_ISDIR(st.st_mode) ? S_IFDIR | 0755 : S_IFREG | 0444;
 	place = view_make(root, target, mode);
-	return place < 0 ? place : mount_attach(mount, place);
+	if (place < 0)
+		return place;
+	/* the kernel's answer to a mixture would be EINVAL */
+	if (fstat(place, &there) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode) != S_ISDIR(there.st_mode))
+		return S_ISDIR(st.st_mode) ? -ENOTDIR : -EISDIR;
+	return mount_attach(mount, place);
 }
