@@ -244,7 +244,8 @@ static void put_mandatory(struct wbuf *w, unsigned keys)
 	uint16_t n = 0;
 
 	for (unsigned key = 0; key < KEYS; key++)
-		n += keys >> key & 1;
+		if (keys >> key & 1)
+			n++;
 	if (n == 0)
 		return;
 	wbuf_u16(w, KEY_MANDATORY);

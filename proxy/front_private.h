@@ -1,0 +1,133 @@
+/* front_private.h - what the parts of front share
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * front.c owns the list of postures, the line to the dialer and the pausing
+ * of listeners. flow.c (TCP), udp.c (UDP) and dnsserver.c own their objects,
+ * each kept in a list of its posture. An object ends by its own close
+ * function, or when its posture is dropped.
+ */
+#ifndef EXEAT_PROXY_FRONT_PRIVATE_H
+#define EXEAT_PROXY_FRONT_PRIVATE_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <sys/queue.h>
+
+#include "core/base/limits.h"
+#include "proxy/ask.h"
+#include "proxy/front.h"
+
+/*
+ * A question to the dialer that waits for its answer, embedded in whoever
+ * asked. `id` is 0 when none is open. Exactly one of the callbacks is called,
+ * once, unless the question is cancelled before; it may free the asker.
+ */
+struct question {
+	uint32_t id;
+	struct question *next;
+	/* *take_fd is -1, or the connected descriptor: steal it, or it will be
+	 * closed. */
+	void (*on_answer)(struct question *q, const struct answer *a,
+			  int *take_fd);
+	void (*on_resolve)(struct question *q,
+			   const struct answer_resolve *a);
+};
+
+struct flow;
+struct udp_flow;
+struct dns_conn;
+struct dns_job;
+
+struct posture {
+	LIST_ENTRY(posture) link;
+	struct front *front;
+	uint32_t id, run;
+	const struct policy *policy;
+	bool peek_any;			/* names matter where addresses decide:
+					 * deny rules with names, or
+					 * require_names */
+	struct front_sockets sockets;
+	struct event tcp, dns_tcp, udp, dns_udp;	/* listeners */
+	LIST_HEAD(, flow) flows;
+	LIST_HEAD(, udp_flow) udp_flows;
+	LIST_HEAD(, dns_conn) dns_conns;
+};
+
+enum { QUESTION_BUCKETS = 1024, UDP_BUCKETS = 1024 };
+
+TAILQ_HEAD(udp_age, udp_flow);
+TAILQ_HEAD(dns_age, dns_job);
+
+struct front {
+	struct event_base *base;
+	struct front_hooks hooks;
+	struct chan dialer;
+	struct event dialer_in, dialer_out;
+	bool broken;
+	uint32_t last_id;
+	struct question *open[QUESTION_BUCKETS];
+	LIST_HEAD(, posture) postures;
+
+	bool paused;			/* accepting */
+	struct event resume;
+	int fd_max;			/* accept pauses from this one on */
+	struct event tick;		/* one coarse timer for what is many */
+	struct front_stats stats;
+	uint32_t unconnected;		/* flows that will get a descriptor */
+	uint8_t *chunk;			/* LIMIT_RELAY_CHUNK bytes, for nobody
+					 * longer than one call */
+
+	struct udp_age udp_age;		/* least recently used first */
+	LIST_HEAD(, udp_flow) udp_table[UDP_BUCKETS];
+	struct dns_age dns_age;		/* oldest first */
+	uint32_t dns_conns;
+
+	/* Is this destination the gate itself (a loop)? Replaced in tests,
+	 * where everything is on loopback. */
+	bool (*is_own)(const struct addr *a);
+};
+
+/*
+ * Ask. Fills a->id and q->id. 0, or -errno: then no callback comes. Mustn't:
+ * while q is open.
+ */
+int front_ask(struct front *f, enum ask_message type, struct ask *a,
+	      struct question *q);
+/* No callback comes after it. Nothing happens if q is not open. */
+void front_cancel(struct front *f, struct question *q);
+/* A message without an answer (ASK_USED). */
+void front_tell(struct front *f, enum ask_message type, struct ask *a);
+
+/* Fill time, run and posture, count refusals, hand it to the owner. */
+void front_event(struct posture *p, struct audit_event *e);
+
+/* After accept4() gave `fd`, or failed with `error` (0: it did not): stop
+ * listening for a while if descriptors, memory or flows run out. */
+void front_check_pause(struct front *f, int fd, int error);
+
+/* flow.c */
+void flow_accept_cb(evutil_socket_t fd, short what, void *posture);
+void flow_drop_all(struct posture *p);
+
+/* udp.c */
+void udp_readable_cb(evutil_socket_t fd, short what, void *posture);
+void udp_tick(struct front *f, int64_t now_ms);
+void udp_drop_all(struct posture *p);
+
+/* One datagram of a transparent socket. */
+struct datagram {
+	struct endpoint client;
+	struct endpoint to;		/* original destination */
+	const uint8_t *data;
+	size_t len;
+};
+/* 1: *ret is filled; 0: nothing there; -errno. `buf` holds the data. */
+int datagram_recv(int fd, uint8_t *buf, size_t size, struct datagram *ret);
+
+/* dnsserver.c */
+void dns_readable_cb(evutil_socket_t fd, short what, void *posture);
+void dns_accept_cb(evutil_socket_t fd, short what, void *posture);
+void dns_tick(struct front *f, int64_t now_ms);
+void dns_drop_all(struct posture *p);
+
+#endif
