@@ -391,8 +391,11 @@ bool policy_vet_answer(const struct policy *p, const char *name,
 	struct facts f = no_facts;
 
 	*ret_rule = POLICY_NO_RULE;
+	*ret_reason = POLICY_R_MALFORMED;
+	if (!well_formed(&q))
+		return false;
 	*ret_reason = POLICY_R_GUARD;
-	if (!well_formed(&q) || (class != ADDR_PUBLIC && class != ADDR_PRIVATE))
+	if (class != ADDR_PUBLIC && class != ADDR_PRIVATE)
 		return false;
 	visit_addr(p, &q, RULE_ALLOW, a, &f);
 	visit_deny_addr(p, &q, a, &f);

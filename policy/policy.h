@@ -166,9 +166,9 @@ bool policy_name_denied(const struct policy *p, const char *name,
 
 /*
  * May `name`, whose lookup is allowed, have this address as an answer? False
- * with the reason: GUARD, PRIVATE or DENY_RULE (*ret_rule). A deny rule for
- * some ports only leaves the answer alone: ask policy_decide() again with
- * each address that is to be dialled.
+ * with the reason: GUARD, PRIVATE, MALFORMED (the name) or DENY_RULE
+ * (*ret_rule). A deny rule for some ports only leaves the answer alone: ask
+ * policy_decide() again with each address that is to be dialled.
  */
 bool policy_vet_answer(const struct policy *p, const char *name,
 		       const struct addr *a, enum policy_reason *ret_reason,

@@ -25,8 +25,8 @@
  * The value of a setting is looked for in this order; the first that has one
  * wins:
  *
- *	1. the caller's environment: the variable `env` (a pattern key has
- *	   none there);
+ *	1. the caller's environment: the variable `env`, or that of another
+ *	   setting with the same key (a pattern key has none there);
  *	2. `files`, in their order, read by us as INI: "[section]", "key =
  *	   value", "#" and ";" comments, a value goes on in indented lines.
  *	   The full key is "section.key", or "key" before the first section;

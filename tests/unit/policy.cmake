@@ -1,4 +1,3 @@
-exeat_unit(policy_rule SOURCES policy_rule.c LINK exeat_policy)
-exeat_unit(policy_guard SOURCES policy_guard.c LINK exeat_policy)
-exeat_unit(policy_compile SOURCES policy_compile.c LINK exeat_policy)
-exeat_unit(policy_property SOURCES policy_property.c LINK exeat_policy)
+foreach(part rule guard compile decide plan file preset property)
+	exeat_unit(policy_${part} SOURCES policy_${part}.c LINK exeat_policy)
+endforeach()

@@ -1,0 +1,199 @@
+/* policy_file.c - policy files and rule lists, good and bad
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "policy/file.h"
+
+static void reads_all_keys(void **unused)
+{
+	static const char text[] =
+		"{\"version\": 1, \"network_mode\": \"allowlist\",\n"
+		" \"network_allowlist\": [\"@pypi\", \"github.com:22\",\n"
+		"  {\"rule\": \"api.example.com\", \"comment\": \"why\",\n"
+		"   \"max_upload\": null}],\n"
+		" \"network_denylist\": [\"10.0.0.0/8\"],\n"
+		" \"network_ceiling\": {\"network_mode\": \"open\",\n"
+		"   \"network_denylist\": [\"evil.test\"]},\n"
+		" \"upstream_proxy\": null, \"dns_refusal\": \"refused\",\n"
+		" \"require_names\": true}\n";
+	struct policy_file f;
+	struct err err = { 0 };
+
+	(void)unused;
+	assert_int_equal(policy_file_parse(text, strlen(text), &f, &err), 0);
+	assert_true(f.has_mode && f.has_allow && f.require_names);
+	assert_int_equal(f.mode, POLICY_ALLOWLIST);
+	assert_int_equal(f.dns_refusal, POLICY_REFUSED);
+	assert_int_equal(f.nallow, 3);
+	assert_string_equal(f.allow[0], "@pypi");
+	assert_string_equal(f.allow[2], "api.example.com");
+	assert_null(f.allow[3]);
+	assert_int_equal(f.ndeny, 1);
+	assert_non_null(f.ceiling);
+	assert_int_equal(f.ceiling->mode, POLICY_OPEN);
+	assert_false(f.ceiling->has_allow);
+	assert_string_equal(f.ceiling->deny[0], "evil.test");
+	policy_file_done(&f);
+}
+
+static void what_is_missing(void **unused)
+{
+	static const char text[] =
+		"{\"version\":1,\"network_mode\":null,"
+		"\"network_allowlist\":null,\"network_ceiling\":null}";
+	static const char empty[] = "{\"version\":1,\"network_allowlist\":[]}";
+	struct policy_file f;
+
+	(void)unused;
+	assert_int_equal(policy_file_parse(text, strlen(text), &f, NULL), 0);
+	assert_false(f.has_mode || f.has_allow);
+	assert_int_equal(f.dns_refusal, POLICY_NXDOMAIN);
+	assert_null(f.ceiling);
+	policy_file_done(&f);
+	/* an empty list is a list */
+	assert_int_equal(policy_file_parse(empty, strlen(empty), &f, NULL), 0);
+	assert_true(f.has_allow);
+	assert_int_equal(f.nallow, 0);
+	policy_file_done(&f);
+}
+
+static void refuses_files(void **unused)
+{
+	static const struct {
+		const char *text;
+		enum err_code code;
+		const char *says;	/* in the whole line */
+	} rows[] = {
+		{ "", ERR_INVALID, "line 1" },
+		{ "[]", ERR_INVALID, "object was expected" },
+		{ "{\"version\":1", ERR_INVALID, "line 1 column" },
+		{ "{\"version\":1}x", ERR_INVALID, "line 1 column 14" },
+		{ "{\"version\":1,\n\"a\":}", ERR_INVALID, "line 2 column" },
+		{ "{\"version\":1,\"version\":1}", ERR_INVALID, "uplicate" },
+		{ "{}", ERR_INVALID, "version" },
+		{ "{\"version\":2}", ERR_INVALID, "version" },
+		{ "{\"version\":\"1\"}", ERR_INVALID, "version" },
+		{ "{\"version\":1,\"mode\":\"open\"}", ERR_INVALID,
+		  "mode: unknown key" },
+		{ "{\"version\":1,\"network_mode\":\"Open\"}", ERR_INVALID,
+		  "network_mode: one of" },
+		{ "{\"version\":1,\"network_allowlist\":\"a\"}", ERR_INVALID,
+		  "network_allowlist: an array" },
+		{ "{\"version\":1,\"network_allowlist\":[\"a\",1]}",
+		  ERR_INVALID, "network_allowlist[1]: a rule" },
+		{ "{\"version\":1,\"network_allowlist\":[\"a\",\"b c\"]}",
+		  ERR_INVALID, "network_allowlist[1]: \"b c\" at byte 1" },
+		{ "{\"version\":1,\"network_denylist\":[\"a\\u0000b\"]}",
+		  ERR_INVALID, "line 1" },
+		{ "{\"version\":1,\"network_denylist\":[\"a+private\"]}",
+		  ERR_INVALID, "network_denylist[0]" },
+		{ "{\"version\":1,\"network_allowlist\":[{\"comment\":\"x\"}]}",
+		  ERR_INVALID, "network_allowlist[0].rule" },
+		{ "{\"version\":1,\"network_allowlist\":[{\"rule\":\"a\","
+		  "\"x\":1}]}", ERR_INVALID,
+		  "network_allowlist[0].x: unknown key" },
+		{ "{\"version\":1,\"network_allowlist\":[{\"rule\":\"a\","
+		  "\"max_upload\":\"1M\"}]}", ERR_UNAVAILABLE,
+		  "network_allowlist[0].max_upload" },
+		{ "{\"version\":1,\"network_allowlist\":[{\"rule\":\"a\","
+		  "\"upstream_proxy\":\"direct\"}]}", ERR_UNAVAILABLE,
+		  "network_allowlist[0].upstream_proxy" },
+		{ "{\"version\":1,\"upstream_proxy\":\"http://p:1\"}",
+		  ERR_UNAVAILABLE, "upstream_proxy" },
+		{ "{\"version\":1,\"dns_refusal\":\"drop\"}", ERR_INVALID,
+		  "dns_refusal" },
+		{ "{\"version\":1,\"require_names\":1}", ERR_INVALID,
+		  "require_names" },
+		{ "{\"version\":1,\"network_ceiling\":[]}", ERR_INVALID,
+		  "network_ceiling" },
+		{ "{\"version\":1,\"network_ceiling\":{\"x\":1}}", ERR_INVALID,
+		  "network_ceiling.x: unknown key" },
+		{ "{\"version\":1,\"network_ceiling\":{\"network_ceiling\":"
+		  "{}}}", ERR_INVALID, "has no ceiling" },
+		{ "{\"version\":1,\"network_ceiling\":{\"version\":3}}",
+		  ERR_INVALID, "network_ceiling.version" },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct policy_file f;
+		struct err err = { 0 };
+		char line[1024];
+
+		assert_int_not_equal(policy_file_parse(rows[i].text,
+				strlen(rows[i].text), &f, &err), 0);
+		err_str(&err, line, sizeof(line));
+		if (err.code != rows[i].code || !strstr(line, rows[i].says))
+			fail_msg("%s: %s: %s", rows[i].text,
+				 err_code_name(err.code), line);
+	}
+}
+
+static void reads_lines(void **unused)
+{
+	static const char text[] = "# a list\n\n  a.test  # why\r\n"
+				   "\tb.test\n#c.test\n@pypi";
+	char **rules = NULL;
+	size_t n = 0;
+
+	(void)unused;
+	assert_int_equal(policy_lines_parse("x.test\n", 7, &rules, &n, NULL),
+			 0);
+	assert_int_equal(policy_lines_parse(text, strlen(text), &rules, &n,
+					    NULL), 0);
+	assert_int_equal(n, 4);
+	assert_string_equal(rules[0], "x.test");
+	assert_string_equal(rules[1], "a.test");
+	assert_string_equal(rules[2], "b.test");
+	assert_string_equal(rules[3], "@pypi");
+	assert_null(rules[4]);
+	for (size_t i = 0; i < n; i++)
+		free(rules[i]);
+	free(rules);
+	rules = NULL;
+	n = 0;
+	assert_int_equal(policy_lines_parse("", 0, &rules, &n, NULL), 0);
+	assert_int_equal(n, 0);
+	assert_null(rules[0]);
+	free(rules);
+}
+
+static void refuses_lines(void **unused)
+{
+	char longer[LIMIT_RULE_TEXT + 8] = "a.test\n";
+	char **rules = NULL;
+	size_t n = 0;
+	struct err err;
+
+	(void)unused;
+	memset(longer + 7, 'a', sizeof(longer) - 7);
+	assert_int_not_equal(policy_lines_parse(longer, sizeof(longer), &rules,
+						&n, &err), 0);
+	assert_non_null(strstr(err.message, "line 2"));
+	assert_int_not_equal(policy_lines_parse("a\0b\n", 4, &rules, &n, &err),
+			     0);
+	assert_non_null(strstr(err.message, "line 1"));
+	assert_null(rules);
+	assert_int_equal(n, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads_all_keys),
+		cmocka_unit_test(what_is_missing),
+		cmocka_unit_test(refuses_files),
+		cmocka_unit_test(reads_lines),
+		cmocka_unit_test(refuses_lines),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
