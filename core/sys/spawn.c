@@ -201,7 +201,8 @@ int spawn_helper(const char *path, char *const argv[], const int *fds,
 	if (nfds > FDS_MAX)
 		return err_new(err, ERR_INVALID, "start helper", path,
 			       "more than %d descriptors", FDS_MAX);
-	memcpy(job.fds, fds, nfds * sizeof(*fds));
+	if (nfds > 0)
+		memcpy(job.fds, fds, nfds * sizeof(*fds));
 	stacks = map_stacks(&size, &guard);
 	if (!stacks)
 		return err_sys(err, errno, "map a stack", NULL);
