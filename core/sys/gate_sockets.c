@@ -14,7 +14,9 @@
  * All that needs a capability (transparent, mark, raw, the log group's
  * binding) is done here, before the descriptors leave the keeper.
  */
-#include <netinet/in.h>		/* before linux/, which has parts of it */
+/* before linux/, which has parts of it */
+#include <netinet/in.h>
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -28,11 +30,11 @@
 #include "core/sys/netns.h"
 
 enum {
-	GATE_BACKLOG = 4096,		/* the kernel caps it: somaxconn */
+	GATE_BACKLOG = 4096, /* the kernel caps it: somaxconn */
 	GATE_UDP_RCVBUF = 1 << 20,
 	NFLOG_RCVBUF = 1 << 20,
-	NFLOG_COPY = 128,		/* bytes of a packet */
-	NFLOG_TIMEOUT = 1,		/* 1/100 s */
+	NFLOG_COPY = 128,  /* bytes of a packet */
+	NFLOG_TIMEOUT = 1, /* 1/100 s */
 };
 
 static const char step[] = "open gate socket";
@@ -81,8 +83,7 @@ static int prepare(int fd, bool dgram, struct err *err)
 	return r;
 }
 
-static int open_transparent(int type, uint16_t port, int *ret,
-			    struct err *err)
+static int open_transparent(int type, uint16_t port, int *ret, struct err *err)
 {
 	struct sockaddr_in6 any = {
 		.sin6_family = AF_INET6,
@@ -153,7 +154,7 @@ static int nflog_ask(int fd, const struct nlmsghdr *nlh)
 		    reply->nlmsg_type != NLMSG_ERROR ||
 		    mnl_nlmsg_get_payload_len(reply) < sizeof(*e) ||
 		    reply->nlmsg_seq != nlh->nlmsg_seq)
-			continue;	/* a packet, already */
+			continue; /* a packet, already */
 		return e->error;
 	}
 }
@@ -213,7 +214,8 @@ static int open_nflog(int *ret, struct err *err)
 	if (r) {
 		(void)err_sys(err, -r, what, "group %d", GATE_NFLOG_GROUP);
 		if (r == -EINVAL || r == -EOPNOTSUPP)
-			err_remedy(err, "the kernel has no "
+			err_remedy(err,
+				   "the kernel has no "
 				   "CONFIG_NETFILTER_NETLINK_LOG; load the "
 				   "module: modprobe nfnetlink_log");
 		return r;
@@ -234,8 +236,8 @@ static int open_all(enum gate_sockets_kind kind, struct gate_sockets *s,
 
 	r = open_transparent(SOCK_STREAM, GATE_PORT_DNS_TCP, &s->dns_tcp, err);
 	if (!r)
-		r = open_transparent(SOCK_DGRAM, GATE_PORT_DNS_UDP,
-				     &s->dns_udp, err);
+		r = open_transparent(SOCK_DGRAM, GATE_PORT_DNS_UDP, &s->dns_udp,
+				     err);
 	if (!r && kind == GATE_SOCKETS_ALL)
 		r = open_transparent(SOCK_STREAM, GATE_PORT_TCP, &s->tcp, err);
 	if (!r && kind == GATE_SOCKETS_ALL)

@@ -27,7 +27,7 @@
 #include "policy/guard.h"
 
 enum {
-	LO_IFINDEX = 1,		/* in every network namespace */
+	LO_IFINDEX = 1, /* in every network namespace */
 	BATCH_SIZE = 1024,
 	STEPS_MAX = 8,
 };
@@ -36,12 +36,12 @@ struct steps {
 	uint8_t buf[BATCH_SIZE];
 	size_t len;
 	unsigned count;
-	const char *what[STEPS_MAX];	/* by sequence number, from 0 */
+	const char *what[STEPS_MAX]; /* by sequence number, from 0 */
 	bool done[STEPS_MAX];
 };
 
-static struct nlmsghdr *begin(struct steps *s, const char *what,
-			      uint16_t type, uint16_t flags)
+static struct nlmsghdr *begin(struct steps *s, const char *what, uint16_t type,
+			      uint16_t flags)
 {
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(s->buf + s->len);
 
@@ -63,11 +63,11 @@ static const uint8_t *wire(const struct addr *a, size_t *ret_len)
 	return a->b + sizeof(a->b) - *ret_len;
 }
 
-static void add_address(struct steps *s, const char *what,
-			const struct addr *a, uint8_t prefix_len)
+static void add_address(struct steps *s, const char *what, const struct addr *a,
+			uint8_t prefix_len)
 {
-	struct nlmsghdr *nlh = begin(s, what, RTM_NEWADDR,
-				     NLM_F_CREATE | NLM_F_EXCL);
+	struct nlmsghdr *nlh =
+		begin(s, what, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
 	struct ifaddrmsg *ifa = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifa));
 	size_t len;
 	const uint8_t *bytes = wire(a, &len);
@@ -97,8 +97,8 @@ static void link_up(struct steps *s)
 static void local_default(struct steps *s, const char *what,
 			  const struct addr *src)
 {
-	struct nlmsghdr *nlh = begin(s, what, RTM_NEWROUTE,
-				     NLM_F_CREATE | NLM_F_EXCL);
+	struct nlmsghdr *nlh =
+		begin(s, what, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
 	struct rtmsg *rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
 	size_t len;
 	const uint8_t *bytes = wire(src, &len);
@@ -118,7 +118,8 @@ static int step_failed(const char *what, int errnum, struct err *err)
 	int r = err_sys(err, errnum, "network namespace", "%s", what);
 
 	if (errnum == EACCES || errnum == EAFNOSUPPORT || errnum == EOPNOTSUPP)
-		err_remedy(err, "IPv6 is switched off: it is needed inside, "
+		err_remedy(err,
+			   "IPv6 is switched off: it is needed inside, "
 			   "even if the network has none (boot without "
 			   "ipv6.disable, net.ipv6.conf.default.disable_ipv6 "
 			   "= 0)");
@@ -188,7 +189,7 @@ int netns_new(int *ret_fd, struct err *err)
 		r = err_sys(err, errno, "network namespace", "unshare");
 		if (r == -ENOSPC || r == -EUSERS)
 			err_remedy(err, "raise the sysctl "
-				   "user.max_net_namespaces");
+					"user.max_net_namespaces");
 		else if (r == -EINVAL)
 			err_remedy(err, "the kernel has no CONFIG_NET_NS");
 		return r;
@@ -197,9 +198,8 @@ int netns_new(int *ret_fd, struct err *err)
 	if (r)
 		return r;
 	/* A convenience for payloads, see the header. */
-	(void)fd_write_file(AT_FDCWD,
-			    "/proc/sys/net/ipv4/ip_unprivileged_port_start",
-			    "0");
+	(void)fd_write_file(
+		AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
 	fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(err, errno, "network namespace",

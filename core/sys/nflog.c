@@ -8,7 +8,9 @@
  * cannot be read stays zero, but the refusal is told. Only a frame that is
  * none gives -EBADMSG.
  */
-#include <netinet/in.h>		/* before linux/, which has parts of it */
+/* before linux/, which has parts of it */
+#include <netinet/in.h>
+
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -18,7 +20,7 @@
 #include "core/base/buf.h"
 #include "core/sys/nft_private.h"
 
-enum { EXTENSIONS_MAX = 8 };	/* IPv6 headers that are followed */
+enum { EXTENSIONS_MAX = 8 }; /* IPv6 headers that are followed */
 
 static bool has_ports(uint8_t protocol)
 {
@@ -50,11 +52,11 @@ static void parse_v4(struct rbuf *r, struct nflog_packet *p)
 	uint16_t fragment;
 	uint8_t protocol;
 
-	rbuf_skip(&head, 5);		/* TOS, length, identification */
+	rbuf_skip(&head, 5); /* TOS, length, identification */
 	fragment = rbuf_u16(&head);
-	rbuf_skip(&head, 1);		/* TTL */
+	rbuf_skip(&head, 1); /* TTL */
 	protocol = rbuf_u8(&head);
-	rbuf_skip(&head, 2);		/* checksum */
+	rbuf_skip(&head, 2); /* checksum */
 	src = rbuf_bytes(&head, 4);
 	dst = rbuf_bytes(&head, 4);
 	if (head.bad || head_len < 20)
@@ -63,15 +65,15 @@ static void parse_v4(struct rbuf *r, struct nflog_packet *p)
 	p->src.addr = addr_from_bytes(src, 4);
 	p->dst.addr = addr_from_bytes(dst, 4);
 	if (fragment & 0x1fff)
-		return;			/* not the first: no ports */
+		return; /* not the first: no ports */
 	rbuf_skip(r, head_len);
 	parse_ports(r, p);
 }
 
 enum step {
-	STEP_NEXT,		/* an extension: *protocol is what follows */
-	STEP_PAYLOAD,		/* none: r stands at the payload */
-	STEP_STOP,		/* cut, or not the first fragment: no ports */
+	STEP_NEXT,    /* an extension: *protocol is what follows */
+	STEP_PAYLOAD, /* none: r stands at the payload */
+	STEP_STOP,    /* cut, or not the first fragment: no ports */
 };
 
 /* RFC 8200 4; RFC 4302 2.2 counts in other units. */
@@ -107,9 +109,9 @@ static void parse_v6(struct rbuf *r, struct nflog_packet *p)
 	enum step step = STEP_NEXT;
 	uint8_t protocol;
 
-	rbuf_skip(r, 6);		/* version, class, label, length */
+	rbuf_skip(r, 6); /* version, class, label, length */
 	protocol = rbuf_u8(r);
-	rbuf_skip(r, 1);		/* hop limit */
+	rbuf_skip(r, 1); /* hop limit */
 	src = rbuf_bytes(r, 16);
 	dst = rbuf_bytes(r, 16);
 	if (r->bad)
@@ -123,8 +125,7 @@ static void parse_v6(struct rbuf *r, struct nflog_packet *p)
 		parse_ports(r, p);
 }
 
-static void parse_packet(const void *data, size_t len,
-			 struct nflog_packet *p)
+static void parse_packet(const void *data, size_t len, struct nflog_packet *p)
 {
 	struct rbuf r = rbuf_make(data, len);
 
@@ -168,6 +169,12 @@ static bool parse_message(const struct nlmsghdr *nlh, struct nflog_packet *p)
 	return true;
 }
 
+/* mnl_nlmsg_ok() takes a length over 31 bits for a negative one. */
+static bool message_ok(const struct nlmsghdr *nlh, int left)
+{
+	return mnl_nlmsg_ok(nlh, left) && nlh->nlmsg_len <= (unsigned)left;
+}
+
 int nflog_parse(const void *data, size_t len,
 		void (*on_packet)(void *user, const struct nflog_packet *p),
 		void *user)
@@ -177,14 +184,14 @@ int nflog_parse(const void *data, size_t len,
 
 	if (len > INT32_MAX)
 		return -EBADMSG;
-	for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
+	for (; message_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
 		struct nflog_packet p;
 
 		if (nlh->nlmsg_type == NLMSG_DONE ||
 		    nlh->nlmsg_type == NLMSG_NOOP)
 			continue;
 		if (nlh->nlmsg_type !=
-		    (NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET) ||
+			    (NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET) ||
 		    !parse_message(nlh, &p))
 			return -EBADMSG;
 		on_packet(user, &p);

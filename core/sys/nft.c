@@ -16,7 +16,9 @@
  */
 #include "core/sys/nft.h"
 
-#include <netinet/in.h>		/* before linux/, which has parts of it */
+/* before linux/, which has parts of it */
+#include <netinet/in.h>
+
 #include <errno.h>
 #include <libnftnl/common.h>
 #include <libnftnl/object.h>
@@ -32,7 +34,7 @@
 #include "core/sys/nft_set.h"
 
 enum {
-	PIN_PORTS = 16,			/* of one pin that is no class */
+	PIN_PORTS = 16, /* of one pin that is no class */
 	PIN_BATCH = 256 << 10,
 };
 
@@ -66,8 +68,7 @@ void nft_free(struct nft *n)
 
 /* ---- load ---- */
 
-static int keep_classes(struct nft *n, const struct plan *plan,
-			struct err *err)
+static int keep_classes(struct nft *n, const struct plan *plan, struct err *err)
 {
 	struct plan_pin_class *copy = NULL;
 
@@ -120,7 +121,7 @@ static void build(struct nft *n, struct nft_batch *b, const char *table,
 	nft_build_policy(b, table, plan);
 	/* What was too big for one transaction has none of the switch. */
 	if (b->commits)
-		(void)batch_commit(b, NULL);	/* sticks */
+		(void)batch_commit(b, NULL); /* sticks */
 	b->whole = true;
 	if (!n->loaded)
 		nft_enforce_guard(b);
@@ -319,8 +320,8 @@ static int dump_counters(struct nft *n, const char *table,
 	return r == MNL_CB_STOP ? 0 : -errno;
 }
 
-int nft_counters_add(struct nft *n, const char *table,
-		     struct nft_counters *ret, struct err *err)
+int nft_counters_add(struct nft *n, const char *table, struct nft_counters *ret,
+		     struct err *err)
 {
 	int r;
 

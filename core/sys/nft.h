@@ -46,8 +46,8 @@ int nft_load(struct nft *n, const struct plan *plan, struct err *err);
 
 struct nft_pin {
 	struct addr addr;
-	enum rule_proto proto;		/* RULE_TCP or RULE_UDP */
-	struct port_range range;	/* one of the plan's pin classes, or
+	enum rule_proto proto;	 /* RULE_TCP or RULE_UDP */
+	struct port_range range; /* one of the plan's pin classes, or
 					 * at most 16 ports */
 };
 
@@ -62,23 +62,22 @@ enum nft_refusal {
 	NFT_GUARD,
 	NFT_DENY,
 	NFT_PRIVATE,
-	NFT_LIST,		/* no rule allows it; blocked */
-	NFT_SOURCE,		/* a source that is not an own address */
-	NFT_PROTOCOL,		/* neither TCP nor UDP */
+	NFT_LIST,     /* no rule allows it; blocked */
+	NFT_SOURCE,   /* a source that is not an own address */
+	NFT_PROTOCOL, /* neither TCP nor UDP */
 	NFT_REFUSALS
 };
 
 struct nft_counters {
 	uint64_t packets[NFT_REFUSALS];
 };
-int nft_counters_get(struct nft *n, struct nft_counters *ret,
-		     struct err *err);
+int nft_counters_get(struct nft *n, struct nft_counters *ret, struct err *err);
 
 /* One packet of the kernel log. */
 struct nflog_packet {
 	enum nft_refusal why;
-	uint8_t protocol;		/* IP protocol number */
-	struct endpoint src, dst;	/* ports 0 if there are none */
+	uint8_t protocol;	  /* IP protocol number */
+	struct endpoint src, dst; /* ports 0 if there are none */
 };
 
 /*

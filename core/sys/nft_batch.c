@@ -30,7 +30,7 @@
 enum {
 	BATCH_SNDBUF = 4 << 20,
 	BATCH_RCVBUF = 1 << 20,
-	BATCH_FRAME = 64,	/* begin and end message */
+	BATCH_FRAME = 64, /* begin and end message */
 };
 
 int batch_socket(size_t *ret_room, struct err *err)
@@ -99,7 +99,7 @@ struct nlmsghdr *batch_msg(struct nft_batch *b, uint16_t type, uint16_t flags,
 		if (b->whole)
 			batch_fail(b, EMSGSIZE, "load nftables", "batch");
 		else
-			(void)batch_commit(b, NULL);	/* sticks */
+			(void)batch_commit(b, NULL); /* sticks */
 	}
 	if (b->error)
 		return NULL;
@@ -126,16 +126,26 @@ void batch_msg_end(struct nft_batch *b, const struct nlmsghdr *nlh)
 static const char *message_step(uint16_t type)
 {
 	switch (type & 0xff) {
-	case NFT_MSG_NEWTABLE: return "nftables: add table";
-	case NFT_MSG_DELTABLE: return "nftables: delete table";
-	case NFT_MSG_NEWCHAIN: return "nftables: add chain";
-	case NFT_MSG_DELCHAIN: return "nftables: delete chain";
-	case NFT_MSG_NEWRULE: return "nftables: add rule to";
-	case NFT_MSG_NEWSET: return "nftables: add set";
-	case NFT_MSG_NEWSETELEM: return "nftables: fill set";
-	case NFT_MSG_DELSETELEM: return "nftables: delete from set";
-	case NFT_MSG_NEWOBJ: return "nftables: add counter";
-	default: return "nftables: transaction";
+	case NFT_MSG_NEWTABLE:
+		return "nftables: add table";
+	case NFT_MSG_DELTABLE:
+		return "nftables: delete table";
+	case NFT_MSG_NEWCHAIN:
+		return "nftables: add chain";
+	case NFT_MSG_DELCHAIN:
+		return "nftables: delete chain";
+	case NFT_MSG_NEWRULE:
+		return "nftables: add rule to";
+	case NFT_MSG_NEWSET:
+		return "nftables: add set";
+	case NFT_MSG_NEWSETELEM:
+		return "nftables: fill set";
+	case NFT_MSG_DELSETELEM:
+		return "nftables: delete from set";
+	case NFT_MSG_NEWOBJ:
+		return "nftables: add counter";
+	default:
+		return "nftables: transaction";
 	}
 }
 
@@ -207,10 +217,10 @@ static void note_error(struct nft_batch *b, const struct nlmsghdr *reply,
 			(nlh->nlmsg_type & 0xff) == NFT_MSG_NEWRULE;
 	if (!ours && errnum == EOPNOTSUPP)
 		err_remedy(&b->err, "the kernel has no CONFIG_NF_TABLES; load "
-			   "the module: modprobe nf_tables");
+				    "the module: modprobe nf_tables");
 	else if (errnum == EPERM)
 		err_remedy(&b->err, "needs CAP_NET_ADMIN in the user namespace "
-			   "that owns the network namespace");
+				    "that owns the network namespace");
 	if (text)
 		(void)snprintf(b->err.message, sizeof(b->err.message),
 			       "%s (%s)", strerror(errnum), text);
@@ -260,8 +270,8 @@ int batch_commit(struct nft_batch *b, struct err *err)
 		end = nftnl_batch_end((char *)b->buf + b->len, ++*b->seq);
 		b->len += NLMSG_ALIGN(end->nlmsg_len);
 		do {
-			n = sendto(b->fd, b->buf, b->len, 0,
-				   (void *)&kernel, sizeof(kernel));
+			n = sendto(b->fd, b->buf, b->len, 0, (void *)&kernel,
+				   sizeof(kernel));
 		} while (n < 0 && errno == EINTR);
 		if (n < 0)
 			batch_fail(b, errno, "nftables: send", "batch");

@@ -12,13 +12,13 @@
 struct nft {
 	int fd;
 	uint32_t seq;
-	size_t room;			/* bytes of the biggest batch */
+	size_t room; /* bytes of the biggest batch */
 	bool loaded;
 	const char *table;		/* of the policy in force */
 	bool pins;			/* the plan has name rules */
-	struct plan_pin_class *classes;	/* a copy of the plan's */
+	struct plan_pin_class *classes; /* a copy of the plan's */
 	size_t nclasses;
-	struct nft_counters before;	/* of tables that were replaced */
+	struct nft_counters before; /* of tables that were replaced */
 };
 
 /* Reason as it stands in NFLOG prefixes, counters and chains. */
@@ -46,7 +46,7 @@ void nft_class_stem(size_t index, char buf[32]);
 int nft_probe_kernel(int fd, uint32_t *seq, struct err *err);
 
 /* Add a table's counters to *ret. */
-int nft_counters_add(struct nft *n, const char *table,
-		     struct nft_counters *ret, struct err *err);
+int nft_counters_add(struct nft *n, const char *table, struct nft_counters *ret,
+		     struct err *err);
 
 #endif

@@ -5,7 +5,9 @@
  * such file". So each expression that the wall uses is tried alone, in a
  * table of its own that goes away again.
  */
-#include <netinet/in.h>		/* before linux/, which has parts of it */
+/* before linux/, which has parts of it */
+#include <netinet/in.h>
+
 #include <errno.h>
 #include <linux/netfilter.h>
 
@@ -77,8 +79,8 @@ static int try_feature(int fd, uint32_t *seq, size_t i, struct err *err)
 	result = batch_commit(&b, err);
 	if (b.lacks_expr || result == -EOPNOTSUPP) {
 		result = err_new(err, ERR_UNAVAILABLE, "nftables",
-				 features[i].expression,
-				 "the kernel has no %s", features[i].option);
+				 features[i].expression, "the kernel has no %s",
+				 features[i].option);
 		err_remedy(err, "load the module: modprobe %s",
 			   features[i].module);
 	}

@@ -134,8 +134,7 @@ void nft_add_base_chain(struct nft_batch *b, const char *table,
 		  c);
 }
 
-void nft_delete_chain(struct nft_batch *b, const char *table,
-		      const char *chain)
+void nft_delete_chain(struct nft_batch *b, const char *table, const char *chain)
 {
 	put_chain(b, NFT_MSG_DELCHAIN, 0, table, chain, nftnl_chain_alloc());
 }
@@ -163,7 +162,7 @@ void nft_add_counter(struct nft_batch *b, const char *table, const char *name)
 
 void nft_add_set(struct nft_batch *b, const struct nft_set_spec *spec)
 {
-	static const uint32_t id = 1;	/* wanted by the kernel, unused */
+	static const uint32_t id = 1; /* wanted by the kernel, unused */
 	struct nftnl_set *s = nftnl_set_alloc();
 	struct nlmsghdr *nlh;
 
@@ -345,8 +344,7 @@ void nft_match_icmp(struct nft_rule *r, enum nft_family f, uint8_t first,
 }
 
 /* TCP with (flags & mask) != value. */
-static void match_tcp_flags_not(struct nft_rule *r, uint8_t mask,
-				uint8_t value)
+static void match_tcp_flags_not(struct nft_rule *r, uint8_t mask, uint8_t value)
 {
 	static const uint8_t zero;
 	struct nftnl_expr *e;

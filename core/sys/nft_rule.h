@@ -21,9 +21,9 @@ enum nft_family { NFT_V4, NFT_V6, NFT_FAMILIES };
 struct nft_family_facts {
 	uint8_t nfproto;
 	uint8_t addr_len;
-	uint8_t saddr, daddr;		/* offsets in the header */
-	uint32_t key_type;		/* of a set, for `nft list` */
-	char suffix;			/* of set names: guard4, guard6 */
+	uint8_t saddr, daddr; /* offsets in the header */
+	uint32_t key_type;    /* of a set, for `nft list` */
+	char suffix;	      /* of set names: guard4, guard6 */
 };
 extern const struct nft_family_facts nft_families[NFT_FAMILIES];
 
@@ -41,15 +41,14 @@ void nft_add_base_chain(struct nft_batch *b, const char *table,
 			bool accept);
 void nft_delete_chain(struct nft_batch *b, const char *table,
 		      const char *chain);
-void nft_add_counter(struct nft_batch *b, const char *table,
-		     const char *name);
+void nft_add_counter(struct nft_batch *b, const char *table, const char *name);
 
 struct nft_set_spec {
 	const char *table;
 	const char *name;
 	uint32_t key_type, key_len;
-	uint32_t flags;			/* enum nft_set_flags */
-	uint32_t size;			/* 0: no limit */
+	uint32_t flags; /* enum nft_set_flags */
+	uint32_t size;	/* 0: no limit */
 };
 void nft_add_set(struct nft_batch *b, const struct nft_set_spec *s);
 
@@ -57,7 +56,7 @@ void nft_add_set(struct nft_batch *b, const struct nft_set_spec *s);
 
 struct nft_rule {
 	struct nft_batch *batch;
-	struct nftnl_rule *rule;	/* NULL once something failed */
+	struct nftnl_rule *rule; /* NULL once something failed */
 };
 
 struct nft_rule nft_rule_begin(struct nft_batch *b, const char *table,
@@ -88,8 +87,8 @@ void nft_match_limit(struct nft_rule *r, unsigned per_second, unsigned burst);
 void nft_do_count(struct nft_rule *r, const char *counter);
 void nft_do_log(struct nft_rule *r, uint16_t group, const char *prefix);
 void nft_do_tproxy(struct nft_rule *r, uint16_t port);
-void nft_do_reset(struct nft_rule *r);		/* TCP RST */
-void nft_do_prohibit(struct nft_rule *r);	/* ICMP admin prohibited */
+void nft_do_reset(struct nft_rule *r);	  /* TCP RST */
+void nft_do_prohibit(struct nft_rule *r); /* ICMP admin prohibited */
 void nft_do_accept(struct nft_rule *r);
 void nft_do_drop(struct nft_rule *r);
 void nft_do_goto(struct nft_rule *r, const char *chain);

@@ -118,13 +118,13 @@ static void add_range(struct nft_elems *e, const struct plan_range *r,
 	nft_elem(e, key_of(&r->first, f), len, 0, 0);
 	if (!intervals || is_last(&behind, f))
 		return;
-	(void)addr_next(&behind);	/* there is one: not the last */
+	(void)addr_next(&behind); /* there is one: not the last */
 	nft_elem(e, key_of(&behind, f), len, NFT_SET_ELEM_INTERVAL_END, 0);
 }
 
-static void add_family(struct nft_batch *b, const char *table,
-		       const char *name, const struct plan_range *ranges,
-		       size_t n, enum nft_family f)
+static void add_family(struct nft_batch *b, const char *table, const char *name,
+		       const struct plan_range *ranges, size_t n,
+		       enum nft_family f)
 {
 	struct nft_set_spec spec = {
 		.table = table,
@@ -165,8 +165,7 @@ void nft_add_ranges(struct nft_batch *b, const char *table, const char *stem,
 	char name[NFT_NAME_SIZE];
 
 	for (enum nft_family f = NFT_V4; f < NFT_FAMILIES; f++)
-		add_family(b, table, nft_set_name(stem, f, name), ranges, n,
-			   f);
+		add_family(b, table, nft_set_name(stem, f, name), ranges, n, f);
 }
 
 /* ---- elements ---- */
@@ -206,8 +205,8 @@ void nft_elems_together(struct nft_elems *e, unsigned n)
 	e->nest = mnl_attr_nest_start(e->nlh, NFTA_SET_ELEM_LIST_ELEMENTS);
 }
 
-void nft_elem(struct nft_elems *e, const void *key, size_t len,
-	      uint32_t flags, uint64_t timeout_ms)
+void nft_elem(struct nft_elems *e, const void *key, size_t len, uint32_t flags,
+	      uint64_t timeout_ms)
 {
 	struct nlattr *elem, *nest;
 

@@ -38,7 +38,7 @@ struct nft_elems {
 	struct nft_batch *batch;
 	const char *table, *set;
 	uint16_t type, flags;
-	struct nlmsghdr *nlh;		/* NULL: none begun, or failed */
+	struct nlmsghdr *nlh; /* NULL: none begun, or failed */
 	struct nlattr *nest;
 };
 
@@ -48,8 +48,8 @@ struct nft_elems nft_elems_begin(struct nft_batch *b, uint16_t type,
 /* Keep the next n elements in one message. */
 void nft_elems_together(struct nft_elems *e, unsigned n);
 /* flags: enum nft_set_elem_flags; timeout_ms 0: none. */
-void nft_elem(struct nft_elems *e, const void *key, size_t len,
-	      uint32_t flags, uint64_t timeout_ms);
+void nft_elem(struct nft_elems *e, const void *key, size_t len, uint32_t flags,
+	      uint64_t timeout_ms);
 void nft_elems_end(struct nft_elems *e);
 
 #endif

@@ -21,7 +21,9 @@
  *
  * The first match decides, so the order of calls here is the policy.
  */
-#include <netinet/in.h>		/* before linux/, which has parts of it */
+/* before linux/, which has parts of it */
+#include <netinet/in.h>
+
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -37,14 +39,14 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 enum {
-	LO_IFINDEX = 1,		/* in every network namespace */
+	LO_IFINDEX = 1, /* in every network namespace */
 	PORT_DNS = 53,
 
 	PRIORITY_GUARD = -300,
 	PRIORITY_POLICY = 0,
 	PRIORITY_MANGLE = -150,
 
-	PREFIXES_MAX = 512,	/* of the guard's tables */
+	PREFIXES_MAX = 512, /* of the guard's tables */
 
 	/* ICMP and ICMPv6 types that are errors (RFC 792, RFC 4443 2.1) */
 	ICMP_UNREACHABLE = 3,
@@ -66,12 +68,9 @@ static const struct {
 /* ---- names ---- */
 
 static const char *const refusal_names[NFT_REFUSALS] = {
-	[NFT_GUARD] = "guard",
-	[NFT_DENY] = "deny",
-	[NFT_PRIVATE] = "private",
-	[NFT_LIST] = "list",
-	[NFT_SOURCE] = "source",
-	[NFT_PROTOCOL] = "protocol",
+	[NFT_GUARD] = "guard",	   [NFT_DENY] = "deny",
+	[NFT_PRIVATE] = "private", [NFT_LIST] = "list",
+	[NFT_SOURCE] = "source",   [NFT_PROTOCOL] = "protocol",
 };
 
 const char *nft_refusal_name(enum nft_refusal why)
@@ -248,7 +247,7 @@ void nft_enforce_guard(struct nft_batch *b)
 
 /* ---- what the policy refers to ---- */
 
-enum { ACCEPT = -1 };	/* instead of an nft_refusal */
+enum { ACCEPT = -1 }; /* instead of an nft_refusal */
 
 static void add_port_rule(struct nft_batch *b, const char *table,
 			  const char *chain, uint8_t ipproto,
@@ -274,8 +273,8 @@ static void add_port_rules(struct nft_batch *b, const char *table,
 		if (!(proto_bits & protos[p].proto))
 			continue;
 		if (!ports)
-			add_port_rule(b, table, chain, protos[p].ipproto,
-				      NULL, why);
+			add_port_rule(b, table, chain, protos[p].ipproto, NULL,
+				      why);
 		for (size_t i = 0; ports && i < nports; i++)
 			add_port_rule(b, table, chain, protos[p].ipproto,
 				      &ports[i], why);
@@ -347,13 +346,11 @@ static void add_host(struct nft_batch *b, const char *table,
 	add_prefixes(b, table, "host", host, COUNT(host));
 	nft_add_chain(b, table, "host");
 	if (plan->host_ports_tcp_n)
-		add_port_rules(b, table, "host", RULE_TCP,
-			       plan->host_ports_tcp, plan->host_ports_tcp_n,
-			       ACCEPT);
+		add_port_rules(b, table, "host", RULE_TCP, plan->host_ports_tcp,
+			       plan->host_ports_tcp_n, ACCEPT);
 	if (plan->host_ports_udp_n)
-		add_port_rules(b, table, "host", RULE_UDP,
-			       plan->host_ports_udp, plan->host_ports_udp_n,
-			       ACCEPT);
+		add_port_rules(b, table, "host", RULE_UDP, plan->host_ports_udp,
+			       plan->host_ports_udp_n, ACCEPT);
 }
 
 void nft_build_policy(struct nft_batch *b, const char *table,
@@ -429,8 +426,7 @@ static void output_sources(struct nft_batch *b, const char *table)
 	for (enum nft_family f = NFT_V4; f < NFT_FAMILIES; f++) {
 		struct nft_rule r = nft_rule_begin(b, table, output);
 
-		nft_match_addr(&r, f, true, nft_set_name("own", f, set),
-			       false);
+		nft_match_addr(&r, f, true, nft_set_name("own", f, set), false);
 		refuse(&r, NFT_SOURCE);
 	}
 }
@@ -502,10 +498,10 @@ static void output_pins(struct nft_batch *b, const char *table,
 
 			nft_class_stem(i, stem);
 			r = nft_rule_begin(b, table, output);
-			nft_match_addr(&r, f, false,
-				       nft_set_name(stem, f, set), true);
-			nft_match_proto(&r, c->proto == RULE_TCP
-					? IPPROTO_TCP : IPPROTO_UDP);
+			nft_match_addr(&r, f, false, nft_set_name(stem, f, set),
+				       true);
+			nft_match_proto(&r, c->proto == RULE_TCP ? IPPROTO_TCP :
+								   IPPROTO_UDP);
 			nft_match_ports(&r, c->range);
 			accept_rest(&r);
 		}
@@ -528,8 +524,8 @@ static void output_rest(struct nft_batch *b, const char *table)
 static void enforce_output(struct nft_batch *b, const char *table,
 			   const struct plan *plan)
 {
-	nft_add_base_chain(b, table, output, NF_INET_LOCAL_OUT,
-			   PRIORITY_POLICY, false);
+	nft_add_base_chain(b, table, output, NF_INET_LOCAL_OUT, PRIORITY_POLICY,
+			   false);
 	output_passes(b, table);
 	output_sources(b, table);
 	accept_daddr(b, table, output, "own");
@@ -547,8 +543,7 @@ static void enforce_output(struct nft_batch *b, const char *table,
 	}
 	if (plan->mode == POLICY_OPEN) {
 		refuse_daddr(b, table, output, "private", NFT_PRIVATE);
-		add_port_rules(b, table, output, RULE_TCP_UDP, NULL, 0,
-			       ACCEPT);
+		add_port_rules(b, table, output, RULE_TCP_UDP, NULL, 0, ACCEPT);
 	}
 	output_rest(b, table);
 }

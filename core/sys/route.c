@@ -46,7 +46,7 @@ static enum route_kind kind_of(uint8_t rtn)
 	case RTN_UNICAST:
 		return ROUTE_UNICAST;
 	case RTN_LOCAL:
-	case RTN_ANYCAST:	/* an own address, too */
+	case RTN_ANYCAST: /* an own address, too */
 		return ROUTE_LOCAL;
 	case RTN_BROADCAST:
 		return ROUTE_BROADCAST;
@@ -120,14 +120,14 @@ int route_ask(int fd, const struct addr *to, enum route_kind *ret,
 	/* How the kernel says that a route leads nowhere. */
 	case ENETUNREACH:
 	case EHOSTUNREACH:
-	case EACCES:		/* prohibit */
-	case EINVAL:		/* blackhole; also IPv4 that cannot be sent to */
+	case EACCES: /* prohibit */
+	case EINVAL: /* blackhole; also IPv4 that cannot be sent to */
 	case ESRCH:
-	case EAFNOSUPPORT:	/* the kernel has no IPv6 */
+	case EAFNOSUPPORT: /* the kernel has no IPv6 */
 		*ret = r ? ROUTE_NONE : kind;
 		return 0;
 	default:
-		return err_sys(err, -r, "ask for route",
-			       "%s", addr_str(to, text));
+		return err_sys(err, -r, "ask for route", "%s",
+			       addr_str(to, text));
 	}
 }

@@ -92,8 +92,7 @@ static void measure(int round, const struct plan *plan)
 	must(nft_load(nft, plan, &err), &err);
 	samples[LOAD][round] = lap(&t);
 	samples[WHOLE][round] = samples[NETNS][round] +
-				samples[SOCKETS][round] +
-				samples[LOAD][round];
+				samples[SOCKETS][round] + samples[LOAD][round];
 	pins[0].addr = pins[1].addr = addr_from_v4(0xcb007109);
 	if (plan->names)
 		must(nft_pin(nft, pins, 2, 3600, &err), &err);

@@ -4,7 +4,9 @@
  * First the bytes as they are, as a datagram; then as the packet within a
  * datagram that is right, which is what a payload can write.
  */
-#include <netinet/in.h>		/* before linux/, which has parts of it */
+/* before linux/, which has parts of it */
+#include <netinet/in.h>
+
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>

@@ -1,7 +1,9 @@
 /* sysnet_gate.c - the gate's sockets: replies, the kernel log, the probe
  * SPDX-License-Identifier: Apache-2.0
  */
+/* before linux/, which has parts of it */
 #include <netinet/in.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/ip.h>
@@ -35,9 +37,8 @@ static uint16_t fold(uint32_t s)
 }
 
 /* A datagram from any source, as the gate writes it. */
-static void raw_reply(const struct gate_sockets *g,
-		      const struct endpoint *from, const struct endpoint *to,
-		      const char text[4])
+static void raw_reply(const struct gate_sockets *g, const struct endpoint *from,
+		      const struct endpoint *to, const char text[4])
 {
 	bool v4 = addr_is_v4(&to->addr);
 	size_t head = v4 ? sizeof(struct iphdr) : sizeof(struct ip6_hdr);
@@ -61,7 +62,9 @@ static void raw_reply(const struct gate_sockets *g,
 	udp.check = fold(sum(text, 4, s));
 	if (v4) {
 		struct iphdr ip = {
-			.version = 4, .ihl = 5, .ttl = 64,
+			.version = 4,
+			.ihl = 5,
+			.ttl = 64,
 			.protocol = IPPROTO_UDP,
 		};
 
@@ -72,7 +75,8 @@ static void raw_reply(const struct gate_sockets *g,
 		struct ip6_hdr ip = {
 			.ip6_flow = htonl(6U << 28),
 			.ip6_plen = udp.len,
-			.ip6_nxt = IPPROTO_UDP, .ip6_hlim = 64,
+			.ip6_nxt = IPPROTO_UDP,
+			.ip6_hlim = 64,
 		};
 
 		memcpy(&ip.ip6_src, from->addr.b, 16);
@@ -94,7 +98,7 @@ static void replies(void **state)
 		const char *server;
 		uint16_t port;
 	} rows[] = {
-		{ "8.8.8.8", 53 }, { "192.0.0.5", 53 },
+		{ "8.8.8.8", 53 },	{ "192.0.0.5", 53 },
 		{ "2001:db8::53", 53 }, { "fd5a:8f3c:e7a1::5", 53 },
 		{ "203.0.113.9", 443 }, { "2001:db8::9", 443 },
 	};
@@ -116,9 +120,10 @@ static void replies(void **state)
 		assert_true(fd >= 0);
 		assert_int_equal(connect(fd, (void *)&ss, len), 0);
 		assert_int_equal(send(fd, "ask", 3, 0), 3);
-		assert_int_equal(recv_orig(rows[i].port == 53 ? p.gate.dns_udp
-					   : p.gate.udp, buf, sizeof(buf),
-					   &from, &to), 3);
+		assert_int_equal(recv_orig(rows[i].port == 53 ? p.gate.dns_udp :
+								p.gate.udp,
+					   buf, sizeof(buf), &from, &to),
+				 3);
 		assert_true(addr_equal(&to.addr, &server.addr));
 		fd_close(&other);
 		must(netns_new(&other, &err), &err);
@@ -158,7 +163,9 @@ static void log_tells(void **state)
 	struct plan_range denied[] = { range_of("203.0.113.66") };
 	struct plan_group deny = group_all(denied, 1);
 	struct plan plan = {
-		.mode = POLICY_OPEN, .deny = &deny, .ndeny = 1,
+		.mode = POLICY_OPEN,
+		.deny = &deny,
+		.ndeny = 1,
 	};
 	static const struct {
 		const char *to;
@@ -234,7 +241,7 @@ static void flood(void **state)
 	}
 	assert_true(logged >= LIMIT_NFLOG_BURST);
 	assert_true(logged <= LIMIT_NFLOG_BURST + 2 +
-		    (uint64_t)ms * LIMIT_NFLOG_RATE_S / 1000);
+				      (uint64_t)ms * LIMIT_NFLOG_RATE_S / 1000);
 	posture_close(&p);
 }
 
@@ -264,8 +271,8 @@ static void ports_taken(void **state)
 	taken = own_listener("127.0.0.1", GATE_PORT_TCP);
 	assert_int_equal(gate_sockets_open(GATE_SOCKETS_ALL, &g, &err),
 			 -EADDRINUSE);
-	assert_non_null(strstr(err_str(&err, text, sizeof(text)),
-			       "port 64501"));
+	assert_non_null(
+		strstr(err_str(&err, text, sizeof(text)), "port 64501"));
 	assert_int_equal(g.dns_tcp, -1);
 }
 
@@ -298,12 +305,9 @@ static void no_right(void **state)
 int sysnet_gate_tests(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(replies),
-		cmocka_unit_test(log_tells),
-		cmocka_unit_test(flood),
-		cmocka_unit_test(probe),
-		cmocka_unit_test(ports_taken),
-		cmocka_unit_test(no_right),
+		cmocka_unit_test(replies),     cmocka_unit_test(log_tells),
+		cmocka_unit_test(flood),       cmocka_unit_test(probe),
+		cmocka_unit_test(ports_taken), cmocka_unit_test(no_right),
 	};
 
 	return cmocka_run_group_tests_name("sysnet_gate", tests, NULL, NULL);

@@ -31,27 +31,35 @@ static void blocked_refuses_all(void **state)
 static void allowlist_passes_what_it_names(void **state)
 {
 	struct plan_range web[] = {
-		range_of("203.0.113.0/24"), range_of("2001:db8:1::/48"),
+		range_of("203.0.113.0/24"),
+		range_of("2001:db8:1::/48"),
 	};
 	struct plan_range any[] = {
-		range_of("10.1.2.3"), range_of("255.255.255.254/31"),
+		range_of("10.1.2.3"),
+		range_of("255.255.255.254/31"),
 		range_of("ffff:ffff:ffff:ffff::/64"),
 	};
 	struct plan_group allow[] = {
 		{
-			.protos = RULE_TCP, .nports = 3,
+			.protos = RULE_TCP,
+			.nports = 3,
 			.ports = { { 80, 80 }, { 443, 443 }, { 8000, 8999 } },
-			.ranges = web, .nranges = 2,
+			.ranges = web,
+			.nranges = 2,
 		},
 		{
-			.protos = RULE_UDP, .nports = 1,
+			.protos = RULE_UDP,
+			.nports = 1,
 			.ports = { { 65535, 65535 } },
-			.ranges = web, .nranges = 2,
+			.ranges = web,
+			.nranges = 2,
 		},
 		group_all(any, 1),
 	};
 	struct plan plan = {
-		.mode = POLICY_ALLOWLIST, .allow = allow, .nallow = 3,
+		.mode = POLICY_ALLOWLIST,
+		.allow = allow,
+		.nallow = 3,
 	};
 	struct posture p;
 
@@ -87,12 +95,15 @@ static void allowlist_passes_what_it_names(void **state)
 static void last_addresses(void **state)
 {
 	struct plan_range ranges[] = {
-		range_of("223.0.0.0/8"), range_of("255.255.255.255"),
+		range_of("223.0.0.0/8"),
+		range_of("255.255.255.255"),
 		range_of("8000::/1"),
 	};
 	struct plan_group allow = group_all(ranges, 3);
 	struct plan plan = {
-		.mode = POLICY_ALLOWLIST, .allow = &allow, .nallow = 1,
+		.mode = POLICY_ALLOWLIST,
+		.allow = &allow,
+		.nallow = 1,
 	};
 	struct posture p;
 
@@ -110,23 +121,30 @@ static void last_addresses(void **state)
 static void deny_beats_allow(void **state)
 {
 	struct plan_range net[] = {
-		range_of("203.0.113.0/24"), range_of("2001:db8::/32"),
+		range_of("203.0.113.0/24"),
+		range_of("2001:db8::/32"),
 	};
 	struct plan_range one[] = {
-		range_of("203.0.113.9"), range_of("2001:db8::9"),
+		range_of("203.0.113.9"),
+		range_of("2001:db8::9"),
 	};
 	struct plan_range smtp[] = { range_of("203.0.113.25") };
 	struct plan_group allow = group_all(net, 2);
 	struct plan_group deny[] = {
 		group_all(one, 2),
 		{
-			.protos = RULE_TCP, .nports = 1,
+			.protos = RULE_TCP,
+			.nports = 1,
 			.ports = { { 25, 25 } },
-			.ranges = smtp, .nranges = 1,
+			.ranges = smtp,
+			.nranges = 1,
 		},
 	};
 	struct plan plan = {
-		.allow = &allow, .nallow = 1, .deny = deny, .ndeny = 2,
+		.allow = &allow,
+		.nallow = 1,
+		.deny = deny,
+		.ndeny = 2,
 	};
 
 	(void)state;
@@ -150,14 +168,20 @@ static void deny_beats_allow(void **state)
 static void open_refuses_private(void **state)
 {
 	struct plan_range some[] = {
-		range_of("10.5.0.0/16"), range_of("fd12:3456::/32"),
+		range_of("10.5.0.0/16"),
+		range_of("fd12:3456::/32"),
 	};
 	struct plan_group allow = {
-		.protos = RULE_TCP, .nports = 1, .ports = { { 5432, 5432 } },
-		.ranges = some, .nranges = 2,
+		.protos = RULE_TCP,
+		.nports = 1,
+		.ports = { { 5432, 5432 } },
+		.ranges = some,
+		.nranges = 2,
 	};
 	struct plan plan = {
-		.mode = POLICY_OPEN, .allow = &allow, .nallow = 1,
+		.mode = POLICY_OPEN,
+		.allow = &allow,
+		.nallow = 1,
 	};
 	struct posture p;
 
@@ -205,8 +229,11 @@ static void many_groups(void **state)
 	static struct plan_group allow[N], deny[N];
 	static struct plan_range ranges[N][2];
 	struct plan plan = {
-		.mode = POLICY_ALLOWLIST, .allow = allow, .nallow = N,
-		.deny = deny, .ndeny = N,
+		.mode = POLICY_ALLOWLIST,
+		.allow = allow,
+		.nallow = N,
+		.deny = deny,
+		.ndeny = N,
 	};
 	struct posture p;
 
@@ -223,7 +250,8 @@ static void many_groups(void **state)
 			uint16_t lo = (uint16_t)(1000 + i * 320 + k * 20);
 
 			g->ports[k] = (struct port_range){
-				lo, (uint16_t)(lo + 9),
+				lo,
+				(uint16_t)(lo + 9),
 			};
 		}
 		g->ranges = ranges[i];
@@ -249,7 +277,9 @@ static void hundred_thousand_ranges(void **state)
 	struct plan_range *ranges = calloc(N, sizeof(*ranges));
 	struct plan_group allow = group_all(ranges, N);
 	struct plan plan = {
-		.mode = POLICY_ALLOWLIST, .allow = &allow, .nallow = 1,
+		.mode = POLICY_ALLOWLIST,
+		.allow = &allow,
+		.nallow = 1,
 	};
 
 	(void)state;
@@ -289,7 +319,9 @@ static void small_buffer(void **state)
 	struct plan_range *ranges = calloc(N, sizeof(*ranges));
 	struct plan_group allow = group_all(ranges, N);
 	struct plan plan = {
-		.mode = POLICY_ALLOWLIST, .allow = &allow, .nallow = 1,
+		.mode = POLICY_ALLOWLIST,
+		.allow = &allow,
+		.nallow = 1,
 	};
 	struct err err = { .code = ERR_NONE };
 	struct posture p;
@@ -328,27 +360,31 @@ static void small_buffer(void **state)
 static void forms_of_v6(void **state)
 {
 	struct plan_range forms[] = {
-		range_of("::ffff:203.0.113.0/120"),	/* mapped: IPv4 */
-		range_of("::203.0.113.0/120"),		/* compatible */
-		range_of("::ffff:0:203.0.113.0/120"),	/* SIIT */
-		range_of("64:ff9b::203.0.113.0/120"),	/* NAT64 */
+		range_of("::ffff:203.0.113.0/120"),   /* mapped: IPv4 */
+		range_of("::203.0.113.0/120"),	      /* compatible */
+		range_of("::ffff:0:203.0.113.0/120"), /* SIIT */
+		range_of("64:ff9b::203.0.113.0/120"), /* NAT64 */
 		range_of("64:ff9b:1::203.0.113.0/120"),
 		range_of("2001:db8::5efe:cb00:7100/120"), /* ISATAP */
-		range_of("2002:cb00:7100::/40"),	/* 6to4 */
+		range_of("2002:cb00:7100::/40"),	  /* 6to4 */
 	};
 	static const char *const inside[] = {
-		"203.0.113.7", "::203.0.113.7", "::ffff:0:203.0.113.7",
-		"64:ff9b::cb00:7107", "64:ff9b:1::cb00:7107",
-		"2001:db8::5efe:cb00:7107", "2002:cb00:7107::1",
+		"203.0.113.7",		"::203.0.113.7",
+		"::ffff:0:203.0.113.7", "64:ff9b::cb00:7107",
+		"64:ff9b:1::cb00:7107", "2001:db8::5efe:cb00:7107",
+		"2002:cb00:7107::1",
 	};
 	static const char *const outside[] = {
-		"203.0.114.7", "::203.0.114.7", "::ffff:0:203.0.114.7",
-		"64:ff9b::cb00:7207", "64:ff9b:1::cb00:7207",
-		"2001:db8::5efe:cb00:7207", "2002:cb00:7207::1",
+		"203.0.114.7",		"::203.0.114.7",
+		"::ffff:0:203.0.114.7", "64:ff9b::cb00:7207",
+		"64:ff9b:1::cb00:7207", "2001:db8::5efe:cb00:7207",
+		"2002:cb00:7207::1",
 	};
 	struct plan_group allow = group_all(forms, 7);
 	struct plan plan = {
-		.mode = POLICY_ALLOWLIST, .allow = &allow, .nallow = 1,
+		.mode = POLICY_ALLOWLIST,
+		.allow = &allow,
+		.nallow = 1,
 	};
 	struct posture p;
 
@@ -369,7 +405,9 @@ static void replace(void **state)
 	struct plan_range b[] = { range_of("203.0.113.2") };
 	struct plan_group allow_a = group_all(a, 1), allow_b = group_all(b, 1);
 	struct plan plan = {
-		.mode = POLICY_ALLOWLIST, .allow = &allow_a, .nallow = 1,
+		.mode = POLICY_ALLOWLIST,
+		.allow = &allow_a,
+		.nallow = 1,
 	};
 	struct endpoint to = at("203.0.113.1", 443);
 	struct err err = { .code = ERR_NONE };

@@ -1,7 +1,9 @@
 /* sysnet_nflog.c - packets of the kernel log, whole, odd and cut
  * SPDX-License-Identifier: Apache-2.0
  */
+/* before linux/, which has parts of it */
 #include <netinet/in.h>
+
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -52,7 +54,7 @@ static void on_packet(void *user, const struct nflog_packet *p)
 	seen->last = *p;
 }
 
-#define V4_HEAD "0000 0000 40"	/* from identification to TTL */
+#define V4_HEAD "0000 0000 40" /* from identification to TTL */
 #define V4_ADDRS "0000 c0000002 08080808"
 #define PORTS "9c40 0050"
 #define V6_ADDRS \
@@ -63,22 +65,20 @@ static const struct {
 	uint8_t protocol;
 	enum nft_refusal why;
 } rows[] = {
-	{ "tcp", "guard", "4500003c" V4_HEAD "06" V4_ADDRS PORTS,
-	  "8.8.8.8:80", 6, NFT_GUARD },
-	{ "udp", "deny", "4500003c" V4_HEAD "11" V4_ADDRS PORTS,
-	  "8.8.8.8:80", 17, NFT_DENY },
+	{ "tcp", "guard", "4500003c" V4_HEAD "06" V4_ADDRS PORTS, "8.8.8.8:80",
+	  6, NFT_GUARD },
+	{ "udp", "deny", "4500003c" V4_HEAD "11" V4_ADDRS PORTS, "8.8.8.8:80",
+	  17, NFT_DENY },
 	{ "icmp has no ports", "protocol",
 	  "4500003c" V4_HEAD "01" V4_ADDRS PORTS, "8.8.8.8:0", 1,
 	  NFT_PROTOCOL },
 	{ "options", "private",
-	  "4600003c" V4_HEAD "06" V4_ADDRS "01010101" PORTS,
-	  "8.8.8.8:80", 6, NFT_PRIVATE },
-	{ "later fragment", "list",
-	  "4500003c 0000 0001 40 11" V4_ADDRS PORTS, "8.8.8.8:0", 17,
-	  NFT_LIST },
-	{ "first fragment", "source",
-	  "4500003c 0000 2000 40 11" V4_ADDRS PORTS, "8.8.8.8:80", 17,
-	  NFT_SOURCE },
+	  "4600003c" V4_HEAD "06" V4_ADDRS "01010101" PORTS, "8.8.8.8:80", 6,
+	  NFT_PRIVATE },
+	{ "later fragment", "list", "4500003c 0000 0001 40 11" V4_ADDRS PORTS,
+	  "8.8.8.8:0", 17, NFT_LIST },
+	{ "first fragment", "source", "4500003c 0000 2000 40 11" V4_ADDRS PORTS,
+	  "8.8.8.8:80", 17, NFT_SOURCE },
 	{ "ports cut", "list", "4500003c" V4_HEAD "06" V4_ADDRS "9c40 00",
 	  "8.8.8.8:0", 6, NFT_LIST },
 	{ "header length below 20", "list",
@@ -88,8 +88,8 @@ static const struct {
 	{ "address cut", "list", "4500003c" V4_HEAD "06 0000 c0000002 0808",
 	  "[::]:0", 0, NFT_LIST },
 	{ "empty", "list", "", "[::]:0", 0, NFT_LIST },
-	{ "version 5", "list", "5500003c" V4_HEAD "06" V4_ADDRS PORTS,
-	  "[::]:0", 0, NFT_LIST },
+	{ "version 5", "list", "5500003c" V4_HEAD "06" V4_ADDRS PORTS, "[::]:0",
+	  0, NFT_LIST },
 	{ "v6 tcp", "guard", "60000000 0014 06 40" V6_ADDRS PORTS,
 	  "[2001:db8::1]:80", 6, NFT_GUARD },
 	{ "v6 hop-by-hop", "guard",
@@ -113,12 +113,12 @@ static const struct {
 	  NFT_GUARD },
 	{ "v6 icmp", "protocol", "60000000 0014 3a 40" V6_ADDRS "8000 0000",
 	  "[2001:db8::1]:0", 58, NFT_PROTOCOL },
-	{ "v6 header cut", "protocol", "60000000 0014 3a 40 fd5a",
-	  "[::]:0", 0, NFT_PROTOCOL },
+	{ "v6 header cut", "protocol", "60000000 0014 3a 40 fd5a", "[::]:0", 0,
+	  NFT_PROTOCOL },
 	{ "v6 address that is IPv4's mapped form", "guard",
 	  "60000000 0014 06 40 fd5a8f3ce7a100000000000000000002"
-	  "00000000000000000000ffff08080808" PORTS, "8.8.8.8:80", 6,
-	  NFT_GUARD },
+	  "00000000000000000000ffff08080808" PORTS,
+	  "8.8.8.8:80", 6, NFT_GUARD },
 };
 
 static void packets(void **state)
@@ -135,8 +135,9 @@ static void packets(void **state)
 		if (r != 1 || seen.count != 1 || seen.last.why != rows[i].why ||
 		    seen.last.protocol != rows[i].protocol ||
 		    strcmp(text, rows[i].dst))
-			fail_msg("%s: %d, why %d, protocol %u, %s", rows[i].name,
-				 r, seen.last.why, seen.last.protocol, text);
+			fail_msg("%s: %d, why %d, protocol %u, %s",
+				 rows[i].name, r, seen.last.why,
+				 seen.last.protocol, text);
 	}
 }
 
@@ -149,8 +150,8 @@ static void several_in_one(void **state)
 
 	(void)state;
 	for (int i = 0; i < 3; i++)
-		len += NLMSG_ALIGN(build(buf + len, rows[i].prefix,
-					 rows[i].packet));
+		len += NLMSG_ALIGN(
+			build(buf + len, rows[i].prefix, rows[i].packet));
 	nlh = mnl_nlmsg_put_header(buf + len);
 	nlh->nlmsg_type = NLMSG_DONE;
 	len += nlh->nlmsg_len;

@@ -74,8 +74,10 @@ static void pin_classes(void **state)
 		{ RULE_UDP, { 1, 65535 } },
 	};
 	struct plan plan = {
-		.mode = POLICY_ALLOWLIST, .names = true,
-		.pin_classes = classes, .npin_classes = 2,
+		.mode = POLICY_ALLOWLIST,
+		.names = true,
+		.pin_classes = classes,
+		.npin_classes = 2,
 	};
 	const struct nft_pin pins[] = {
 		pin_of("203.0.113.1", RULE_TCP, 1024, 65535),
@@ -153,8 +155,10 @@ static void refused_pins(void **state)
 {
 	struct plan_pin_class class = { RULE_TCP, { 1024, 65535 } };
 	struct plan plan = {
-		.mode = POLICY_ALLOWLIST, .names = true,
-		.pin_classes = &class, .npin_classes = 1,
+		.mode = POLICY_ALLOWLIST,
+		.names = true,
+		.pin_classes = &class,
+		.npin_classes = 1,
 	};
 	const struct nft_pin bad[] = {
 		pin_of("203.0.113.1", RULE_TCP, 1024, 65534),

@@ -71,9 +71,11 @@ void posture_open(struct posture *p, const struct plan *plan)
 	struct err err = { .code = ERR_NONE };
 
 	must(netns_new(&p->netns, &err), &err);
-	must(gate_sockets_open(plan->mode == POLICY_BLOCKED
-			       ? GATE_SOCKETS_DNS_ONLY : GATE_SOCKETS_ALL,
-			       &p->gate, &err), &err);
+	must(gate_sockets_open(plan->mode == POLICY_BLOCKED ?
+				       GATE_SOCKETS_DNS_ONLY :
+				       GATE_SOCKETS_ALL,
+			       &p->gate, &err),
+	     &err);
 	must(nft_open(&p->nft, &err), &err);
 	must(nft_load(p->nft, plan, &err), &err);
 }
@@ -96,25 +98,25 @@ static socklen_t sockaddr_for(enum family how, const struct endpoint *to,
 			      struct sockaddr_storage *ret)
 {
 	struct sockaddr_in6 *in6 = (void *)ret;
-	socklen_t len = how == BY_MAPPED ? endpoint_to_sockaddr6(to, ret)
-					 : endpoint_to_sockaddr(to, ret);
+	socklen_t len = how == BY_MAPPED ? endpoint_to_sockaddr6(to, ret) :
+					   endpoint_to_sockaddr(to, ret);
 
 	if (ret->ss_family == AF_INET6 &&
 	    (IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr) ||
 	     IN6_IS_ADDR_MULTICAST(&in6->sin6_addr)))
-		in6->sin6_scope_id = 1;		/* lo */
+		in6->sin6_scope_id = 1; /* lo */
 	return len;
 }
 
 static int payload_socket(enum family how, int type)
 {
 	struct timeval tv = { .tv_sec = PATIENCE_S };
-	int fd = socket(how == BY_V4 ? AF_INET : AF_INET6,
-			type | SOCK_CLOEXEC, 0);
+	int fd = socket(how == BY_V4 ? AF_INET : AF_INET6, type | SOCK_CLOEXEC,
+			0);
 
 	assert_true(fd >= 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv,
-				    sizeof(tv)), 0);
+	assert_int_equal(
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)), 0);
 	return fd;
 }
 
@@ -134,8 +136,7 @@ int payload_connect(enum family how, const struct endpoint *to, int *ret_fd,
 	return r;
 }
 
-int payload_connect_from(const struct endpoint *from,
-			 const struct endpoint *to)
+int payload_connect_from(const struct endpoint *from, const struct endpoint *to)
 {
 	enum family how = addr_is_v4(&to->addr) ? BY_V4 : BY_V6;
 	cleanup_fd int fd = payload_socket(how, SOCK_STREAM);
@@ -180,8 +181,8 @@ static void refused_by(struct posture *p, enum family how,
 	if (r != ECONNREFUSED || us > AT_ONCE_US ||
 	    counted(p, why) != before + 1)
 		fail_msg("%s: expected a refusal (%d) at once, got %s after "
-			 "%ld us, counted %lu", endpoint_str(to, text), why,
-			 strerror(r), (long)us,
+			 "%ld us, counted %lu",
+			 endpoint_str(to, text), why, strerror(r), (long)us,
 			 (unsigned long)(counted(p, why) - before));
 }
 
@@ -282,8 +283,8 @@ size_t recv_orig(int fd, void *buf, size_t size, struct endpoint *ret_from,
 	wait_readable(fd);
 	n = recvmsg(fd, &m, 0);
 	assert_true(n >= 0);
-	assert_true(endpoint_from_sockaddr((void *)&from, m.msg_namelen,
-					   ret_from));
+	assert_true(
+		endpoint_from_sockaddr((void *)&from, m.msg_namelen, ret_from));
 	for (c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
 		if ((c->cmsg_level == SOL_IP &&
 		     c->cmsg_type == IP_ORIGDSTADDR) ||
@@ -291,8 +292,7 @@ size_t recv_orig(int fd, void *buf, size_t size, struct endpoint *ret_from,
 		     c->cmsg_type == IPV6_ORIGDSTADDR))
 			found = endpoint_from_sockaddr(
 				(void *)CMSG_DATA(c),
-				(socklen_t)(c->cmsg_len - CMSG_LEN(0)),
-				ret_to);
+				(socklen_t)(c->cmsg_len - CMSG_LEN(0)), ret_to);
 	}
 	assert_true(found);
 	return (size_t)n;
@@ -307,8 +307,8 @@ void expect_udp_gate(int listener, const char *addr, uint16_t port)
 		if (addr_is_v4(&to.addr) == (how == BY_V6))
 			continue;
 		assert_int_equal(payload_send(how, &to), 0);
-		assert_int_equal(recv_orig(listener, buf, sizeof(buf), &from,
-					   &got), 5);
+		assert_int_equal(
+			recv_orig(listener, buf, sizeof(buf), &from, &got), 5);
 		assert_endpoint(&got, &to);
 	}
 }
@@ -321,8 +321,8 @@ int own_listener(const char *addr, uint16_t port)
 	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
 	assert_true(fd >= 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
-				    sizeof(on)), 0);
+	assert_int_equal(
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
 	assert_int_equal(bind(fd, (void *)&ss, len), 0);
 	assert_int_equal(listen(fd, 8), 0);
 	return fd;

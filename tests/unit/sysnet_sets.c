@@ -7,15 +7,15 @@
 
 static const struct {
 	const char *in[6];
-	const char *out[6];		/* "first-last", as strings in pairs */
+	const char *out[6]; /* "first-last", as strings in pairs */
 } rows[] = {
 	{ { "10.0.0.0/8" }, { "10.0.0.0", "10.255.255.255" } },
 	{ { "10.0.0.128/25", "10.0.0.0/25" }, { "10.0.0.0", "10.0.0.255" } },
 	{ { "10.0.0.0/8", "10.1.0.0/16", "10.0.0.0/9" },
 	  { "10.0.0.0", "10.255.255.255" } },
 	{ { "2001:db8::/32", "10.0.0.1" },
-	  { "10.0.0.1", "10.0.0.1", "2001:db8::",
-	    "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff" } },
+	  { "10.0.0.1", "10.0.0.1",
+	    "2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff" } },
 	/* families do not join, though mapped addresses are neighbours */
 	{ { "255.255.255.255", "::1:0:0:0", "0.0.0.0" },
 	  { "0.0.0.0", "0.0.0.0", "255.255.255.255", "255.255.255.255",

@@ -15,20 +15,41 @@
 #include "sysnet_posture.h"
 
 static const enum policy_mode modes[] = {
-	POLICY_BLOCKED, POLICY_ALLOWLIST, POLICY_OPEN,
+	POLICY_BLOCKED,
+	POLICY_ALLOWLIST,
+	POLICY_OPEN,
 };
 
 enum { NMODES = sizeof(modes) / sizeof(*modes) };
 
 /* Addresses that no mode opens, not even an allow rule for everything. */
 static const char *const guarded[] = {
-	"169.254.169.254", "169.254.0.1", "100.100.100.200", "168.63.129.16",
-	"192.0.0.192", "192.0.0.1", "192.0.0.7", "0.1.2.3", "240.0.0.1",
-	"224.0.0.251", "239.255.255.255", "fe80::1", "fec0::1", "ff02::1",
-	"ff0e::1", "100::1", "2001:0:1::1", "fd00:ec2::254",
-	"fd20:ce::254", "::169.254.169.254", "64:ff9b::a9fe:a9fe",
-	"64:ff9b:1::7f00:1", "2002:a9fe:a9fe::1", "2002:7f00:1::",
-	"::ffff:0:127.0.0.1", "fe80::a9fe:a9fe",
+	"169.254.169.254",
+	"169.254.0.1",
+	"100.100.100.200",
+	"168.63.129.16",
+	"192.0.0.192",
+	"192.0.0.1",
+	"192.0.0.7",
+	"0.1.2.3",
+	"240.0.0.1",
+	"224.0.0.251",
+	"239.255.255.255",
+	"fe80::1",
+	"fec0::1",
+	"ff02::1",
+	"ff0e::1",
+	"100::1",
+	"2001:0:1::1",
+	"fd00:ec2::254",
+	"fd20:ce::254",
+	"::169.254.169.254",
+	"64:ff9b::a9fe:a9fe",
+	"64:ff9b:1::7f00:1",
+	"2002:a9fe:a9fe::1",
+	"2002:7f00:1::",
+	"::ffff:0:127.0.0.1",
+	"fe80::a9fe:a9fe",
 };
 
 /* Connecting to multicast fails before any rule; others must be refused. */
@@ -40,7 +61,8 @@ static bool is_multicast(const struct addr *a)
 static void guard_in_every_mode(void **state)
 {
 	struct plan_range everything[] = {
-		range_of("0.0.0.0/0"), range_of("::/0"),
+		range_of("0.0.0.0/0"),
+		range_of("::/0"),
 	};
 	struct plan_group all = group_all(everything, 2);
 
@@ -74,14 +96,10 @@ static void own_loopback(void **state)
 	static const struct {
 		const char *listen, *connect;
 	} rows[] = {
-		{ "127.0.0.1", "127.0.0.1" },
-		{ "127.9.8.7", "127.9.8.7" },
-		{ "0.0.0.0", "127.0.0.1" },
-		{ "0.0.0.0", "192.0.0.2" },
-		{ "0.0.0.0", "0.0.0.0" },
-		{ "::1", "::1" },
-		{ "::", "fd5a:8f3c:e7a1::2" },
-		{ "::", "::" },
+		{ "127.0.0.1", "127.0.0.1" },  { "127.9.8.7", "127.9.8.7" },
+		{ "0.0.0.0", "127.0.0.1" },    { "0.0.0.0", "192.0.0.2" },
+		{ "0.0.0.0", "0.0.0.0" },      { "::1", "::1" },
+		{ "::", "fd5a:8f3c:e7a1::2" }, { "::", "::" },
 	};
 
 	(void)state;
@@ -114,7 +132,8 @@ static void own_loopback(void **state)
 static void dns_reaches_the_gate(void **state)
 {
 	static const char *const servers[] = {
-		"8.8.8.8", "192.0.0.5", "10.0.0.1", "2001:4860:4860::8888",
+		"8.8.8.8",	     "192.0.0.5",
+		"10.0.0.1",	     "2001:4860:4860::8888",
 		"fd5a:8f3c:e7a1::5", "192.0.0.6",
 	};
 
@@ -137,11 +156,14 @@ static void dns_reaches_the_gate(void **state)
 static void gate_addresses(void **state)
 {
 	static const char *const addrs[] = {
-		"192.0.0.5", "fd5a:8f3c:e7a1::5", "192.0.0.6",
+		"192.0.0.5",
+		"fd5a:8f3c:e7a1::5",
+		"192.0.0.6",
 		"fd5a:8f3c:e7a1::6",
 	};
 	struct plan_range everything[] = {
-		range_of("0.0.0.0/0"), range_of("::/0"),
+		range_of("0.0.0.0/0"),
+		range_of("::/0"),
 	};
 	struct plan_group all = group_all(everything, 2);
 	struct port_range tcp = { 5432, 5433 }, udp = { 123, 123 };
@@ -208,7 +230,9 @@ static void foreign_source(void **state)
 static void gate_ports_are_held(void **state)
 {
 	static const uint16_t ports[] = {
-		GATE_PORT_TCP, GATE_PORT_DNS_TCP, GATE_PORT_UDP,
+		GATE_PORT_TCP,
+		GATE_PORT_DNS_TCP,
+		GATE_PORT_UDP,
 		GATE_PORT_DNS_UDP,
 	};
 	static const char *const addrs[] = { "0.0.0.0", "192.0.0.2", "::1" };
@@ -222,14 +246,16 @@ static void gate_ports_are_held(void **state)
 		struct endpoint ep = at(addrs[i % 3], ports[i / 3]);
 		struct sockaddr_storage ss;
 		socklen_t len = endpoint_to_sockaddr(&ep, &ss);
-		cleanup_fd int fd = socket(ss.ss_family, i < 6 ? SOCK_STREAM
-					   : SOCK_DGRAM, 0);
+		cleanup_fd int fd = socket(ss.ss_family,
+					   i < 6 ? SOCK_STREAM : SOCK_DGRAM, 0);
 
 		assert_true(fd >= 0);
 		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
-					    sizeof(on)), 0);
+					    sizeof(on)),
+				 0);
 		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on,
-					    sizeof(on)), 0);
+					    sizeof(on)),
+				 0);
 		assert_int_equal(bind(fd, (void *)&ss, len), -1);
 		assert_int_equal(errno, EADDRINUSE);
 	}
@@ -261,8 +287,9 @@ static void other_protocols(void **state)
 		before = counted(&p, NFT_PROTOCOL);
 		fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
 		assert_true(fd >= 0);
-		assert_int_equal(sendto(fd, &echo, sizeof(echo), 0,
-					(void *)&ss, len), -1);
+		assert_int_equal(sendto(fd, &echo, sizeof(echo), 0, (void *)&ss,
+					len),
+				 -1);
 		assert_int_equal(errno, EPERM);
 		assert_int_equal(counted(&p, NFT_PROTOCOL), before + 1);
 		posture_close(&p);
@@ -281,11 +308,9 @@ static void dead_gate(void **state)
 	(void)state;
 	posture_open(&p, &plan);
 	gate_sockets_close(&p.gate);
-	assert_int_equal(payload_connect(BY_V4, &to4, NULL, &us),
-			 ECONNREFUSED);
+	assert_int_equal(payload_connect(BY_V4, &to4, NULL, &us), ECONNREFUSED);
 	assert_true(us < 250000);
-	assert_int_equal(payload_connect(BY_V6, &to6, NULL, &us),
-			 ECONNREFUSED);
+	assert_int_equal(payload_connect(BY_V6, &to6, NULL, &us), ECONNREFUSED);
 	assert_true(us < 250000);
 	posture_close(&p);
 }
