@@ -36,9 +36,9 @@ RAW = (9999,)
 UDP_PORTS = (123, 137, 443, 784, 853, 5353, 5355, 8853, 9999)
 MARK_PORT = 9
 
-IP_PKTINFO = 8
 IPV6_RECVPKTINFO = 49
 IPV6_PKTINFO = 50
+IPV6_FREEBIND = 78
 
 
 def routes():
@@ -96,6 +96,8 @@ def udp_socket(port):
     sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+    # Answers come from the address asked, which may be a route's only.
+    sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
     sock.setblocking(False)
     sock.bind(("::", port))
     return sock

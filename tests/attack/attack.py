@@ -1,0 +1,169 @@
+#!/usr/bin/python3
+"""Attack rows: each tries one thing from inside, three witnesses judge.
+
+SPDX-License-Identifier: Apache-2.0
+
+    attack.py GROUP...      groups: the files of rows/
+    attack.py -r ROW GROUP  one row only
+
+A row passes only if the program inside, the sniffer outside and the audit
+agree, and if its control (the same thing where it is allowed, or outside of
+any sandbox) gets through: no row holds because nothing works.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.dirname(HERE)]
+
+from world import judge, lib  # noqa: E402
+
+PROBE = os.path.join(os.path.dirname(HERE), "world", "probe.py")
+# A refusal is prompt: more than this (ms) is a time-out in disguise. The
+# promise is 10; the rest is the load of the machine that tests.
+PROMPT_MS = 900
+
+
+class Trial:
+    """One start of the probe and what the witnesses said."""
+
+    def __init__(self, world, spec, options, work):
+        self.world, self.spec = world, spec
+        argv = ["/usr/bin/python3", "-B", os.path.join(work, "probe.py"),
+                *_join(spec["try"], work)]
+        mark = world.mark()
+        how = {"env": spec.get("env")}
+        if spec.get("outside"):
+            self.result = world.run(argv, cwd=work, **how)
+        else:
+            self.result = world.exeat(["-w", work, *options], argv, **how)
+        self.packets = world.seen(mark)
+        self.dns = world.log("dns", mark)
+        self.http = world.log("http", mark)
+        self.host = world.log("host", mark)
+        self.said = _lines(self.result.out)
+
+    def complaints(self):
+        spec = self.spec
+        tries = spec["try"]
+        wanted = spec["says"]
+        if isinstance(wanted, dict):
+            wanted = [wanted] * len(tries)
+        out = []
+        if self.result.code != 0 or len(self.said) != len(tries):
+            return [f"program: it did not run\n{self.result}"]
+        for argv, got, want in zip(tries, self.said, wanted, strict=True):
+            want = {"ms": _prompt(spec.get("prompt_ms", PROMPT_MS)), **want}
+            if not judge.matches(got, want):
+                out.append(f"program: {' '.join(argv)} -> {got}, "
+                           f"wanted {judge.show(want)}")
+        if spec.get("outside"):
+            return out
+        out += judge.judge_packets(self.packets, spec.get("sees", []),
+                                   spec.get("may", []))
+        out += judge.judge_audit(self.result.audit, spec.get("audit", []))
+        if not spec.get("sees") and not spec.get("may"):
+            out += [f"audit: allowed {r}" for r in self.result.audit
+                    if r.get("verdict") == "allow"
+                    and not spec.get("allows")]
+        if self.host:
+            out.append(f"host: a service of the host was reached {self.host}")
+        for name, check in spec.get("logs", {}).items():
+            if not check(getattr(self, name)):
+                out.append(f"{name}: {check.__doc__ or check.__name__}: "
+                           f"{getattr(self, name)}")
+        return out
+
+
+def _prompt(limit):
+    def check(ms):
+        return ms < limit
+    check.__doc__ = f"under {limit} ms"
+    return check
+
+
+def _join(tries, work):
+    out = []
+    for argv in tries:
+        out += (["--"] if out else []) + [a.replace("{work}", work)
+                                          for a in argv]
+    return out
+
+
+def _lines(text):
+    try:
+        return [json.loads(x) for x in text.splitlines()]
+    except ValueError:
+        return []
+
+
+def postures(row):
+    """A row's options: one list, or several that must all hold."""
+    options = row.get("options", [])
+    if options and isinstance(options[0], (list, tuple)):
+        return options
+    return [options]
+
+
+def run_row(world, row):
+    """Complaints of one row; empty if it held."""
+    out = []
+    if world.kind not in row.get("kinds", lib.KINDS):
+        return None
+    work = world.folder("work-" + row.get("work", row["id"]))
+    world.put(work, PROBE)
+    for options in postures(row):
+        trial = Trial(world, row, options, work)
+        wrong = trial.complaints()
+        if wrong:
+            out += [f"[{' '.join(options)}] {w}" for w in wrong]
+            out.append(str(trial.result))
+    control = row.get("control")
+    if control:
+        trial = Trial(world, control,
+                      control.get("options", postures(row)[0]), work)
+        wrong = trial.complaints()
+        out += [f"control: {w}" for w in wrong]
+        if wrong:
+            out.append(str(trial.result))
+    return out
+
+
+def run_rows(world, rows):
+    tried = held = 0
+    for row in rows:
+        wrong = run_row(world, row)
+        if wrong is None:
+            continue
+        tried += 1
+        held += not wrong
+        print(f"{'ok' if not wrong else 'NOT OK'} {row['id']} {row['title']}",
+              flush=True)
+        for line in wrong:
+            print("    " + line.replace("\n", "\n    "), flush=True)
+    print(f"{world.kind}: tried {tried}, held {held}", flush=True)
+    return 0 if held == tried and tried else 1
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-r", "--row", action="append")
+    parser.add_argument("groups", nargs="+")
+    args = parser.parse_args()
+    rows = []
+    for group in args.groups:
+        rows += importlib.import_module("rows." + group).ROWS
+    for row in rows:
+        if "control" not in row and not row.get("passes"):
+            raise SystemExit(f"{row['id']}: a refusal needs a control")
+    if args.row:
+        rows = [r for r in rows if r["id"] in args.row]
+    lib.product()
+    lib.main(lambda world: run_rows(world, rows))
+
+
+main()

@@ -1,0 +1,47 @@
+"""Rows by group; the keys of a row.
+
+SPDX-License-Identifier: Apache-2.0
+
+    id, title   as the list of attacks numbers and names them
+    options     of `exeat run`; a list of lists: the row holds under each
+    try         probes (world/probe.py), all in one sandbox
+    says        what each must report: one dict for all, or a list
+    sees        packets that must leave the host, and no others but
+    may         these
+    audit       records that must be there
+    logs        {log: check} on what the servers got
+    kinds       of callers for which it makes sense (default: all)
+    passes      the row is about something that must work
+    control     the same keys: what must get through ("outside": without
+                any sandbox)
+    work        rows of the same work dir, by this name
+    env         of the caller
+    prompt_ms   an answer must take less than this
+"""
+
+ALLOW = ["--allow", "allowed.test", "--allow", "*.wild.test"]
+OPEN = ["--net", "open"]
+BLOCKED = ["--net", "blocked"]
+
+# Addresses of world/zone.json.
+ALLOWED, EVIL = "203.0.113.10", "203.0.113.66"
+ALLOWED6, EVIL6 = "2001:db8:113::10", "2001:db8:113::66"
+
+REFUSED = {"errno": "ECONNREFUSED", "step": "connect"}
+RESET = {"errno": "ECONNRESET"}
+NO_NAME = {"error": "EAI_NONAME"}
+
+
+def deny(**fields):
+    return {"verdict": "deny", **fields}
+
+
+def allow(**fields):
+    return {"verdict": "allow", **fields}
+
+
+def found(address):
+    def check(addresses):
+        return address in addresses
+    check.__doc__ = f"has {address}"
+    return {"addresses": check}

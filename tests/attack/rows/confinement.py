@@ -1,0 +1,104 @@
+"""G: namespaces, privileges, tampering.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+from . import ALLOW, BLOCKED, OPEN, deny
+
+EVERY = [BLOCKED, ALLOW, OPEN]
+TARGET = "203.0.113.66"
+REFUSED = {"errno": "ECONNREFUSED", "step": "connect"}
+NO_POWER = {"errno": ("EPERM", "EACCES", "EAFNOSUPPORT", "EPROTONOSUPPORT")}
+FAILS = {"code": lambda c: c != 0}
+GAINED = {"gained": lambda g: bool(g)}
+NOTHING = {"gained": []}
+STEER = "https://evil.test/simple/"
+
+ROWS = [
+    {"id": "G1", "title": "flush the wall",
+     "options": ALLOW,
+     "try": [["nftables"], ["program", "nft", "flush", "ruleset"],
+             ["tcp", TARGET, "80"]],
+     "says": [NO_POWER, (FAILS, {"missing": "nft"}), REFUSED],
+     "audit": [deny(layer="kernel", address=TARGET, port=80)],
+     "control": {"options": ["--allow", TARGET],
+                 "try": [["tcp", TARGET, "22"]],
+                 "says": {"data": "SSH-2.0-World\r\n"},
+                 "sees": [f"tcp {TARGET} 22"]}},
+
+    {"id": "G2", "title": "namespaces inside namespaces",
+     "options": ALLOW,
+     "try": [["nested", TARGET, "80"],
+             ["program", "unshare", "-Urn", "sh", "-c",
+              "ip link set lo up; ip route add local default dev lo; "
+              f"exec 3<>/dev/tcp/{TARGET}/80"],
+             ["tcp", TARGET, "80"]],
+     "says": [(NOTHING, {"errno": ("EPERM", "EACCES", "ENOSPC")}), FAILS,
+              REFUSED],
+     "control": {"options": ["--allow", TARGET],
+                 "try": [["tcp", TARGET, "22"]],
+                 "says": {"data": "SSH-2.0-World\r\n"},
+                 "sees": [f"tcp {TARGET} 22"]}},
+
+    {"id": "G5", "title": "a unix socket in the work dir",
+     "options": EVERY,
+     "try": [["unix_bind", "{work}/door"], ["unix_bind", "{work}/.exeat/x"]],
+     "says": {"errno": ("EACCES", "EPERM", "ENOENT"), "step": "bind"},
+     "control": {"try": [["unix_bind", "/tmp/door"]],
+                 "says": {"made": True}}},
+
+    {"id": "G6", "title": "the gate and the keeper as processes",
+     "options": EVERY, "try": [["others"]],
+     "says": {"gained": [], "seen": lambda s: len(s) <= 2},
+     "control": {"outside": True, "try": [["others"]], "says": GAINED}},
+
+    {"id": "G13", "title": "switches of the kernel",
+     "options": ALLOW,
+     "try": [["program", "sh", "-c", f"echo 1 > /proc/sys/net/{name}"]
+             for name in ("ipv4/ip_forward", "ipv6/conf/all/disable_ipv6",
+                          "ipv4/conf/all/route_localnet",
+                          "ipv4/ip_nonlocal_bind")],
+     "says": FAILS,
+     "control": {"try": [["program", "sh", "-c", "echo 1 > /dev/null"]],
+                 "says": {"code": 0}}},
+
+    {"id": "G14", "title": "who the payload is",
+     "options": EVERY, "try": [["status"]],
+     "says": {"CapEff": "0000000000000000", "CapPrm": "0000000000000000",
+              "NoNewPrivs": "1", "Seccomp": "2",
+              "Uid": lambda u: "0" not in u.split()},
+     "control": {"outside": True, "try": [["status"]],
+                 "says": {"NoNewPrivs": "0"}}},
+
+    {"id": "G15", "title": "a setuid file in the work dir",
+     "options": EVERY, "try": [["setuid_bits", "{work}"]],
+     "says": {"gained": [], "refused": lambda r: len(r) >= 7},
+     "control": {"outside": True, "try": [["setuid_bits", "{work}"]],
+                 "says": GAINED}},
+
+    {"id": "G16a", "title": "settings written in the work dir",
+     "options": BLOCKED,
+     "try": [["write", "{work}/" + file, *lines] for file, *lines in (
+         ("pip.conf", "[global]", "index-url = " + STEER),
+         (".exeat/venv/pip.conf", "[global]", "index-url = " + STEER),
+         (".exeat/home/.config/pip/pip.conf", "[global]",
+          "index-url = " + STEER, "extra-index-url = " + STEER),
+         (".exeat/home/.pip/pip.conf", "[global]", "index-url = " + STEER),
+         (".npmrc", "registry=" + STEER),
+         (".exeat/home/.npmrc", "registry=" + STEER),
+         (".cargo/config.toml", "[source.crates-io]",
+          'replace-with = "evil"', "[source.evil]",
+          f'registry = "sparse+{STEER}"'))],
+     "says": {"wrote": lambda w: True}, "passes": True, "work": "G16"},
+
+    {"id": "G16", "title": "a preset does not follow them",
+     "options": ["--allow", "@pypi"], "work": "G16",
+     "env": {"PIP_INDEX_URL": "https://index.test/simple/"},
+     "try": [["resolve", "evil.test"], ["tcp", TARGET, "443"]],
+     "says": [{"error": "EAI_NONAME"}, REFUSED],
+     "audit": [deny(layer="dns", name="evil.test")],
+     "control": {"env": {"PIP_INDEX_URL": "https://index.test/simple/"},
+                 "try": [["resolve", "index.test", "4"]],
+                 "says": {"addresses": ["203.0.113.43"]},
+                 "sees": ["dns index.test"]}},
+]

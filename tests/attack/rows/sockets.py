@@ -1,0 +1,123 @@
+"""F: what is not TCP, and the kernel's side doors.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+from . import ALLOW, BLOCKED, OPEN, deny
+
+EVERY = [BLOCKED, ALLOW, OPEN]
+AT, AT6 = "203.0.113.9", "2001:db8:113::9"
+NO = {"errno": ("EPERM", "EACCES", "EAFNOSUPPORT", "EPROTONOSUPPORT",
+                "ENOSYS", "EINVAL")}
+REFUSED = {"errno": "ECONNREFUSED", "step": "connect"}
+NO_UDP = {"errno": ("EPERM", "ECONNREFUSED")}
+MADE = {"made": True}
+AF_INET, AF_INET6, AF_PACKET, AF_VSOCK, AF_UNIX = 2, 10, 17, 40, 1
+SOCK_STREAM, SOCK_DGRAM, SOCK_RAW = 1, 2, 3
+
+
+def sockets(*triples):
+    return [["open_socket", *map(str, t)] for t in triples]
+
+
+ORDINARY = {"options": BLOCKED, "says": MADE,
+            "try": sockets((AF_INET, SOCK_STREAM, 0),
+                           (AF_INET6, SOCK_DGRAM, 0),
+                           (AF_UNIX, SOCK_STREAM, 0), (16, SOCK_RAW, 0))}
+
+
+def udp_by_rule(rule, address):
+    return {"options": ["--allow", rule], "try": [["udp", address, "9999"]],
+            "says": {"data": "ping", "from": address},
+            "sees": [f"udp {address} 9999"]}
+
+
+ROWS = [
+    {"id": "F1", "title": "ICMP as a tunnel",
+     "options": EVERY,
+     "try": [["ping", AT], ["ping", AT6]],
+     "says": {"errno": ("EPERM", "EACCES", "ECONNREFUSED", "EHOSTUNREACH")},
+     "control": {"outside": True, "try": [["ping", AT], ["ping", AT6]],
+                 "says": {"data": lambda d: "secret-in-ping" in d}}},
+
+    {"id": "F1b", "title": "ICMP by the ping program",
+     "options": EVERY,
+     "try": [["program", "ping", "-c", "1", "-W", "1", AT],
+             ["program", "ping", "-6", "-c", "1", "-W", "1", AT6]],
+     "says": ({"code": lambda c: c != 0}, {"missing": "ping"}),
+     "prompt_ms": 3000,
+     "control": {"outside": True, "try": [["ping", AT]],
+                 "says": {"data": lambda d: "secret-in-ping" in d}}},
+
+    {"id": "F2", "title": "UDP, connected, unconnected, many at once",
+     "options": [BLOCKED, ALLOW],
+     "try": [["udp", a, "9999", how] for a in (AT, AT6)
+             for how in ("unconnected", "connected", "many")],
+     "says": NO_UDP,
+     "audit": [deny(layer="kernel", address=a, port=9999, protocol="udp")
+               for a in (AT, AT6)],
+     "control": udp_by_rule(f"udp/{AT}:9999", AT)},
+
+    {"id": "F2b", "title": "UDP from a source that is not ours",
+     "options": ["--allow", AT],
+     "try": [["bind_send", "198.51.100.77", AT, "9999"],
+             ["bind_send", "8.8.8.8", AT, "9999"]],
+     "says": {"errno": ("EPERM", "EADDRNOTAVAIL", "EACCES")},
+     "control": {"try": [["bind_send", "192.0.0.2", AT, "9999"]],
+                 "says": {"data": "forged"}, "sees": [f"udp {AT} 9999"]}},
+
+    {"id": "F4", "title": "raw and packet sockets",
+     "options": EVERY,
+     "try": sockets((AF_INET, SOCK_RAW, 255), (AF_INET, SOCK_RAW, 1),
+                    (AF_INET6, SOCK_RAW, 58), (AF_PACKET, SOCK_RAW, 768),
+                    (AF_PACKET, SOCK_DGRAM, 768)),
+     "says": NO, "control": ORDINARY},
+
+    {"id": "F4b", "title": "other families",
+     "options": BLOCKED,
+     "try": sockets((31, 3, 1), (29, 3, 1), (38, 5, 0), (30, 1, 0),
+                    (44, 3, 0), (16, SOCK_RAW, 12), (16, SOCK_RAW, 9)),
+     "says": NO, "control": ORDINARY},
+
+    {"id": "F5", "title": "the hypervisor's sockets",
+     "options": EVERY, "try": [["vsock", "2", "1"], ["vsock", "1", "1"]],
+     "says": {"errno": NO["errno"], "step": "socket"}, "control": ORDINARY},
+
+    {"id": "F7", "title": "io_uring",
+     "options": EVERY, "try": [["io_uring"]], "says": NO,
+     "control": {"outside": True, "try": [["io_uring"]],
+                 "says": (MADE, {"errno": ("ENOSYS", "EPERM")})}},
+
+    {"id": "F9", "title": "the same over IPv6",
+     "options": [BLOCKED, ALLOW],
+     "try": [["tcp", AT6, "80"], ["udp", AT6, "9999"],
+             ["tcp", "2001:db8:113::66", "443"]],
+     "says": [REFUSED, NO_UDP, REFUSED],
+     "audit": [deny(layer="kernel", address=AT6, port=80),
+               deny(layer="kernel", address="2001:db8:113::66", port=443)],
+     "control": {"options": ["--allow", f"{AT6}"],
+                 "try": [["udp", AT6, "9999"],
+                         ["tcp", AT6, "22"]],
+                 "says": [{"data": "ping", "from": AT6},
+                          {"data": "SSH-2.0-World\r\n"}],
+                 "sees": [f"udp {AT6} 9999", f"tcp {AT6} 22"]}},
+
+    {"id": "F10", "title": "discovery on the local link",
+     "options": EVERY,
+     "try": [["udp", "224.0.0.251", "5353"], ["udp", "224.0.0.252", "5355"],
+             ["udp", "ff02::fb", "5353"], ["udp", "192.0.2.3", "137"]],
+     "says": [*[{"errno": lambda e: e is not None}] * 3, {}],
+     "may": ["udp 192.0.2.3 137"], "prompt_ms": 3000,
+     "control": udp_by_rule(f"udp/{AT}:9999", AT)},
+
+    {"id": "F16", "title": "links and tunnels of one's own",
+     "options": EVERY,
+     "try": [["link_add"], ["program", "ip", "link", "add", "type", "dummy"],
+             ["program", "ip", "route", "add", "203.0.113.0/24", "dev",
+              "lo"]],
+     "says": [{"errno": "EPERM"}, {"code": lambda c: c != 0},
+              {"code": lambda c: c != 0}],
+     "control": {"options": BLOCKED,
+                 "try": [["program", "ip", "link", "show", "lo"]],
+                 "says": {"code": 0}}},
+]
