@@ -30,7 +30,8 @@ enum {
  * for both families. All rtnetlink requests in one batch. bindv6only is 0 in
  * every new namespace. On success the thread is in it and *ret_fd
  * (close-on-exec) names it. Needs CAP_SYS_ADMIN and CAP_NET_ADMIN in the user
- * namespace, and a procfs at /proc (thread-self).
+ * namespace, and a procfs at /proc (thread-self). After an error the thread
+ * may be in a namespace that is of no use.
  *
  * ip_unprivileged_port_start becomes 0 through /proc/sys/net, which shows the
  * network namespace of whoever opens it. Where that is read-only (some

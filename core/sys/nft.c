@@ -35,7 +35,7 @@
 
 enum {
 	PIN_PORTS = 16, /* of one pin that is no class */
-	PIN_BATCH = 256 << 10,
+	ELEMENT_MSG_MAX = 256, /* bytes of a message with one element */
 };
 
 static const char *const policy_tables[2] = { "exeat", "exeat_next" };
@@ -68,24 +68,25 @@ void nft_free(struct nft *n)
 
 /* ---- load ---- */
 
-static int keep_classes(struct nft *n, const struct plan *plan, struct err *err)
+static int copy_classes(const struct plan *plan, struct plan_pin_class **ret,
+			struct err *err)
 {
-	struct plan_pin_class *copy = NULL;
+	struct plan_pin_class *copy;
 
-	if (plan->npin_classes) {
-		copy = calloc(plan->npin_classes, sizeof(*copy));
-		if (!copy)
-			return err_sys(err, ENOMEM, "load nftables",
-				       "pin classes");
-		memcpy(copy, plan->pin_classes,
-		       plan->npin_classes * sizeof(*copy));
-	}
-	free(n->classes);
-	n->classes = copy;
-	n->nclasses = plan->npin_classes;
-	n->pins = plan->mode != POLICY_BLOCKED &&
-		  (plan->names || plan->npin_classes);
+	*ret = NULL;
+	if (!plan->npin_classes)
+		return 0;
+	copy = calloc(plan->npin_classes, sizeof(*copy));
+	if (!copy)
+		return err_sys(err, ENOMEM, "load nftables", "pin classes");
+	memcpy(copy, plan->pin_classes, plan->npin_classes * sizeof(*copy));
+	*ret = copy;
 	return 0;
+}
+
+static size_t small_room(const struct nft *n)
+{
+	return n->room < NFT_PINS_BATCH ? n->room : NFT_PINS_BATCH;
 }
 
 /* Remove what a load left half built, or what it replaced. */
@@ -95,7 +96,7 @@ static int drop_tables(struct nft *n, bool guard, const char *table,
 	struct nft_batch b;
 	int r;
 
-	batch_init(&b, n->fd, &n->seq, PIN_BATCH);
+	batch_init(&b, n->fd, &n->seq, small_room(n));
 	if (guard)
 		nft_delete_table(&b, NFT_TABLE_GUARD);
 	if (table)
@@ -130,40 +131,63 @@ static void build(struct nft *n, struct nft_batch *b, const char *table,
 		nft_retire_policy(b, n->table);
 }
 
-static int retire(struct nft *n, const char *old, struct err *err)
+/* The old policy's counters count on; its table goes, now or next time. */
+static void retire(struct nft *n, const char *old)
 {
-	int r = nft_counters_add(n, old, &n->before, err);
-
-	return r ? r : drop_tables(n, false, old, err);
+	(void)nft_counters_add(n, old, &n->before, NULL);
+	if (drop_tables(n, false, old, NULL))
+		n->stale = old;
 }
 
-int nft_load(struct nft *n, const struct plan *plan, struct err *err)
+/* Build and switch; the error names what the kernel lacks. */
+static int load(struct nft *n, const char *table, const struct plan *plan,
+		struct err *err)
 {
-	const char *old = n->table;
-	const char *table = policy_tables[old == policy_tables[0]];
 	struct nft_batch b;
 	int r;
 
 	batch_init(&b, n->fd, &n->seq, n->room);
 	build(n, &b, table, plan);
 	r = batch_commit(&b, err);
-	if (!r)
-		r = keep_classes(n, plan, err);
 	if (r) {
 		undo(n, table);
 		/* "No such file" would say nothing: find what is missing. */
 		if (b.lacks_expr)
 			(void)nft_probe_kernel(n->fd, &n->seq, err);
-		batch_done(&b);
-		return r;
 	}
 	batch_done(&b);
-	n->table = table;
-	if (!n->loaded) {
-		n->loaded = true;
-		return 0;
+	return r;
+}
+
+int nft_load(struct nft *n, const struct plan *plan, struct err *err)
+{
+	const char *old = n->table;
+	const char *table = policy_tables[old == policy_tables[0]];
+	struct plan_pin_class *classes;
+	int r = 0;
+
+	if (n->stale)
+		r = drop_tables(n, false, n->stale, err);
+	if (r)
+		return r;
+	n->stale = NULL;
+	r = copy_classes(plan, &classes, err);
+	if (!r)
+		r = load(n, table, plan, err);
+	if (r) {
+		free(classes);
+		return r;
 	}
-	return retire(n, old, err);
+	free(n->classes);
+	n->classes = classes;
+	n->nclasses = plan->npin_classes;
+	n->pins = plan->mode != POLICY_BLOCKED &&
+		  (plan->names || plan->npin_classes);
+	n->table = table;
+	n->loaded = true;
+	if (old)
+		retire(n, old);
+	return 0;
 }
 
 /* ---- pins ---- */
@@ -174,6 +198,7 @@ static void put_element(struct nft_batch *b, uint16_t type, const char *table,
 {
 	struct nft_elems e = nft_elems_begin(b, type, table, set);
 
+	e.max = ELEMENT_MSG_MAX;
 	nft_elem(&e, key, len, 0, timeout_ms);
 	nft_elems_end(&e);
 }
@@ -181,6 +206,8 @@ static void put_element(struct nft_batch *b, uint16_t type, const char *table,
 static void renew(struct nft_batch *b, const char *table, const char *set,
 		  const void *key, size_t len, uint64_t timeout_ms)
 {
+	/* Never a moment without it. */
+	batch_reserve(b, 3 * ELEMENT_MSG_MAX);
 	put_element(b, NFT_MSG_NEWSETELEM, table, set, key, len, timeout_ms);
 	put_element(b, NFT_MSG_DELSETELEM, table, set, key, len, 0);
 	put_element(b, NFT_MSG_NEWSETELEM, table, set, key, len, timeout_ms);
@@ -263,8 +290,7 @@ int nft_pin(struct nft *n, const struct nft_pin *pins, size_t npins,
 				       "ports %u-%u are no class of the plan",
 				       pins[i].range.lo, pins[i].range.hi);
 	}
-	batch_init(&b, n->fd, &n->seq,
-		   n->room < PIN_BATCH ? n->room : PIN_BATCH);
+	batch_init(&b, n->fd, &n->seq, small_room(n));
 	for (size_t i = 0; i < npins; i++)
 		put_pin(n, &b, &pins[i], (uint64_t)ttl_s * 1000);
 	r = batch_commit(&b, err);
@@ -274,15 +300,14 @@ int nft_pin(struct nft *n, const struct nft_pin *pins, size_t npins,
 
 /* ---- counters ---- */
 
-static int on_counter(const struct nlmsghdr *nlh, void *data)
+static int read_counter(const struct nlmsghdr *nlh, struct nft_counters *ret)
 {
-	struct nft_counters *ret = data;
 	struct nftnl_obj *o = nftnl_obj_alloc();
 	enum nft_refusal why;
 	const char *name;
 
 	if (!o)
-		return MNL_CB_ERROR;
+		return -ENOMEM;
 	if (nftnl_obj_nlmsg_parse(nlh, o) == 0) {
 		name = nftnl_obj_get_str(o, NFTNL_OBJ_NAME);
 		if (name && nft_refusal_parse(name, strlen(name), &why))
@@ -290,7 +315,35 @@ static int on_counter(const struct nlmsghdr *nlh, void *data)
 				nftnl_obj_get_u64(o, NFTNL_OBJ_CTR_PKTS);
 	}
 	nftnl_obj_free(o);
-	return MNL_CB_OK;
+	return 0;
+}
+
+struct dump {
+	uint32_t seq;
+	struct nft_counters *counters;
+	bool done;
+	int error;		/* the first; the dump is read to its end */
+};
+
+static void dump_message(const struct nlmsghdr *nlh, struct dump *d)
+{
+	const struct nlmsgerr *e = mnl_nlmsg_get_payload(nlh);
+	int r = 0;
+
+	if (nlh->nlmsg_seq != d->seq)
+		return;		/* of a dump that was given up */
+	if (nlh->nlmsg_type == NLMSG_ERROR) {
+		r = e->error ? e->error : -EPROTO;
+		d->done = true;
+	} else if (nlh->nlmsg_flags & NLM_F_DUMP_INTR) {
+		r = -EINTR;
+	} else if (nlh->nlmsg_type >= NLMSG_MIN_TYPE) {
+		r = read_counter(nlh, d->counters);
+	}
+	if (nlh->nlmsg_type == NLMSG_DONE)
+		d->done = true;
+	if (!d->error)
+		d->error = r;
 }
 
 /* Ask for the table's counters and read the dump to its end. */
@@ -299,25 +352,29 @@ static int dump_counters(struct nft *n, const char *table,
 {
 	_Alignas(struct nlmsghdr) uint8_t buf[32768];
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	struct dump d = { .seq = ++n->seq, .counters = ret };
 	struct nlmsghdr *nlh;
-	int r = MNL_CB_OK;
 
 	nlh = nftnl_nlmsg_build_hdr((char *)buf, NFT_MSG_GETOBJ, NFPROTO_INET,
-				    NLM_F_DUMP, ++n->seq);
+				    NLM_F_DUMP, d.seq);
 	mnl_attr_put_strz(nlh, NFTA_OBJ_TABLE, table);
 	if (sendto(n->fd, nlh, nlh->nlmsg_len, 0, (void *)&kernel,
 		   sizeof(kernel)) < 0)
 		return -errno;
-	while (r > MNL_CB_STOP) {
+	while (!d.done) {
 		ssize_t len = recv(n->fd, buf, sizeof(buf), 0);
+		int left = (int)len;
 
 		if (len < 0 && errno == EINTR)
 			continue;
 		if (len < 0)
 			return -errno;
-		r = mnl_cb_run(buf, (size_t)len, n->seq, 0, on_counter, ret);
+		nlh = (void *)buf;
+		for (; mnl_nlmsg_ok(nlh, left);
+		     nlh = mnl_nlmsg_next(nlh, &left))
+			dump_message(nlh, &d);
 	}
-	return r == MNL_CB_STOP ? 0 : -errno;
+	return d.error;
 }
 
 int nft_counters_add(struct nft *n, const char *table, struct nft_counters *ret,

@@ -81,9 +81,10 @@ struct nflog_packet {
 };
 
 /*
- * Parse one datagram of an NFLOG socket and call `on_packet` for every packet
- * in it. The packet's bytes are the payload's: nothing is trusted. Returns
- * the count, or -EBADMSG.
+ * Parse one datagram of an NFLOG socket, aligned as struct nlmsghdr, and call
+ * `on_packet` for every packet in it. The packet's bytes are the payload's:
+ * nothing is trusted, and what cannot be read of them is zero. Returns the
+ * count, or -EBADMSG.
  */
 int nflog_parse(const void *data, size_t len,
 		void (*on_packet)(void *user, const struct nflog_packet *p),

@@ -90,23 +90,26 @@ void batch_fail(struct nft_batch *b, int errnum, const char *step,
 	(void)err_sys(&b->err, errnum, step, "%s", object);
 }
 
+void batch_reserve(struct nft_batch *b, size_t bytes)
+{
+	if (b->error || !b->len || b->len + bytes + BATCH_FRAME <= b->size)
+		return;
+	if (b->whole)
+		batch_fail(b, EMSGSIZE, "load nftables", "batch");
+	else
+		(void)batch_commit(b, NULL); /* sticks */
+}
+
 struct nlmsghdr *batch_msg(struct nft_batch *b, uint16_t type, uint16_t flags,
 			   size_t max)
 {
 	struct nlmsghdr *nlh;
 
-	if (!b->error && b->len && b->len + max + BATCH_FRAME > b->size) {
-		if (b->whole)
-			batch_fail(b, EMSGSIZE, "load nftables", "batch");
-		else
-			(void)batch_commit(b, NULL); /* sticks */
-	}
+	batch_reserve(b, max);
+	if (!b->error && max + 2 * BATCH_FRAME > b->size)
+		batch_fail(b, EMSGSIZE, "load nftables", "message");
 	if (b->error)
 		return NULL;
-	if (max + 2 * BATCH_FRAME > b->size) {
-		batch_fail(b, EMSGSIZE, "load nftables", "message");
-		return NULL;
-	}
 	if (!b->len) {
 		nlh = nftnl_batch_begin((char *)b->buf, ++*b->seq);
 		b->len = NLMSG_ALIGN(nlh->nlmsg_len);
@@ -205,8 +208,8 @@ static void note_error(struct nft_batch *b, const struct nlmsghdr *reply,
 	char object[128] = "batch";
 	bool ours = nlh && nlh->nlmsg_type >> 8 == NFNL_SUBSYS_NFTABLES;
 
-	if (b->error)
-		return;
+	if (!nlh || b->error)
+		return; /* of something else, or not the first */
 	if (ours)
 		message_object(nlh, object, sizeof(object));
 	batch_fail(b, errnum, message_step(ours ? nlh->nlmsg_type : UINT8_MAX),

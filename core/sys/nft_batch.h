@@ -37,10 +37,13 @@ int batch_socket(size_t *ret_room, struct err *err);
 void batch_init(struct nft_batch *b, int fd, uint32_t *seq, size_t room);
 void batch_done(struct nft_batch *b);
 
+/* Keep the next messages, of together this many bytes, in one transaction:
+ * commits what is there first if there is no room, unless b->whole. */
+void batch_reserve(struct nft_batch *b, size_t bytes);
+
 /*
- * Begin a message of at most `max` bytes, header included; NULL after a
- * failure. Commits what is there first if there is no room, unless
- * b->whole. batch_msg_end() closes it.
+ * Begin a message of at most `max` bytes, header included, which it reserves;
+ * NULL after a failure. batch_msg_end() closes it.
  */
 struct nlmsghdr *batch_msg(struct nft_batch *b, uint16_t type, uint16_t flags,
 			   size_t max);

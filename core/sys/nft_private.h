@@ -15,6 +15,7 @@ struct nft {
 	size_t room; /* bytes of the biggest batch */
 	bool loaded;
 	const char *table;		/* of the policy in force */
+	const char *stale; /* a replaced table that would not go */
 	bool pins;			/* the plan has name rules */
 	struct plan_pin_class *classes; /* a copy of the plan's */
 	size_t nclasses;
@@ -37,7 +38,14 @@ void nft_enforce_policy(struct nft_batch *b, const char *table,
 /* Take its base chains away. */
 void nft_retire_policy(struct nft_batch *b, const char *table);
 
-/* Sets of pins: stems, see nft_set_name(). */
+/*
+ * Sets of pins: stems, see nft_set_name(). Until a transaction ends the kernel
+ * counts what it deletes, too: a renewal must not fail because a set is full.
+ */
+enum {
+	NFT_PINS_PENDING = 4096,
+	NFT_PINS_BATCH = 256 << 10, /* bytes, some 1,200 elements */
+};
 #define NFT_SET_PIN "pin"
 void nft_class_stem(size_t index, char buf[32]);
 

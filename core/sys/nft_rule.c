@@ -339,6 +339,8 @@ void nft_match_icmp(struct nft_rule *r, enum nft_family f, uint8_t first,
 	nft_match_proto(r, f == NFT_V4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER,
 		     offsetof(struct icmp6_hdr, icmp6_type), 1, NFT_REG_1);
+	if (first == last)
+		return compare(r, NFT_CMP_EQ, &first, 1);
 	compare(r, NFT_CMP_GTE, &first, 1);
 	compare(r, NFT_CMP_LTE, &last, 1);
 }

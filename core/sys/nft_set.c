@@ -179,6 +179,7 @@ struct nft_elems nft_elems_begin(struct nft_batch *b, uint16_t type,
 		.set = set,
 		.type = type,
 		.flags = type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0,
+		.max = ELEMS_MSG_MAX,
 	};
 }
 
@@ -193,11 +194,11 @@ void nft_elems_end(struct nft_elems *e)
 
 void nft_elems_together(struct nft_elems *e, unsigned n)
 {
-	if (e->nlh && e->nlh->nlmsg_len + n * ELEM_MAX > ELEMS_MSG_MAX)
+	if (e->nlh && e->nlh->nlmsg_len + n * ELEM_MAX > e->max)
 		nft_elems_end(e);
 	if (e->nlh)
 		return;
-	e->nlh = batch_msg(e->batch, e->type, e->flags, ELEMS_MSG_MAX);
+	e->nlh = batch_msg(e->batch, e->type, e->flags, e->max);
 	if (!e->nlh)
 		return;
 	mnl_attr_put_strz(e->nlh, NFTA_SET_ELEM_LIST_TABLE, e->table);

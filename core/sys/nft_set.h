@@ -38,6 +38,7 @@ struct nft_elems {
 	struct nft_batch *batch;
 	const char *table, *set;
 	uint16_t type, flags;
+	size_t max; /* bytes of a message; may be lowered */
 	struct nlmsghdr *nlh; /* NULL: none begun, or failed */
 	struct nlattr *nest;
 };

@@ -315,7 +315,7 @@ static void add_pin_sets(struct nft_batch *b, const char *table,
 			.key_type = nft_families[f].key_type << 12 | after,
 			.key_len = nft_families[f].addr_len + 8U,
 			.flags = NFT_SET_TIMEOUT,
-			.size = LIMIT_PINS,
+			.size = LIMIT_PINS + NFT_PINS_PENDING,
 		};
 
 		nft_add_set(b, &spec);
