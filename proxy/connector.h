@@ -30,14 +30,14 @@ struct connector;
 
 enum connector_end {
 	CONNECTOR_OK,
-	CONNECTOR_FAILED,	/* error: errno */
-	CONNECTOR_OWN,		/* it would have reached the host itself */
+	CONNECTOR_FAILED, /* error: errno */
+	CONNECTOR_OWN,	  /* it would have reached the host itself */
 };
 
 struct connector_target {
-	enum rule_proto proto;	/* RULE_TCP or RULE_UDP */
-	struct endpoint to;	/* vetted */
-	bool host;		/* a service of the host is meant: the route
+	enum rule_proto proto; /* RULE_TCP or RULE_UDP */
+	struct endpoint to;    /* vetted */
+	bool host;	       /* a service of the host is meant: the route
 				 * is not asked, an own address is right */
 };
 
@@ -76,14 +76,14 @@ extern const struct connector_type connector_direct;
 struct connector {
 	const struct connector_env *env;
 	struct connector_target target;
-	int fd;				/* handed on from link to link */
+	int fd; /* handed on from link to link */
 
 	/* of the link that is at work */
 	struct event *event;
 	int error;
 
 	/* of the chain */
-	const struct connector_type *const *links;	/* NULL ends it */
+	const struct connector_type *const *links; /* NULL ends it */
 	connector_cb *done;
 	void *user;
 };

@@ -38,7 +38,7 @@ static bool has_own_peer(const struct connector *c)
 
 	if (getsockname(c->fd, (struct sockaddr *)&local, &local_len) < 0 ||
 	    getpeername(c->fd, (struct sockaddr *)&remote, &remote_len) < 0)
-		return false;	/* gone already: SO_ERROR or the relay says it */
+		return false; /* gone already: SO_ERROR or the relay says it */
 	if (!endpoint_from_sockaddr((struct sockaddr *)&local, local_len, &a) ||
 	    !endpoint_from_sockaddr((struct sockaddr *)&remote, remote_len, &b))
 		return true;

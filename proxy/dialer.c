@@ -41,7 +41,7 @@ static void front_broken(struct dialer *d, int error)
 	if (d->broken_error)
 		return;
 	d->broken_error = error;
-	(void)event_del(d->readable);	/* cannot fail: both are ours */
+	(void)event_del(d->readable); /* cannot fail: both are ours */
 	(void)event_del(d->writable);
 	event_active(d->broken, EV_TIMEOUT, 0);
 }
@@ -67,6 +67,8 @@ static void send_front(struct dialer *d, uint32_t type, struct sbuf *body,
 			      fd >= 0 ? 1 : 0);
 	if (r == 0 && chan_wants_write(&d->front))
 		r = event_add(d->writable, NULL) < 0 ? -ENOMEM : 0;
+	if (d->front.queued > DIALER_PAUSE)
+		(void)event_del(d->readable); /* cannot fail: it is ours */
 	/* an answer that is lost would leave front waiting for ever */
 	if (r < 0)
 		front_broken(d, -r);
@@ -100,9 +102,12 @@ static void writable_cb(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (r < 0)
-		front_broken(d, -r);
-	else if (!chan_wants_write(&d->front))
-		(void)event_del(d->writable);	/* cannot fail: it is ours */
+		return front_broken(d, -r);
+	if (chan_wants_write(&d->front))
+		return;
+	(void)event_del(d->writable); /* cannot fail: it is ours */
+	if (event_add(d->readable, NULL) < 0)
+		front_broken(d, ENOMEM);
 }
 
 /* -- tasks -- */
@@ -246,8 +251,11 @@ static void readable_cb(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	for (int i = 0; i < DIALER_READ_BURST && !d->broken_error; i++) {
+	for (int i = 0; i < DIALER_READ_BURST; i++) {
 		struct msg m;
+
+		if (d->broken_error || d->front.queued > DIALER_PAUSE)
+			return;
 		int r = chan_recv(&d->front, 0, &m);
 
 		if (r == 0)
@@ -289,8 +297,8 @@ int dialer_new(struct event_base *base, int take_front_fd,
 	d->hooks = *hooks;
 	d->env = (struct connector_env){ .base = base, .hooks = &d->hooks };
 	TAILQ_INIT(&d->batches);
-	chan_init(&d->front, take_front_fd, ask_dialer_rules,
-		  ask_dialer_nrules, LIMIT_CHAN_QUEUE);
+	chan_init(&d->front, take_front_fd, ask_dialer_rules, ask_dialer_nrules,
+		  LIMIT_CHAN_QUEUE);
 	r = resolver_new(base, &d->resolver);
 	if (r == 0)
 		r = make_events(d);

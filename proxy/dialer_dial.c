@@ -49,6 +49,7 @@ static void refuse(struct policy_verdict *v, enum policy_reason reason)
 {
 	v->allow = false;
 	v->reason = reason;
+	v->rule = POLICY_NO_RULE; /* it is not a rule that refuses */
 }
 
 /* What policy_decide() cannot know: to which name an address belongs. */
@@ -150,8 +151,7 @@ static void put_verdict(const struct posture *p, const struct ask *a,
 /* A use prolongs the pin; the kernel need not be waited for. */
 static void use_pin(struct dialer *d, struct posture *p, const struct ask *a)
 {
-	if (a->name[0] &&
-	    pins_has(p->pins, a->name, &a->to.addr, clock_ms()))
+	if (a->name[0] && pins_has(p->pins, a->name, &a->to.addr, clock_ms()))
 		(void)pin_addresses(d, p, a->name, &a->to.addr, 1, NULL);
 }
 
@@ -191,6 +191,7 @@ static void happy_done_cb(void *user, const struct happy_result *r)
 	if (r->own) {
 		t->dialled->allow = false;
 		t->dialled->reason = POLICY_R_OWN;
+		t->dialled->rule[0] = '\0';
 		return task_answer_dial(t, -1);
 	}
 	if (fd < 0)

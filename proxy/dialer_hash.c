@@ -46,8 +46,8 @@ static void absorb(uint64_t v[4], uint64_t word)
 	v[0] ^= word;
 }
 
-uint64_t hash_bytes(const struct hash_key *key, uint64_t seed,
-		    const void *data, size_t len)
+uint64_t hash_bytes(const struct hash_key *key, uint64_t seed, const void *data,
+		    size_t len)
 {
 	const uint8_t *p = data;
 	uint64_t v[4] = {

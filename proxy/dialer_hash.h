@@ -16,7 +16,7 @@ struct hash_key {
 int hash_key_init(struct hash_key *ret);
 
 /* SipHash-1-3. To hash two things, pass the hash of one as `seed`. */
-uint64_t hash_bytes(const struct hash_key *key, uint64_t seed,
-		    const void *data, size_t len);
+uint64_t hash_bytes(const struct hash_key *key, uint64_t seed, const void *data,
+		    size_t len);
 
 #endif

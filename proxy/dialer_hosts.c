@@ -10,11 +10,11 @@
 
 #include "proxy/dialer_internal.h"
 
-enum { HOSTS_MAX = 1 << 18 };	/* block lists have 100,000 lines and more */
+enum { HOSTS_MAX = 1 << 18 }; /* block lists have 100,000 lines and more */
 
 struct host {
 	const char *name;
-	size_t line;		/* the order in the file is kept */
+	size_t line; /* the order in the file is kept */
 	struct addr addr;
 };
 

@@ -31,7 +31,9 @@ struct task;
 enum {
 	DIALER_TASKS = LIMIT_FLOWS + LIMIT_UDP_FLOWS + LIMIT_DNS_QUERIES,
 	DIALER_BUCKETS = 1024,
-	DIALER_READ_BURST = 64,	/* messages before others get their turn */
+	DIALER_READ_BURST = 64, /* messages before others get their turn */
+	DIALER_PAUSE = 1 << 20, /* bytes that front does not read: no more
+				 * questions until it has */
 };
 
 struct posture {
@@ -46,7 +48,7 @@ struct posture {
 /* One family of the addresses of a name that is being dialled. */
 struct dial_family {
 	struct task *task;
-	struct lookup *lookup;		/* NULL: not under way */
+	struct lookup *lookup; /* NULL: not under way */
 	bool done, added;
 	size_t naddrs;
 	struct endpoint addrs[LIMIT_DNS_ADDRS];
@@ -61,11 +63,11 @@ struct task {
 	struct event *deadline;
 	/* ASK_RESOLVE */
 	struct lookup *lookup;
-	struct pin_batch *batch;	/* waits for the kernel */
+	struct pin_batch *batch; /* waits for the kernel */
 	struct answer_resolve *resolved;
 	/* ASK_DIAL */
 	struct answer *dialled;
-	struct dial_family *families;	/* own family first; NULL: by address */
+	struct dial_family *families; /* own family first; NULL: by address */
 	struct happy *happy;
 };
 
@@ -75,13 +77,13 @@ struct dialer {
 	struct connector_env env;
 	struct chan front;
 	struct event *readable, *writable, *broken;
-	int broken_error;		/* 0: front is there */
+	int broken_error; /* 0: front is there */
 	struct resolver *resolver;
-	struct hosts *hosts;		/* NULL: none */
+	struct hosts *hosts; /* NULL: none */
 	LIST_HEAD(, posture) postures;
-	LIST_HEAD(, task) tasks[DIALER_BUCKETS];	/* by ask.id */
+	LIST_HEAD(, task) tasks[DIALER_BUCKETS]; /* by ask.id */
 	size_t ntasks;
-	TAILQ_HEAD(, pin_batch) batches;		/* by seq */
+	TAILQ_HEAD(, pin_batch) batches; /* by seq */
 	uint32_t next_seq;
 };
 
@@ -119,13 +121,13 @@ void dial_late(struct task *t);
 
 struct lookup_result {
 	bool allow;
-	enum policy_reason reason;	/* not allowed */
+	enum policy_reason reason; /* not allowed */
 	uint32_t rule;
-	uint8_t rcode;			/* allowed */
+	uint8_t rcode; /* allowed */
 	uint32_t ttl_s;
-	const char *chain;		/* names, " " between */
+	const char *chain; /* names, " " between */
 	size_t naddrs;
-	struct addr addrs[LIMIT_DNS_ADDRS];	/* vetted */
+	struct addr addrs[LIMIT_DNS_ADDRS]; /* vetted */
 	size_t rdata_len;
 	const uint8_t *rdata;
 };

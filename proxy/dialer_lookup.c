@@ -34,10 +34,10 @@ struct lookup {
 	uint16_t qtype;
 	lookup_cb *done;
 	void *user;
-	struct resolver_ask *ask;	/* upstream is asked */
-	struct event *later;		/* the host's own name: no ask */
-	int64_t expires_ms;		/* the earliest of all answers */
-	size_t nnames;			/* the asked one first */
+	struct resolver_ask *ask; /* upstream is asked */
+	struct event *later;	  /* the host's own name: no ask */
+	int64_t expires_ms;	  /* the earliest of all answers */
+	size_t nnames;		  /* the asked one first */
 	char names[1 + LIMIT_CNAME_CHAIN][LIMIT_NAME + 1];
 	char chain[ASK_RESOLVE_CHAIN_TEXT];
 };
@@ -110,8 +110,7 @@ struct vetting {
 };
 
 /* True: keep it. False: leave it out, or all are refused. */
-static bool vet(const struct lookup *l, const struct addr *a,
-		struct vetting *v)
+static bool vet(const struct lookup *l, const struct addr *a, struct vetting *v)
 {
 	const struct dialer_hooks *hooks = &l->dialer->hooks;
 
@@ -189,9 +188,8 @@ static enum link_status add_link(struct lookup *l, const char *name,
 	return LINK_OK;
 }
 
-static enum link_status add_chain(struct lookup *l,
-				  const struct resolver_answer *a,
-				  uint32_t *ret_rule)
+static enum link_status
+add_chain(struct lookup *l, const struct resolver_answer *a, uint32_t *ret_rule)
 {
 	const char *name = a->chain;
 
@@ -269,12 +267,12 @@ static void hosts_cb(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	l->expires_ms = 0;	/* the file may change: the shortest life */
+	l->expires_ms = 0; /* the file may change: the shortest life */
 	/* gone since: then nothing is known of it */
 	if (l->qtype == DNS_TYPE_A || l->qtype == DNS_TYPE_AAAA)
 		(void)hosts_find(l->dialer->hosts, l->names[0],
-				 l->qtype == DNS_TYPE_A, addrs,
-				 LIMIT_DNS_ADDRS, &n);
+				 l->qtype == DNS_TYPE_A, addrs, LIMIT_DNS_ADDRS,
+				 &n);
 	finish_addrs(l, addrs, n);
 }
 
@@ -293,8 +291,7 @@ static int begin(struct lookup *l)
 }
 
 int lookup_new(struct dialer *d, const struct policy *policy, const char *name,
-	       uint16_t qtype, lookup_cb *done, void *user,
-	       struct lookup **ret)
+	       uint16_t qtype, lookup_cb *done, void *user, struct lookup **ret)
 {
 	struct lookup *l = calloc(1, sizeof(*l));
 	int r;

@@ -18,7 +18,7 @@
 #include "proxy/dialer_internal.h"
 
 enum {
-	NAME_RANGES = 128,	/* port ranges of one name; the rest: no pin */
+	NAME_RANGES = 128, /* port ranges of one name; the rest: no pin */
 	/* what nft_pin() takes when it is not a class of its own */
 	SMALL_RANGE = LIMIT_RULE_PORTS,
 };
@@ -27,7 +27,7 @@ struct pin_batch {
 	TAILQ_ENTRY(pin_batch) link;
 	uint32_t seq;
 	struct posture *posture;
-	struct task *task;	/* NULL: nobody waits */
+	struct task *task; /* NULL: nobody waits */
 	int64_t asked_ms;
 	size_t naddrs;
 	struct addr addrs[LIMIT_DNS_ADDRS];
@@ -189,7 +189,8 @@ static int batch_send(struct dialer *d, struct pin_batch *b,
 	if (b->task)
 		b->task->batch = b;
 	/* the last of it: b may be acknowledged, and gone, when this returns */
-	d->hooks.pin(d->hooks.user, b->posture->id, b->seq, pins, n, PIN_KERNEL_S);
+	d->hooks.pin(d->hooks.user, b->posture->id, b->seq, pins, n,
+		     PIN_KERNEL_S);
 	return 1;
 }
 
@@ -226,10 +227,11 @@ int pin_addresses(struct dialer *d, struct posture *p, const char *name,
 		if (stale)
 			b->addrs[b->naddrs++] = addrs[i];
 	}
-	ranges_of_name(p, name, &l);
-	if (l.n == 0)
-		all_told(b);	/* open: the kernel asks for no pin */
-	if (l.n == 0 || b->naddrs == 0) {
+	l.n = 0;
+	if (b->naddrs > 0)
+		ranges_of_name(p, name, &l);
+	if (l.n == 0) {
+		all_told(b); /* open: the kernel asks for no pin */
 		batch_free(d, b);
 		return 0;
 	}

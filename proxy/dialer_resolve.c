@@ -156,7 +156,7 @@ static void looked_up_cb(void *user, const struct lookup_result *l)
 		r = pin_addresses(t->dialer, t->posture, t->ask.name, l->addrs,
 				  l->naddrs, t);
 	if (r > 0)
-		return;		/* t goes on in resolve_pinned() */
+		return; /* t goes on in resolve_pinned() */
 	if (r < 0)
 		no_answer(t->resolved);
 	task_answer_resolve(t);

@@ -21,9 +21,9 @@
 
 struct attempt {
 	struct happy *happy;
-	struct connector *connector;	/* NULL: free place */
+	struct connector *connector; /* NULL: free place */
 	struct endpoint to;
-	unsigned number;		/* the lower, the older */
+	unsigned number; /* the lower, the older */
 };
 
 struct happy {
@@ -131,7 +131,8 @@ void happy_add(struct happy *h, const struct endpoint *to, size_t n)
 			h->list[h->nlist++] = to[i];
 	}
 	take_turns(h);
-	if (!h->running)
+	/* no step to come: the delay after the last attempt has passed */
+	if (!h->running || !event_pending(h->timer, EV_TIMEOUT, NULL))
 		step_in_ms(h, 0);
 }
 

@@ -19,15 +19,15 @@
 struct happy;
 
 enum {
-	HAPPY_ADDRS = 2 * LIMIT_DNS_ADDRS,	/* the rest is not tried */
-	HAPPY_ATTEMPTS = 8,	/* at a time: the oldest gives way */
+	HAPPY_ADDRS = 2 * LIMIT_DNS_ADDRS, /* the rest is not tried */
+	HAPPY_ATTEMPTS = 8,		   /* at a time: the oldest gives way */
 };
 
 struct happy_result {
-	int fd;			/* taken by the callback; -1: none */
-	struct endpoint peer;	/* what fd is connected to */
-	int error;		/* errno of the best failure, 0: none */
-	bool own;		/* nothing failed, but what was tried is the
+	int fd;		      /* taken by the callback; -1: none */
+	struct endpoint peer; /* what fd is connected to */
+	int error;	      /* errno of the best failure, 0: none */
+	bool own;	      /* nothing failed, but what was tried is the
 				 * host itself */
 };
 

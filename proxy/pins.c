@@ -24,7 +24,7 @@ struct pin {
 	LIST_ENTRY(pin) by_addr;
 	TAILQ_ENTRY(pin) by_use;
 	int64_t expires_ms;
-	int64_t told_ms;	/* 0: the kernel never was */
+	int64_t told_ms; /* 0: the kernel never was */
 	struct addr addr;
 	char name[];
 };

@@ -26,7 +26,7 @@ enum {
 
 struct pins;
 
-int pins_new(struct pins **ret);	/* 0 or -errno */
+int pins_new(struct pins **ret); /* 0 or -errno */
 void pins_free(struct pins *p);
 
 /*

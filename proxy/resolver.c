@@ -45,11 +45,11 @@ struct answer {
 
 struct question {
 	LIST_ENTRY(question) bucket;
-	TAILQ_ENTRY(question) order;	/* open: by deadline; kept: by use */
-	struct flight *flight;		/* open: what is on its way */
+	TAILQ_ENTRY(question) order; /* open: by deadline; kept: by use */
+	struct flight *flight;	     /* open: what is on its way */
 	int64_t deadline_ms;
 	TAILQ_HEAD(ask_list, resolver_ask) asks;
-	struct answer *answer;		/* kept */
+	struct answer *answer; /* kept */
 	uint16_t qtype;
 	char name[];
 };
@@ -57,7 +57,7 @@ struct question {
 struct resolver_ask {
 	TAILQ_ENTRY(resolver_ask) link;
 	struct resolver *resolver;
-	struct question *question;	/* NULL: in resolver.ready */
+	struct question *question; /* NULL: in resolver.ready */
 	struct answer *answer;
 	resolver_cb *done;
 	void *user;
@@ -66,7 +66,7 @@ struct resolver_ask {
 /* One message to upstream; outlives its question. */
 struct flight {
 	struct resolver *resolver;
-	struct question *question;	/* NULL: nobody waits any more */
+	struct question *question; /* NULL: nobody waits any more */
 	bool edns;
 };
 
@@ -76,7 +76,7 @@ struct resolver {
 	struct upstream *upstream;
 	struct event *deliver, *tick;
 	bool ticking;
-	bool no_edns;			/* a server does not know it */
+	bool no_edns; /* a server does not know it */
 	struct hash_key key;
 	LIST_HEAD(, question) buckets[BUCKETS];
 	struct question_list open, kept;
@@ -285,9 +285,9 @@ static void tick_set(struct resolver *r)
 	if (need == r->ticking)
 		return;
 	if (!need)
-		(void)event_del(r->tick);	/* cannot fail: it is ours */
+		(void)event_del(r->tick); /* cannot fail: it is ours */
 	else if (event_add(r->tick, &tv) < 0)
-		return;		/* tried again with the next question */
+		return; /* tried again with the next question */
 	r->ticking = need;
 }
 

@@ -19,19 +19,19 @@ struct resolver;
 struct resolver_ask;
 
 enum {
-	RESOLVER_KEPT = 4096,		/* answers; least recently used go */
-	RESOLVER_OPEN = LIMIT_DNS_QUERIES,	/* questions upstream */
+	RESOLVER_KEPT = 4096,		   /* answers; least recently used go */
+	RESOLVER_OPEN = LIMIT_DNS_QUERIES, /* questions upstream */
 };
 
 struct resolver_answer {
-	uint8_t rcode;			/* NOERROR or NXDOMAIN */
-	int64_t expires_ms;		/* clock_ms() */
-	size_t nchain;			/* CNAME targets in order, each */
-	const char *chain;		/* terminated, one after the other */
+	uint8_t rcode;	    /* NOERROR or NXDOMAIN */
+	int64_t expires_ms; /* clock_ms() */
+	size_t nchain;	    /* CNAME targets in order, each */
+	const char *chain;  /* terminated, one after the other */
 	size_t naddrs;
 	const struct addr *addrs;
 	size_t rdata_len;
-	const uint8_t *rdata;		/* HTTPS, SVCB */
+	const uint8_t *rdata; /* HTTPS, SVCB */
 };
 
 /*

@@ -52,11 +52,11 @@ struct watched {
 };
 
 struct channel {
-	LIST_ENTRY(channel) link;	/* of upstream.retired */
+	LIST_ENTRY(channel) link; /* of upstream.retired */
 	struct upstream *upstream;
 	ares_channel ares;
 	LIST_HEAD(, watched) watched;
-	unsigned sent, open;		/* queries: ever, and under way */
+	unsigned sent, open; /* queries: ever, and under way */
 };
 
 struct query {
@@ -67,7 +67,7 @@ struct query {
 
 struct upstream {
 	struct event_base *base;
-	struct channel *current;	/* NULL: made for the next query */
+	struct channel *current; /* NULL: made for the next query */
 	LIST_HEAD(, channel) retired;
 	struct endpoint servers[UPSTREAM_SERVERS];
 	size_t nservers;
@@ -79,8 +79,7 @@ static void socket_cb(evutil_socket_t fd, short what, void *arg)
 	const struct watched *w = arg;
 
 	/* w is gone if this closes the socket */
-	ares_process_fd(w->channel->ares,
-			what & EV_READ ? fd : ARES_SOCKET_BAD,
+	ares_process_fd(w->channel->ares, what & EV_READ ? fd : ARES_SOCKET_BAD,
 			what & EV_WRITE ? fd : ARES_SOCKET_BAD);
 }
 
@@ -118,7 +117,7 @@ static void state_cb(void *data, ares_socket_t fd, int readable, int writable)
 	if (!w) {
 		w = calloc(1, sizeof(*w));
 		if (!w)
-			return;	/* unwatched: its queries run into time-outs */
+			return; /* unwatched: its queries run into time-outs */
 		w->channel = c;
 		w->fd = fd;
 		LIST_INSERT_HEAD(&c->watched, w, link);
@@ -160,7 +159,7 @@ static int channel_set_servers(ares_channel ares, const struct endpoint *e,
 static void channel_free(struct channel *c)
 {
 	if (c->ares)
-		ares_destroy(c->ares);	/* calls back, closes its sockets */
+		ares_destroy(c->ares); /* calls back, closes its sockets */
 	while (!LIST_EMPTY(&c->watched))
 		watched_free(LIST_FIRST(&c->watched));
 	free(c);
@@ -195,8 +194,7 @@ static struct channel *channel_new(struct upstream *u, bool edns)
 				      ARES_OPT_EDNSPSZ | ARES_OPT_SERVERS |
 				      ARES_OPT_DOMAINS | ARES_OPT_SORTLIST |
 				      ARES_OPT_LOOKUPS | ARES_OPT_NOROTATE |
-				      ARES_OPT_SOCK_STATE_CB) !=
-	    ARES_SUCCESS) {
+				      ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS) {
 		c->ares = NULL;
 		channel_free(c);
 		return NULL;

@@ -20,8 +20,7 @@
 
 #define LIST(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
-static void assert_peer(const struct answer *a, const char *addr,
-			uint16_t port)
+static void assert_peer(const struct answer *a, const char *addr, uint16_t port)
 {
 	char buf[ADDR_STRLEN];
 
@@ -129,8 +128,8 @@ static void test_by_address(void **state)
 
 static void test_open_denies(void **state)
 {
-	struct world *w = world_new(POLICY_OPEN, NULL,
-				    LIST("bad.test", "203.0.113.9"));
+	struct world *w =
+		world_new(POLICY_OPEN, NULL, LIST("bad.test", "203.0.113.9"));
 	cleanup_fd int l = world_listen("203.0.113.3", 443);
 	struct answer a;
 	int fd;
@@ -163,6 +162,7 @@ static void test_own_addresses(void **state)
 	world_route(w, "203.0.113.79", DIALER_ROUTE_NONE);
 	a = world_dial(w, "", POLICY_NAME_NONE, "203.0.113.77", 443, &fd);
 	assert_refused(&a, POLICY_R_OWN);
+	assert_string_equal(a.rule, "");
 	a = world_dial(w, "", POLICY_NAME_NONE, "203.0.113.78", 443, &fd);
 	assert_refused(&a, POLICY_R_OWN);
 	a = world_dial(w, "", POLICY_NAME_NONE, "203.0.113.79", 443, &fd);
@@ -191,10 +191,9 @@ static void test_refused_target(void **state)
 
 static void test_pin_without_name(void **state)
 {
-	struct world *w = world_new(POLICY_ALLOWLIST,
-				    LIST("a.test:22", "b.test:22",
-					 "c.test:2222"),
-				    NULL);
+	struct world *w =
+		world_new(POLICY_ALLOWLIST,
+			  LIST("a.test:22", "b.test:22", "c.test:2222"), NULL);
 	cleanup_fd int l = world_listen("203.0.113.5", 22);
 	struct answer a;
 	int fd;
@@ -275,8 +274,7 @@ static void test_dial_when_dns_is_gone(void **state)
 	(void)state;
 	world_a(w, "a.test", "203.0.113.8");
 	resolve(w, "a.test", DNS_TYPE_A);
-	assert_int_equal(dialer_set_servers(world_dialer(w), NULL, 0, NULL),
-			 0);
+	assert_int_equal(dialer_set_servers(world_dialer(w), NULL, 0, NULL), 0);
 	a = world_dial(w, "a.test", POLICY_NAME_SNI, "203.0.113.8", 443, &fd);
 	assert_peer(&a, "203.0.113.8", 443);
 	fd_close(&fd);
@@ -333,8 +331,8 @@ static void test_happy_dead_ipv6(void **state)
 
 static void test_happy_refused_and_unrouted(void **state)
 {
-	struct world *w = world_new(POLICY_ALLOWLIST, LIST("*.happy.test"),
-				    NULL);
+	struct world *w =
+		world_new(POLICY_ALLOWLIST, LIST("*.happy.test"), NULL);
 	cleanup_fd int l = world_listen("203.0.113.21", 443);
 	cleanup_fd int l6 = world_listen("2001:db8:1::22", 443);
 	struct answer a;
@@ -394,6 +392,42 @@ static void test_slow_other_family(void **state)
 	world_free(w);
 }
 
+static void test_late_other_family(void **state)
+{
+	struct world *w = world_new(POLICY_ALLOWLIST, LIST("a.test"), NULL);
+	struct world_hole hole = world_hole_new("2001:db8:1::24", 443);
+	cleanup_fd int l = world_listen("203.0.113.24", 443);
+	struct ask ask = {
+		.learnt = POLICY_NAME_SNI,
+		.to = world_endpoint("2001:db8:1::24", 443),
+		.name = "a.test",
+	};
+	struct answer a;
+	uint32_t id;
+	int64_t start;
+	int fd;
+
+	(void)state;
+	/* A is answered long after the attempt at the silent AAAA began */
+	world_aaaa(w, "a.test", "2001:db8:1::24");
+	world_says(w, (struct world_record){ .name = "a.test",
+					     .qtype = DNS_TYPE_A,
+					     .silent = true });
+	resolve(w, "a.test", DNS_TYPE_AAAA);
+	id = world_send(w, ASK_DIAL, ask);
+	world_run_ms(w, 2 * LIMIT_HE_DELAY_MS);
+	assert_false(world_has_answer(w, id));
+	world_a(w, "a.test", "203.0.113.24");
+	world_use_servers(w, false, true);
+	start = clock_ms();
+	a = world_answer(w, id, &fd);
+	assert_peer(&a, "203.0.113.24", 443);
+	assert_true(clock_ms() - start < 1000);
+	fd_close(&fd);
+	world_hole_done(&hole);
+	world_free(w);
+}
+
 static void test_host_alias(void **state)
 {
 	struct world *w = world_new(POLICY_ALLOWLIST,
@@ -433,10 +467,9 @@ static void test_host_alias(void **state)
 
 static void test_udp(void **state)
 {
-	struct world *w = world_new(POLICY_ALLOWLIST,
-				    LIST("udp/203.0.113.0/28:53",
-					 "udp/a.test:123"),
-				    NULL);
+	struct world *w = world_new(
+		POLICY_ALLOWLIST,
+		LIST("udp/203.0.113.0/28:53", "udp/a.test:123"), NULL);
 	struct ask a = { .proto = RULE_UDP };
 	struct answer r;
 	int fd, type = 0;
@@ -471,8 +504,8 @@ static void test_udp(void **state)
 
 static void test_check(void **state)
 {
-	struct world *w = world_new(POLICY_ALLOWLIST,
-				    LIST("a.test", "b.test"), NULL);
+	struct world *w =
+		world_new(POLICY_ALLOWLIST, LIST("a.test", "b.test"), NULL);
 	cleanup_fd int l = world_listen("203.0.113.40", 80);
 	struct ask a = {
 		.learnt = POLICY_NAME_HOST,
@@ -538,6 +571,7 @@ int dialer_dial_tests(void)
 		cmocka_unit_test(test_happy_dead_ipv6),
 		cmocka_unit_test(test_happy_refused_and_unrouted),
 		cmocka_unit_test(test_slow_other_family),
+		cmocka_unit_test(test_late_other_family),
 		cmocka_unit_test(test_host_alias),
 		cmocka_unit_test(test_udp),
 		cmocka_unit_test(test_check),

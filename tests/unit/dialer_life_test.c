@@ -147,8 +147,9 @@ static void test_drop_posture_at_each_stage(void **state)
 	world_release_pins(s.w);
 	/* nothing is allowed in a posture that is not there */
 	assert_false(world_resolve(s.w, "held.stage.test", DNS_TYPE_A).allow);
-	assert_false(world_dial(s.w, "", POLICY_NAME_NONE, "203.0.113.50", 443,
-				&fd).allow);
+	assert_false(
+		world_dial(s.w, "", POLICY_NAME_NONE, "203.0.113.50", 443, &fd)
+			.allow);
 	stages_done(&s);
 }
 
@@ -188,7 +189,7 @@ static void test_front_breaks_the_rules(void **state)
 					     .qtype = DNS_TYPE_A,
 					     .silent = true });
 	(void)world_send(w, ASK_RESOLVE, a);
-	(void)world_send(w, ASK_RESOLVE, a);	/* the same id */
+	(void)world_send(w, ASK_RESOLVE, a); /* the same id */
 	world_run_ms(w, 50);
 	assert_int_equal(world_broken(w), EPROTO);
 	world_free(w);
@@ -203,13 +204,14 @@ static void test_postures_are_apart(void **state)
 	(void)state;
 	world_a(w, "a.test", "203.0.113.53");
 	assert_true(world_resolve(w, "a.test", DNS_TYPE_A).allow);
-	assert_false(world_answer_resolve(w, world_send(w, ASK_RESOLVE, a))
-			     .allow);
+	assert_false(
+		world_answer_resolve(w, world_send(w, ASK_RESOLVE, a)).allow);
 	assert_int_equal(dialer_add_posture(world_dialer(w), 1,
 					    (const struct policy *)w),
 			 -EEXIST);
 	a = (struct ask){ .to = world_endpoint("203.0.113.53", 443),
-			  .posture = 2, .learnt = POLICY_NAME_SNI,
+			  .posture = 2,
+			  .learnt = POLICY_NAME_SNI,
 			  .name = "a.test" };
 	assert_false(world_answer(w, world_send(w, ASK_DIAL, a), &fd).allow);
 	world_free(w);

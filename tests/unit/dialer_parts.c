@@ -31,8 +31,7 @@ static bool put(struct pins *p, const char *name, uint32_t n, int64_t now)
 	return stale;
 }
 
-static bool has(const struct pins *p, const char *name, uint32_t n,
-		int64_t now)
+static bool has(const struct pins *p, const char *name, uint32_t n, int64_t now)
 {
 	struct addr a = nth(n);
 
@@ -132,8 +131,7 @@ static void test_hash(void **state)
 			 hash_bytes(&k, 1, text, 12));
 	assert_true(hash_bytes(&k, 1, text, 12) !=
 		    hash_bytes(&other, 1, text, 12));
-	assert_true(hash_bytes(&k, 1, text, 12) !=
-		    hash_bytes(&k, 2, text, 12));
+	assert_true(hash_bytes(&k, 1, text, 12) != hash_bytes(&k, 2, text, 12));
 	/* every length counts, every byte counts */
 	for (size_t i = 1; i <= 12; i++) {
 		char copy[sizeof(text)];

@@ -98,8 +98,8 @@ static void test_refused_name_leaves_nothing(void **state)
 static void test_other_types_are_not_asked(void **state)
 {
 	static const uint16_t types[] = { 2, 5, 12, 15, 16, 33, 255 };
-	struct world *w = world_new(POLICY_ALLOWLIST, LIST("allowed.test"),
-				    NULL);
+	struct world *w =
+		world_new(POLICY_ALLOWLIST, LIST("allowed.test"), NULL);
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
@@ -149,8 +149,8 @@ static void test_bad_answers_are_refused_whole(void **state)
 
 static void test_private_with_flag(void **state)
 {
-	struct world *w = world_new(POLICY_ALLOWLIST,
-				    LIST("inner.test+private"), NULL);
+	struct world *w =
+		world_new(POLICY_ALLOWLIST, LIST("inner.test+private"), NULL);
 	struct answer_resolve r;
 
 	(void)state;
@@ -162,8 +162,8 @@ static void test_private_with_flag(void **state)
 
 static void test_unreachable_ipv6_is_left_out(void **state)
 {
-	struct world *w = world_new(POLICY_ALLOWLIST, LIST("allowed.test"),
-				    NULL);
+	struct world *w =
+		world_new(POLICY_ALLOWLIST, LIST("allowed.test"), NULL);
 	struct answer_resolve r;
 
 	(void)state;
@@ -194,17 +194,19 @@ static void test_cname_chain(void **state)
 
 static void test_cut_chain_is_followed(void **state)
 {
-	struct world *w = world_new(POLICY_ALLOWLIST, LIST("allowed.test"),
-				    NULL);
+	struct world *w =
+		world_new(POLICY_ALLOWLIST, LIST("allowed.test"), NULL);
 	struct answer_resolve r;
 
 	(void)state;
 	world_says(w, (struct world_record){ .name = "allowed.test",
 					     .cname = "one.test",
-					     .ttl = 60, .last = true });
+					     .ttl = 60,
+					     .last = true });
 	world_says(w, (struct world_record){ .name = "one.test",
 					     .cname = "two.test",
-					     .ttl = 20, .last = true });
+					     .ttl = 20,
+					     .last = true });
 	world_a(w, "two.test", "203.0.113.21");
 	r = world_resolve(w, "allowed.test", DNS_TYPE_A);
 	assert_one(&r, "203.0.113.21");
@@ -227,10 +229,12 @@ static void test_cname_loops(void **state)
 	assert_rcode(&r, DNS_SERVFAIL);
 	world_says(w, (struct world_record){ .name = "a.cut.test",
 					     .cname = "b.cut.test",
-					     .ttl = 60, .last = true });
+					     .ttl = 60,
+					     .last = true });
 	world_says(w, (struct world_record){ .name = "b.cut.test",
 					     .cname = "a.cut.test",
-					     .ttl = 60, .last = true });
+					     .ttl = 60,
+					     .last = true });
 	r = world_resolve(w, "a.cut.test", DNS_TYPE_A);
 	assert_rcode(&r, DNS_SERVFAIL);
 	world_free(w);
@@ -242,8 +246,7 @@ static struct answer_resolve follow(struct world *w, size_t n)
 	static char names[32][LIMIT_NAME + 1];
 
 	for (size_t i = 0; i <= n; i++)
-		(void)snprintf(names[i], sizeof(names[i]), "n%zu.long.test",
-			       i);
+		(void)snprintf(names[i], sizeof(names[i]), "n%zu.long.test", i);
 	for (size_t i = 0; i < n; i++)
 		world_says(w, (struct world_record){ .name = names[i],
 						     .cname = names[i + 1],
@@ -255,8 +258,8 @@ static struct answer_resolve follow(struct world *w, size_t n)
 
 static void test_long_chain(void **state)
 {
-	struct world *w = world_new(POLICY_ALLOWLIST, LIST("*.long.test"),
-				    NULL);
+	struct world *w =
+		world_new(POLICY_ALLOWLIST, LIST("*.long.test"), NULL);
 	struct answer_resolve r = follow(w, LIMIT_CNAME_CHAIN);
 
 	(void)state;
@@ -285,7 +288,8 @@ static void test_denied_in_chain(void **state)
 	/* a cut chain: the denied name is never asked for */
 	world_says(w, (struct world_record){ .name = "b.test",
 					     .cname = "bad.test",
-					     .ttl = 60, .last = true });
+					     .ttl = 60,
+					     .last = true });
 	r = world_resolve(w, "b.test", DNS_TYPE_A);
 	assert_false(r.allow);
 	assert_int_equal(world_asked(w, "bad.test", DNS_TYPE_A), 0);
@@ -296,10 +300,48 @@ static void test_denied_in_chain(void **state)
 	world_free(w);
 }
 
+static void test_https(void **state)
+{
+	/* priority 1, target ".", alpn "h2", port 8443, ipv4hint */
+	static const char rdata[] = "\0\1"
+				    "\0"
+				    "\0\1\0\3\2h2"
+				    "\0\3\0\2\x20\xfb"
+				    "\0\4\0\4\xcb\0\x71\x01";
+	static const char stripped[] = "\0\1"
+				       "\0"
+				       "\0\1\0\3\2h2";
+	struct world *w =
+		world_new(POLICY_ALLOWLIST, LIST("a.test"), LIST("bad.test"));
+	struct answer_resolve r;
+
+	(void)state;
+	world_says(w, (struct world_record){ .name = "a.test",
+					     .qtype = DNS_TYPE_HTTPS,
+					     .ttl = 60,
+					     .rdata = rdata,
+					     .rdata_len = sizeof(rdata) - 1 });
+	r = world_resolve(w, "a.test", DNS_TYPE_HTTPS);
+	assert_true(r.allow);
+	assert_int_equal(r.rcode, DNS_NOERROR);
+	assert_int_equal(r.rdata_len, sizeof(stripped) - 1);
+	assert_memory_equal(r.rdata, stripped, sizeof(stripped) - 1);
+	assert_int_equal(world_pin_calls(w), 0);
+	world_use_servers(w, false, true);
+	world_cname(w, "a.test", "bad.test");
+	world_says(w, (struct world_record){ .name = "a.test",
+					     .qtype = DNS_TYPE_HTTPS,
+					     .cname = "bad.test",
+					     .ttl = 60 });
+	r = world_resolve(w, "a.test", DNS_TYPE_HTTPS);
+	assert_false(r.allow);
+	assert_int_equal(r.rdata_len, 0);
+	world_free(w);
+}
+
 static void test_ttl_is_clamped(void **state)
 {
-	struct world *w = world_new(POLICY_ALLOWLIST, LIST("*.ttl.test"),
-				    NULL);
+	struct world *w = world_new(POLICY_ALLOWLIST, LIST("*.ttl.test"), NULL);
 	struct answer_resolve r;
 
 	(void)state;
@@ -326,8 +368,7 @@ static void test_ttl_is_clamped(void **state)
 
 static void test_negative_and_failed(void **state)
 {
-	struct world *w = world_new(POLICY_ALLOWLIST, LIST("*.neg.test"),
-				    NULL);
+	struct world *w = world_new(POLICY_ALLOWLIST, LIST("*.neg.test"), NULL);
 	struct answer_resolve r;
 
 	(void)state;
@@ -367,11 +408,12 @@ static void test_truncated_goes_to_tcp(void **state)
 static void test_server_without_edns(void **state)
 {
 	static const char *const names[] = {
-		"one.old.test", "two.old.test", "three.old.test",
+		"one.old.test",
+		"two.old.test",
+		"three.old.test",
 		"four.old.test",
 	};
-	struct world *w = world_new(POLICY_ALLOWLIST, LIST("*.old.test"),
-				    NULL);
+	struct world *w = world_new(POLICY_ALLOWLIST, LIST("*.old.test"), NULL);
 	struct answer_resolve r;
 
 	(void)state;
@@ -386,8 +428,8 @@ static void test_server_without_edns(void **state)
 
 static void test_silent_upstream(void **state)
 {
-	struct world *w = world_new(POLICY_ALLOWLIST, LIST("*.slow.test"),
-				    NULL);
+	struct world *w =
+		world_new(POLICY_ALLOWLIST, LIST("*.slow.test"), NULL);
 	const int64_t start = clock_ms();
 	struct answer_resolve r;
 	int64_t took;
@@ -400,8 +442,7 @@ static void test_silent_upstream(void **state)
 	assert_true(took >= LIMIT_DNS_UPSTREAM_MS - 100);
 	assert_true(took < LIMIT_DNS_UPSTREAM_MS + 1000);
 	/* nobody at all: at once */
-	assert_int_equal(dialer_set_servers(world_dialer(w), NULL, 0, NULL),
-			 0);
+	assert_int_equal(dialer_set_servers(world_dialer(w), NULL, 0, NULL), 0);
 	r = world_resolve(w, "b.slow.test", DNS_TYPE_A);
 	assert_rcode(&r, DNS_SERVFAIL);
 	world_free(w);
@@ -471,8 +512,8 @@ static void test_merging_and_cache(void **state)
 static void test_many_names(void **state)
 {
 	enum { N = 1000 };
-	struct world *w = world_new(POLICY_ALLOWLIST, LIST("*.many.test"),
-				    NULL);
+	struct world *w =
+		world_new(POLICY_ALLOWLIST, LIST("*.many.test"), NULL);
 	uint32_t *ids = calloc(N, sizeof(*ids));
 	int64_t start = clock_ms();
 
@@ -501,8 +542,8 @@ static void test_many_names(void **state)
 
 static void test_hosts_come_first(void **state)
 {
-	struct world *w = world_new(POLICY_ALLOWLIST, LIST("*.local.test"),
-				    NULL);
+	struct world *w =
+		world_new(POLICY_ALLOWLIST, LIST("*.local.test"), NULL);
 	const struct dialer_host hosts[] = {
 		{ "b.local.test", world_addr("203.0.113.50") },
 		{ "a.local.test", world_addr("203.0.113.51") },
@@ -680,6 +721,7 @@ int dialer_resolve_tests(void)
 		cmocka_unit_test(test_cname_loops),
 		cmocka_unit_test(test_long_chain),
 		cmocka_unit_test(test_denied_in_chain),
+		cmocka_unit_test(test_https),
 		cmocka_unit_test(test_ttl_is_clamped),
 		cmocka_unit_test(test_negative_and_failed),
 		cmocka_unit_test(test_truncated_goes_to_tcp),

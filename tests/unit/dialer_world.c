@@ -18,7 +18,7 @@
 #include "dialer_world_dns.h"
 
 enum {
-	FIRST_PORT = 5300,	/* two for each world */
+	FIRST_PORT = 5300, /* two for each world */
 	ROUTES = 16,
 	PINS = 8192,
 	ANSWERS = 8192,
@@ -42,7 +42,7 @@ struct world {
 	struct event_base *base;
 	struct dns_world *dns;
 	uint16_t dns_port;
-	int silent;			/* a UDP socket that nobody reads */
+	int silent; /* a UDP socket that nobody reads */
 	struct dialer *dialer;
 	void *image;
 	struct policy *policy;
@@ -302,16 +302,18 @@ void world_says(struct world *w, struct world_record r)
 
 void world_a(struct world *w, const char *name, const char *addrs)
 {
-	world_says(w, (struct world_record){
-			      .name = name, .qtype = 1, .addrs = addrs,
-			      .ttl = 60 });
+	world_says(w, (struct world_record){ .name = name,
+					     .qtype = 1,
+					     .addrs = addrs,
+					     .ttl = 60 });
 }
 
 void world_aaaa(struct world *w, const char *name, const char *addrs)
 {
-	world_says(w, (struct world_record){
-			      .name = name, .qtype = 28, .addrs = addrs,
-			      .ttl = 60 });
+	world_says(w, (struct world_record){ .name = name,
+					     .qtype = 28,
+					     .addrs = addrs,
+					     .ttl = 60 });
 }
 
 void world_cname(struct world *w, const char *name, const char *to)
@@ -351,8 +353,7 @@ void world_use_servers(struct world *w, bool silent_first, bool good)
 	size_t n = 0;
 
 	if (silent_first)
-		servers[n++] = world_endpoint("127.0.0.1",
-					      w->dns_port + 1);
+		servers[n++] = world_endpoint("127.0.0.1", w->dns_port + 1);
 	if (good)
 		servers[n++] = world_endpoint("127.0.0.1", w->dns_port);
 	assert_int_equal(dialer_set_servers(w->dialer, servers, n, NULL), 0);

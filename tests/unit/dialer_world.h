@@ -44,13 +44,15 @@ void world_route(struct world *w, const char *prefix, enum dialer_route route);
 struct world_record {
 	const char *name;
 	uint16_t qtype;
-	const char *cname;	/* or */
-	const char *addrs;	/* blank between; "" NODATA */
+	const char *cname; /* or */
+	const char *addrs; /* blank between; "" NODATA */
 	uint32_t ttl;
 	uint8_t rcode;
-	bool truncate;		/* over UDP */
+	bool truncate; /* over UDP */
 	bool silent;
-	bool last;		/* the server follows no CNAME beyond this */
+	const char *rdata; /* HTTPS: as it is, rdata_len bytes */
+	size_t rdata_len;
+	bool last; /* the server follows no CNAME beyond this */
 };
 /* Takes the place of an earlier one for the same name and type. A name of
  * which nothing is said does not exist. */
@@ -72,8 +74,8 @@ void world_use_servers(struct world *w, bool silent_first, bool good);
 
 /* -- pins -- */
 enum world_pins {
-	WORLD_PIN_AT_ONCE,	/* acknowledged within the call */
-	WORLD_PIN_HELD,		/* by world_release_pins() */
+	WORLD_PIN_AT_ONCE, /* acknowledged within the call */
+	WORLD_PIN_HELD,	   /* by world_release_pins() */
 	WORLD_PIN_FAILS,
 };
 void world_pins(struct world *w, enum world_pins how);
@@ -96,7 +98,7 @@ struct answer world_dial(struct world *w, const char *name,
 			 enum policy_learnt learnt, const char *addr,
 			 uint16_t port, int *ret_fd);
 void world_close_front(struct world *w);
-int world_broken(struct world *w);	/* 0: the hook was not called */
+int world_broken(struct world *w); /* 0: the hook was not called */
 
 /* -- peers -- */
 int world_listen(const char *addr, uint16_t port);

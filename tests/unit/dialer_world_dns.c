@@ -25,7 +25,7 @@ struct asked {
 
 struct conn {
 	struct dns_world *dns;
-	struct event *event;	/* NULL: free */
+	struct event *event; /* NULL: free */
 	uint8_t buf[600];
 	size_t len;
 };
@@ -151,6 +151,11 @@ static uint16_t put_answers(const struct dns_world *d, struct wbuf *w,
 	}
 	if (r && !r->cname) {
 		*ret_rcode = r->rcode;
+		if (r->rdata) {
+			put_record(w, name, qtype, r->ttl, r->rdata,
+				   r->rdata_len);
+			return n + 1;
+		}
 		return n + put_addrs(w, name, qtype, r->ttl, r->addrs);
 	}
 	*ret_rcode = exists(d, name) ? DNS_NOERROR : DNS_NXDOMAIN;
@@ -234,8 +239,7 @@ static void udp_cb(evutil_socket_t fd, short what, void *arg)
 		if (n < 0)
 			return;
 		see_port(d, &from, from_len);
-		len = reply(d, query, (size_t)n, true, answer,
-			    sizeof(answer));
+		len = reply(d, query, (size_t)n, true, answer, sizeof(answer));
 		if (len > 0)
 			(void)sendto(fd, answer, len, 0,
 				     (struct sockaddr *)&from, from_len);
@@ -292,8 +296,8 @@ static void accept_cb(evutil_socket_t fd, short what, void *arg)
 			continue;
 		c->dns = d;
 		c->len = 0;
-		c->event = event_new(d->base, s, EV_READ | EV_PERSIST, conn_cb,
-				     c);
+		c->event =
+			event_new(d->base, s, EV_READ | EV_PERSIST, conn_cb, c);
 		event_add(c->event, NULL);
 		return;
 	}

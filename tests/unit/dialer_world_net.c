@@ -48,8 +48,8 @@ struct request {
 static void put_attr(struct request *r, unsigned short type, const void *data,
 		     size_t len)
 {
-	struct rtattr *a = (struct rtattr *)((char *)r +
-					     NLMSG_ALIGN(r->head.nlmsg_len));
+	struct rtattr *a =
+		(struct rtattr *)((char *)r + NLMSG_ALIGN(r->head.nlmsg_len));
 
 	a->rta_type = type;
 	a->rta_len = (unsigned short)RTA_LENGTH(len);
@@ -131,8 +131,8 @@ static void make_net(void)
 {
 	struct ifreq up = { .ifr_name = "lo", .ifr_flags = IFF_UP };
 	cleanup_fd int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	cleanup_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
-				   NETLINK_ROUTE);
+	cleanup_fd int fd =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	unsigned lo = if_nametoindex("lo");
 
 	if (s < 0 || fd < 0 || ioctl(s, SIOCSIFFLAGS, &up) < 0)
