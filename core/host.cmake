@@ -1,9 +1,19 @@
 # Looking at the host: who, where, which files, which presets, what is missing.
 target_sources(exeat_core PRIVATE
+	error_api.c
 	identity.c
+	policy_api.c
+	preset.c
+	preset_ask.c
+	preset_files.c
+	preset_run.c
+	preset_values.c
 	viewplan.c
 	viewplan_etc.c
 	viewplan_mount.c
 	workdir.c
 	workdir_tree.c
 	workdir_venv.c)
+target_compile_definitions(exeat_core PRIVATE
+	EXEAT_VERSION="${PROJECT_VERSION}")
+target_link_libraries(exeat_core PRIVATE PkgConfig::JANSSON)

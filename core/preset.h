@@ -30,4 +30,29 @@ int preset_set_make(const char *const *allow, const char *const *deny,
 		    struct err *err);
 void preset_set_done(struct preset_set *s);
 
+/*
+ * The same for a session in `work_dir`: nothing below it is believed (a
+ * payload of an earlier session could have written it), neither settings nor
+ * the user's presets, nor a cached answer, nor a program found there. A
+ * setting that only the tool knows, and whose file lies there, is
+ * ERR_UNAVAILABLE.
+ *
+ * A tool that is asked is a child of this process, reaped here by its pid: the
+ * one case in which the caller may see a SIGCHLD.
+ */
+int preset_set_make_for(const char *work_dir, const char *const *allow,
+			const char *const *deny, bool with_credentials,
+			struct preset_set *ret, struct err *err);
+
+/* One preset, on whichever side it may stand. */
+int preset_set_make_one(const char *name, struct preset_set *ret,
+			struct err *err);
+/* What its data file says; *ret_title is heap. ERR_INVALID: unknown. */
+int preset_describe(const char *name, char **ret_title, bool *ret_deny_only,
+		    struct err *err);
+/* The names of all presets, sorted: built in and the user's. Heap,
+ * NULL-terminated. 0 or -ENOMEM. */
+int preset_names(char ***ret);
+void preset_names_free(char **names);
+
 #endif

@@ -1,0 +1,369 @@
+/* policy_api.c - policy as a tool: compile, print, ask, list presets
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/base/buf.h"
+#include "core/base/limits.h"
+#include "core/error.h"
+#include "core/include/exeat.h"
+#include "core/preset.h"
+#include "policy/file.h"
+#include "policy/guard.h"
+#include "policy/policy.h"
+#include "policy/preset.h"
+#include "policy/rule.h"
+
+struct exeat_policy {
+	void *image;
+	struct policy *view;
+};
+
+enum { JSON_MAX = 256 << 20 };
+
+/* ---- compile ---- */
+
+/* Where the lists come from: the options, or the file's text. */
+struct source {
+	bool has_mode, has_allow;
+	enum policy_mode mode;
+	const char *const *allow, *const *deny;
+	bool require_names;
+	enum policy_dns_refusal dns_refusal;
+	struct policy_file file;
+};
+
+static size_t count(const char *const *list)
+{
+	size_t n = 0;
+
+	while (list && list[n])
+		n++;
+	return n;
+}
+
+static int from_file(const struct exeat_policy_options *o, struct source *ret,
+		     struct err *err)
+{
+	struct policy_file *f = &ret->file;
+	int r;
+
+	if (o->network_mode || o->network_allowlist || o->network_denylist)
+		return err_new(err, ERR_INVALID, "network_policy", NULL,
+			       "stands instead of mode and lists, not beside them");
+	r = policy_file_parse(o->network_policy, strlen(o->network_policy), f,
+			      err);
+	if (r < 0)
+		return r;
+	ret->has_mode = f->has_mode;
+	ret->mode = f->mode;
+	ret->has_allow = f->has_allow;
+	ret->allow = (const char *const *)f->allow;
+	ret->deny = (const char *const *)f->deny;
+	ret->require_names = f->require_names;
+	ret->dns_refusal = f->dns_refusal;
+	return 0;
+}
+
+static int from_options(const struct exeat_policy_options *o,
+			struct source *ret, struct err *err)
+{
+	if (o->network_mode &&
+	    !policy_mode_parse(o->network_mode, &ret->mode))
+		return err_new(err, ERR_INVALID, "network_mode",
+			       o->network_mode,
+			       "must be blocked, allowlist or open");
+	ret->has_mode = o->network_mode;
+	ret->has_allow = o->network_allowlist;
+	ret->allow = o->network_allowlist;
+	ret->deny = o->network_denylist;
+	ret->require_names = o->require_names;
+	return 0;
+}
+
+static int compile(const struct source *s, struct exeat_policy *ret,
+		   struct err *err)
+{
+	struct preset_set presets = { 0 };
+	struct policy_spec spec = {
+		.mode = s->has_mode ? s->mode :
+			s->has_allow ? POLICY_ALLOWLIST : POLICY_BLOCKED,
+		.allow = s->allow,
+		.nallow = count(s->allow),
+		.deny = s->deny,
+		.ndeny = count(s->deny),
+		.require_names = s->require_names,
+		.dns_refusal = s->dns_refusal,
+	};
+	size_t len;
+	int r;
+
+	/* an empty list with `blocked` is a list with `blocked` all the same */
+	if (spec.mode == POLICY_BLOCKED && s->has_allow)
+		return err_new(err, ERR_INVALID, "network_allowlist", NULL,
+			       "an allow-list has no meaning with mode blocked");
+	r = preset_set_make(s->allow, s->deny, false, &presets, err);
+	if (r < 0)
+		return r;
+	spec.presets = presets.presets;
+	spec.npresets = presets.npresets;
+	r = policy_compile(&spec, &ret->image, &len, err);
+	preset_set_done(&presets);
+	if (r < 0)
+		return r;
+	r = policy_new(ret->image, len, &ret->view);
+	return r < 0 ? err_sys(err, -r, "open compiled policy", NULL) : 0;
+}
+
+/* The caller's struct may be an older, shorter one. */
+static int take_options(const struct exeat_policy_options *options,
+			struct exeat_policy_options *ret, struct err *err)
+{
+	*ret = (struct exeat_policy_options)EXEAT_POLICY_OPTIONS_INIT;
+	if (!options)
+		return 0;
+	if (options->size < sizeof(options->size) ||
+	    options->size > sizeof(*ret))
+		return err_new(err, ERR_INVALID, "policy options", "size",
+			       "start from EXEAT_POLICY_OPTIONS_INIT");
+	memcpy(ret, options, options->size);
+	return 0;
+}
+
+int exeat_policy_new(const struct exeat_policy_options *options,
+		     struct exeat_policy **ret, struct exeat_error *error)
+{
+	struct exeat_policy *p = calloc(1, sizeof(*p));
+	struct exeat_policy_options o;
+	struct source source = { 0 };
+	struct err err = { 0 };
+	int r;
+
+	if (!p)
+		r = err_sys(&err, ENOMEM, "compile policy", NULL);
+	else
+		r = take_options(options, &o, &err);
+	if (r == 0)
+		r = o.network_policy ? from_file(&o, &source, &err) :
+				       from_options(&o, &source, &err);
+	if (r == 0)
+		r = compile(&source, p, &err);
+	policy_file_done(&source.file);
+	if (r < 0) {
+		exeat_policy_free(p);
+		exeat_error_from(error, &err);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+void exeat_policy_free(struct exeat_policy *policy)
+{
+	if (!policy)
+		return;
+	policy_free(policy->view);
+	free(policy->image);
+	free(policy);
+}
+
+char *exeat_policy_json(const struct exeat_policy *policy)
+{
+	struct sbuf b;
+	int r;
+
+	sbuf_init(&b, JSON_MAX);
+	r = policy_json(policy->view, &b);
+	if (r == 0)
+		return sbuf_steal(&b);
+	sbuf_done(&b);
+	return NULL;
+}
+
+/* ---- ask ---- */
+
+static int bad_target(const char *target, const char *why, struct err *err)
+{
+	int r = err_new(err, ERR_INVALID, "test target", target, "%s", why);
+
+	err_remedy(err,
+		   "NAME[:PORT], ADDRESS[:PORT], [IPv6]:PORT, udp/ before it, or an http(s) URL");
+	return r;
+}
+
+/*
+ * A target is a rule that says one destination; the rule parser knows all the
+ * spellings. The side is deny's, where nothing is filled in that was left out.
+ */
+static int parse_target(const char *target, struct rule *ret,
+			uint16_t *ret_port, struct err *err)
+{
+	char text[LIMIT_RULE_TEXT];
+	struct rule_error e;
+
+	*ret_port = 443;
+	if (strstr(target, "://")) {
+		if (!preset_url_rule(target, false, text, sizeof(text)))
+			return bad_target(target,
+					  "not an http or https URL with a host",
+					  err);
+		if (strncasecmp(target, "http:", 5) == 0)
+			*ret_port = 80;
+		target = text;
+	}
+	if (rule_parse(target, RULE_DENY, ret, &e) < 0)
+		return bad_target(target, e.message, err);
+	if (ret->kind == RULE_GLOB || ret->kind == RULE_PRESET || ret->flags ||
+	    (ret->kind == RULE_CIDR && ret->prefix.len != 128))
+		return bad_target(target, "not one destination", err);
+	if (!ret->ports_given)
+		return 0;
+	if (ret->nports != 1 || ret->ports[0].lo != ret->ports[0].hi)
+		return bad_target(target, "not one port", err);
+	*ret_port = ret->ports[0].lo;
+	return 0;
+}
+
+/* The questions of a program that goes there, in its order; the answer is the
+ * first refusal's, or the last one's. */
+static struct policy_verdict ask(const struct policy *p, const struct rule *to,
+				 uint16_t port, struct policy_question *ret_q)
+{
+	struct policy_question connect = {
+		.ask = POLICY_ASK_CONNECT,
+		.proto = to->proto_given && to->protos == RULE_UDP ? RULE_UDP :
+								     RULE_TCP,
+		.port = port,
+	};
+	struct policy_question lookup = { .ask = POLICY_ASK_LOOKUP };
+	struct policy_verdict looked_up, connected;
+
+	if (to->kind == RULE_CIDR) {
+		connect.addr = to->prefix.addr;
+		*ret_q = connect;
+		return policy_decide(p, &connect);
+	}
+	/* a name whose address nobody has asked for yet */
+	connect.learnt = POLICY_NAME_PROXY;
+	connect.name = lookup.name = to->name;
+	looked_up = policy_decide(p, &lookup);
+	connected = policy_decide(p, &connect);
+	/* with the port in it, the better explanation of the two */
+	*ret_q = looked_up.allow || !connected.allow ? connect : lookup;
+	return looked_up.allow || !connected.allow ? connected : looked_up;
+}
+
+static void copy_text(char *ret, size_t size, const char *text)
+{
+	size_t n = strnlen(text ? text : "", size - 1);
+
+	if (n > 0)
+		memcpy(ret, text, n);
+	ret[n] = '\0';
+}
+
+int exeat_policy_test(const struct exeat_policy *policy, const char *target,
+		      struct exeat_policy_answer *ret,
+		      struct exeat_error *error)
+{
+	struct exeat_policy_answer a = { 0 };
+	struct policy_question q;
+	struct policy_verdict v;
+	struct err err = { 0 };
+	struct sbuf text;
+	struct rule to;
+	uint16_t port;
+	int r = parse_target(target, &to, &port, &err);
+
+	if (r < 0) {
+		exeat_error_from(error, &err);
+		return r;
+	}
+	v = ask(policy->view, &to, port, &q);
+	sbuf_init(&text, 8 << 10);
+	_Static_assert(sizeof(a.allow_hint) >= LIMIT_RULE_TEXT, "hint");
+	policy_explain(policy->view, &q, &v, &text, a.allow_hint);
+	a.allow = v.allow;
+	if (v.rule != POLICY_NO_RULE)
+		copy_text(a.rule, sizeof(a.rule),
+			  policy_rule_text(policy->view, v.rule));
+	copy_text(a.reason, sizeof(a.reason), policy_reason_name(v.reason));
+	copy_text(a.text, sizeof(a.text), text.s);
+	sbuf_done(&text);
+	*ret = a;
+	return 0;
+}
+
+/* ---- presets ---- */
+
+/* Title and side of a preset are in its file, which preset.c has read; a
+ * preset that cannot be resolved is listed with the reason. */
+static int tell_preset(const char *name,
+		       void (*each)(void *, const struct exeat_preset_info *),
+		       void *user_data, struct err *err)
+{
+	static const char *const none[] = { NULL };
+	struct exeat_preset_info info = { .name = name, .rules = none,
+					  .env = none };
+	struct preset_set set = { 0 };
+	const char **rules = NULL;
+	char text[1024], *title;
+	bool deny_only;
+	int r;
+
+	r = preset_describe(name, &title, &deny_only, err);
+	if (r < 0)
+		return r;
+	info.title = title;
+	info.deny_only = deny_only;
+	r = preset_set_make_one(name, &set, err);
+	if (r < 0)
+		info.error = err_str(err, text, sizeof(text));
+	if (r == 0) {
+		const struct policy_preset *p = &set.presets[0];
+
+		rules = calloc(p->nrules + 1, sizeof(*rules));
+		r = rules ? 0 : err_sys(err, ENOMEM, "list preset", NULL);
+		for (size_t i = 0; rules && i < p->nrules; i++)
+			rules[i] = p->rules[i];
+		info.rules = rules;
+		if (set.env)
+			info.env = (const char *const *)set.env;
+	}
+	if (r == 0 || info.error) {
+		each(user_data, &info);
+		r = 0;
+	}
+	free(rules);
+	free(title);
+	preset_set_done(&set);
+	return r;
+}
+
+int exeat_presets(const char *name,
+		  void (*each)(void *user_data,
+			       const struct exeat_preset_info *info),
+		  void *user_data, struct exeat_error *error)
+{
+	char **names = NULL;
+	struct err err = { 0 };
+	int r;
+
+	if (name) {
+		r = tell_preset(*name == '@' ? name + 1 : name, each,
+				user_data, &err);
+	} else {
+		r = preset_names(&names);
+		if (r < 0)
+			(void)err_sys(&err, -r, "list presets", NULL);
+		for (char **n = names; r == 0 && *n; n++)
+			r = tell_preset(*n, each, user_data, &err);
+		preset_names_free(names);
+	}
+	if (r < 0)
+		exeat_error_from(error, &err);
+	return r;
+}
