@@ -145,12 +145,16 @@ static void parse_packet(const void *data, size_t len, struct nflog_packet *p)
 static bool parse_message(const struct nlmsghdr *nlh, struct nflog_packet *p)
 {
 	const struct nlattr *attr, *prefix = NULL, *payload = NULL;
+	const uint8_t *end = (const uint8_t *)nlh + nlh->nlmsg_len;
 	const char *name;
 	size_t len;
 
 	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(struct nfgenmsg))
 		return false;
-	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg)) {
+	/* mnl_attr_for_each() goes to the end of the padding. */
+	for (attr = mnl_nlmsg_get_payload_offset(nlh, sizeof(struct nfgenmsg));
+	     mnl_attr_ok(attr, (int)(end - (const uint8_t *)attr));
+	     attr = mnl_attr_next(attr)) {
 		if (mnl_attr_get_type(attr) == NFULA_PREFIX)
 			prefix = attr;
 		else if (mnl_attr_get_type(attr) == NFULA_PAYLOAD)

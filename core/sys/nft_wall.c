@@ -100,6 +100,14 @@ static void group_stem(const char *kind, size_t index, char buf[NFT_NAME_SIZE])
 	(void)snprintf(buf, NFT_NAME_SIZE, "%s%zu_", kind, index);
 }
 
+enum { CHAIN_SIZE = NFT_NAME_SIZE + 8 };
+
+/* The chain of a group's ports. */
+static void ports_chain(const char *stem, char buf[CHAIN_SIZE])
+{
+	(void)snprintf(buf, CHAIN_SIZE, "%sports", stem);
+}
+
 static void refuse_chain(enum nft_refusal why, char buf[NFT_NAME_SIZE])
 {
 	(void)snprintf(buf, NFT_NAME_SIZE, "refuse_%s", refusal_names[why]);
@@ -286,10 +294,10 @@ static void add_port_rules(struct nft_batch *b, const char *table,
 static void add_group(struct nft_batch *b, const char *table, const char *stem,
 		      const struct plan_group *g, int why)
 {
-	char chain[NFT_NAME_SIZE];
+	char chain[CHAIN_SIZE];
 
 	nft_add_ranges(b, table, stem, g->ranges, g->nranges);
-	(void)snprintf(chain, sizeof(chain), "%sports", stem);
+	ports_chain(stem, chain);
 	nft_add_chain(b, table, chain);
 	if (why >= 0 && g->all_ports && g->protos == RULE_TCP_UDP) {
 		/* Denied as a whole: whatever the protocol is. */
@@ -442,9 +450,9 @@ static void output_dns(struct nft_batch *b, const char *table)
 static void output_group(struct nft_batch *b, const char *table,
 			 const char *stem, const struct plan_group *g)
 {
-	char set[NFT_NAME_SIZE], chain[NFT_NAME_SIZE];
+	char set[NFT_NAME_SIZE], chain[CHAIN_SIZE];
 
-	(void)snprintf(chain, sizeof(chain), "%sports", stem);
+	ports_chain(stem, chain);
 	for (enum nft_family f = NFT_V4; f < NFT_FAMILIES; f++) {
 		struct nft_rule r;
 
