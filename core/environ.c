@@ -1,8 +1,12 @@
 /* environ.c - the environment of a payload
  * SPDX-License-Identifier: Apache-2.0
  *
- * Empty but for what CONTRACT section 2 lists, then what the presets hand in,
- * then the session's, then the run's own; the last one wins.
+ * Empty but for a minimum, then what the presets hand in, then the session's,
+ * then the run's own; the last one wins.
+ *
+ * A `blocked` run is refused at once, but package managers take a refusal for
+ * bad weather and try again for a minute or more (npm: 10 s, then 60 s). They
+ * are told not to, unless the caller says otherwise.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -109,6 +113,21 @@ static int put_minimal(struct list *l, const struct exeat_session *s)
 	return r;
 }
 
+static int put_blocked(struct list *l)
+{
+	static const char *const no_retries[] = {
+		"npm_config_fetch_retries=0",
+		"PIP_RETRIES=0",
+		"CARGO_NET_RETRY=0",
+	};
+	int r = 0;
+
+	for (size_t i = 0;
+	     r == 0 && i < sizeof(no_retries) / sizeof(no_retries[0]); i++)
+		r = put(l, no_retries[i]);
+	return r;
+}
+
 static int put_all(struct list *l, const char *const *texts,
 		   const char *option, struct err *err)
 {
@@ -122,13 +141,15 @@ static int put_all(struct list *l, const char *const *texts,
 	return 0;
 }
 
-int environ_make(const struct exeat_session *s, const struct list *preset_env,
-		 const char *const *run_env, struct list *ret,
-		 struct err *err)
+int environ_make(const struct exeat_session *s, enum policy_mode mode,
+		 const struct list *preset_env, const char *const *run_env,
+		 struct list *ret, struct err *err)
 {
 	struct list l = {0};
 	int r = put_minimal(&l, s);
 
+	if (r == 0 && mode == POLICY_BLOCKED)
+		r = put_blocked(&l);
 	if (r == 0)
 		r = put_all(&l, (const char *const *)s->preset_env.texts,
 			    "preset", err);

@@ -110,7 +110,7 @@ void session_message(struct exeat_session *s, struct helper *h,
 	struct posture *p;
 	struct err err;
 
-	switch ((enum proto_message)m->type) {
+	switch (m->type) {
 	case P_HELLO:
 		return hello(s, h, m);
 	case P_ERROR:

@@ -332,7 +332,7 @@ static int session_start(struct exeat_session *s,
 	if (r == 0)
 		r = work_open(s, o, err);
 	if (r == 0)
-		r = environ_make(s, NULL, NULL, &env, err);
+		r = environ_make(s, POLICY_OPEN, NULL, NULL, &env, err);
 	if (r < 0)
 		return r;
 	list_free(&env);

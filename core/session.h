@@ -219,9 +219,9 @@ size_t stream_take(struct stream *st, void *buf, size_t size);
 /* ---- environ.c ---- */
 
 /* The payload's complete environment: minimal, presets', session's, run's. */
-int environ_make(const struct exeat_session *s, const struct list *preset_env,
-		 const char *const *run_env, struct list *ret,
-		 struct err *err);
+int environ_make(const struct exeat_session *s, enum policy_mode mode,
+		 const struct list *preset_env, const char *const *run_env,
+		 struct list *ret, struct err *err);
 
 /* ---- resolv.c ---- */
 

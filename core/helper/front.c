@@ -389,6 +389,7 @@ static int front_start(struct front_process *fp, struct err *err)
 		r = front_new(fp->base, FRONT_FD_DIALER, &hooks, &fp->front);
 	if (r < 0)
 		return err_sys(err, -r, "event loop", "front");
+	tzset();	/* looks for a file at its first use, in vain here */
 	r = isolate_drop(err);
 	if (r == 0)
 		r = seccomp_load(&seccomp_front, err);

@@ -84,7 +84,7 @@ static void caller_message(void *user, struct msg *m)
 			      m->type);
 		return keeper_fatal(k, &err);
 	}
-	switch ((enum proto_message)m->type) {
+	switch (m->type) {
 	case K_POSTURE:
 		return keeper_posture_add(k, m);
 	case K_POSTURE_DROP:
