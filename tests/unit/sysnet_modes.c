@@ -398,6 +398,64 @@ static void forms_of_v6(void **state)
 	posture_close(&p);
 }
 
+/* From rules as typed to packets. */
+static void from_rules(void **state)
+{
+	static const char *const allow[] = {
+		"203.0.113.0/24:443",
+		"udp/203.0.113.53:53-60",
+		"[2001:db8::/32]:80,8000-8100",
+		"0.0.0.0/0:7",
+		"10.1.0.0/16",
+		"host.exeat.internal:5432",
+		"example.com:1-65535",
+		"*.example.org",
+	};
+	static const char *const deny[] = { "203.0.113.66", "tcp/::/0:8080" };
+	struct policy_spec spec = {
+		.mode = POLICY_ALLOWLIST,
+		.allow = allow,
+		.nallow = sizeof(allow) / sizeof(*allow),
+		.deny = deny,
+		.ndeny = sizeof(deny) / sizeof(*deny),
+	};
+	struct err err = { .code = ERR_NONE };
+	struct nft_pin pin = { .addr = addr_of("20.1.2.3"), .proto = RULE_TCP };
+	struct policy *policy;
+	struct posture p;
+	struct plan *plan;
+	void *image;
+	size_t len;
+
+	(void)state;
+	must(policy_compile(&spec, &image, &len, &err), &err);
+	assert_int_equal(policy_new(image, len, &policy), 0);
+	assert_int_equal(policy_plan_new(policy, &plan), 0);
+	posture_open(&p, plan);
+	expect_gate(&p, "203.0.113.9", 443);
+	expect_refused(&p, "203.0.113.9", 444, NFT_LIST);
+	expect_udp_gate(p.gate.udp, "203.0.113.53", 60);
+	expect_udp_refused(&p, "203.0.113.53", 61, NFT_LIST);
+	expect_gate(&p, "2001:db8::1", 8100);
+	expect_refused(&p, "2001:db8::1", 8080, NFT_DENY);
+	expect_refused(&p, "203.0.113.66", 443, NFT_DENY);
+	expect_gate(&p, "8.8.8.8", 7);
+	expect_refused(&p, "10.0.0.1", 7, NFT_LIST);
+	expect_gate(&p, "10.1.0.1", 7);
+	expect_refused(&p, "169.254.169.254", 7, NFT_GUARD);
+	expect_gate(&p, "192.0.0.6", 5432);
+	expect_refused(&p, "192.0.0.6", 7, NFT_LIST);
+	expect_refused(&p, "20.1.2.3", 5000, NFT_LIST);
+	assert_int_equal(plan->npin_classes, 1);
+	pin.range = plan->pin_classes[0].range;
+	must(nft_pin(p.nft, &pin, 1, 60, &err), &err);
+	expect_gate(&p, "20.1.2.3", 5000);
+	posture_close(&p);
+	policy_plan_free(plan);
+	policy_free(policy);
+	free(image);
+}
+
 /* A new policy in place: atomic, flows live on, counters go on. */
 static void replace(void **state)
 {
@@ -453,6 +511,7 @@ int sysnet_modes_tests(void)
 		cmocka_unit_test(hundred_thousand_ranges),
 		cmocka_unit_test(small_buffer),
 		cmocka_unit_test(forms_of_v6),
+		cmocka_unit_test(from_rules),
 		cmocka_unit_test(replace),
 	};
 

@@ -17,7 +17,8 @@
 enum {
 	PATIENCE_S = 5,
 	/* A refusal by RST takes 0.1 ms; a TCP retransmission 1 s. */
-	AT_ONCE_US = 250 * 1000,
+	AT_ONCE_US = 50 * 1000,
+	TRIES = 3,
 };
 
 void must(int r, const struct err *err)
@@ -170,20 +171,27 @@ uint64_t counted(struct posture *p, enum nft_refusal why)
 	return c.packets[why];
 }
 
+/* A busy machine may be late once: the best of some tries. */
 static void refused_by(struct posture *p, enum family how,
 		       const struct endpoint *to, enum nft_refusal why)
 {
-	uint64_t before = counted(p, why);
 	char text[ENDPOINT_STRLEN];
-	int64_t us;
-	int r = payload_connect(how, to, NULL, &us);
 
-	if (r != ECONNREFUSED || us > AT_ONCE_US ||
-	    counted(p, why) != before + 1)
+	for (int tries = 0;; tries++) {
+		uint64_t before = counted(p, why), count;
+		int64_t us;
+		int r = payload_connect(how, to, NULL, &us);
+
+		count = counted(p, why) - before;
+		if (r == ECONNREFUSED && count == 1 && us <= AT_ONCE_US)
+			return;
+		if (r == ECONNREFUSED && count == 1 && tries < TRIES)
+			continue;
 		fail_msg("%s: expected a refusal (%d) at once, got %s after "
 			 "%ld us, counted %lu",
 			 endpoint_str(to, text), why, strerror(r), (long)us,
-			 (unsigned long)(counted(p, why) - before));
+			 (unsigned long)count);
+	}
 }
 
 void expect_refused(struct posture *p, const char *addr, uint16_t port,
