@@ -231,22 +231,25 @@ static void host_alias(void **unused)
 
 static void host_alias_denied(void **unused)
 {
-	static const char *const denies[] = {
-		"host.docker.internal", "*", "*.internal", "0.0.0.0/0",
-		"192.0.0.6", "host.docker.*",
+	static const struct {
+		const char *deny, *canonical;
+	} denies[] = {
+		{ "host.docker.internal", "host.exeat.internal" },
+		{ "*", "*" },
+		{ "*.internal", "*.internal" },
+		{ "0.0.0.0/0", "0.0.0.0/0" },
+		{ "192.0.0.6", "192.0.0.6" },
+		{ "host.docker.*", "host.docker.*" },
 	};
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(denies) / sizeof(denies[0]); i++) {
 		struct built b = build(POLICY_ALLOWLIST,
 				       LIST("host.exeat.internal:5432"),
-				       LIST(denies[i]));
-		const char *canonical = denies[i][5] == 'd' &&
-					denies[i][12] == 'i' ?
-					"host.exeat.internal" : denies[i];
+				       LIST(denies[i].deny));
 		const struct row rows[] = {
 			{ TCP(NULL, "192.0.0.6", 5432), NO(DENY_RULE),
-			  canonical, "" },
+			  denies[i].canonical, "" },
 		};
 
 		CHECK(&b, rows);

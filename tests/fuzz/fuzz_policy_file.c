@@ -1,0 +1,64 @@
+/* fuzz_policy_file.c - policy files (JSON) and rule lists (lines)
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/file.h"
+#include "tests/fuzz/fuzz.h"
+
+/* What compiles writes JSON that means the same. */
+static void check_compiled(const struct policy_file *f)
+{
+	struct policy_spec spec = {
+		.mode = f->mode,
+		.allow = (const char *const *)f->allow,
+		.nallow = f->nallow,
+		.deny = (const char *const *)f->deny,
+		.ndeny = f->ndeny,
+		.require_names = f->require_names,
+		.dns_refusal = f->dns_refusal,
+	};
+	struct policy_file again;
+	struct policy *p;
+	struct sbuf json;
+	void *image;
+	size_t len;
+
+	if (policy_compile(&spec, &image, &len, NULL) != 0)
+		return;
+	assert(policy_new(image, len, &p) == 0);
+	sbuf_init(&json, LIMIT_POLICY_FILE);
+	assert(policy_json(p, &json) == 0);
+	assert(policy_file_parse(json.s, json.len, &again, NULL) == 0);
+	assert(again.nallow + again.ndeny == policy_nrules(p));
+	policy_file_done(&again);
+	sbuf_done(&json);
+	policy_free(p);
+	free(image);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct err err = { 0 };
+	struct policy_file f;
+	char **rules = NULL;
+	size_t n = 0;
+
+	if (policy_file_parse((const char *)data, size, &f, &err) == 0) {
+		check_compiled(&f);
+		policy_file_done(&f);
+	} else {
+		assert(err.code != ERR_NONE && err.message[0]);
+	}
+	if (policy_lines_parse((const char *)data, size, &rules, &n,
+			       NULL) == 0) {
+		assert(rules && !rules[n]);
+		for (size_t i = 0; i < n; i++) {
+			assert(rules[i][0] && !strpbrk(rules[i], "\n#"));
+			free(rules[i]);
+		}
+		free(rules);
+	}
+	return 0;
+}
