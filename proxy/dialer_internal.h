@@ -80,10 +80,10 @@ struct dialer {
 	int broken_error; /* 0: front is there */
 	struct resolver *resolver;
 	struct hosts *hosts; /* NULL: none */
-	LIST_HEAD(, posture) postures;
-	LIST_HEAD(, task) tasks[DIALER_BUCKETS]; /* by ask.id */
+	LIST_HEAD(posture_list, posture) postures;
+	LIST_HEAD(task_list, task) tasks[DIALER_BUCKETS]; /* by ask.id */
 	size_t ntasks;
-	TAILQ_HEAD(, pin_batch) batches; /* by seq */
+	TAILQ_HEAD(pin_batch_list, pin_batch) batches; /* by seq */
 	uint32_t next_seq;
 };
 

@@ -78,7 +78,7 @@ struct resolver {
 	bool ticking;
 	bool no_edns; /* a server does not know it */
 	struct hash_key key;
-	LIST_HEAD(, question) buckets[BUCKETS];
+	LIST_HEAD(question_bucket, question) buckets[BUCKETS];
 	struct question_list open, kept;
 	size_t nopen, nkept;
 	struct ask_list ready;

@@ -55,7 +55,7 @@ struct channel {
 	LIST_ENTRY(channel) link; /* of upstream.retired */
 	struct upstream *upstream;
 	ares_channel ares;
-	LIST_HEAD(, watched) watched;
+	LIST_HEAD(watched_list, watched) watched;
 	unsigned sent, open; /* queries: ever, and under way */
 };
 
@@ -68,7 +68,7 @@ struct query {
 struct upstream {
 	struct event_base *base;
 	struct channel *current; /* NULL: made for the next query */
-	LIST_HEAD(, channel) retired;
+	LIST_HEAD(channel_list, channel) retired;
 	struct endpoint servers[UPSTREAM_SERVERS];
 	size_t nservers;
 	unsigned open;

@@ -146,6 +146,7 @@ static void test_open_denies(void **state)
 	a = world_dial(w, "", POLICY_NAME_NONE, "10.9.0.1", 443, &fd);
 	assert_refused(&a, POLICY_R_PRIVATE);
 	assert_int_equal(world_asked_all(w), 0);
+	assert_true(world_accepted(l));
 	world_free(w);
 }
 
@@ -172,6 +173,7 @@ static void test_own_addresses(void **state)
 	a = world_dial(w, "", POLICY_NAME_NONE, "192.0.2.1", 443, &fd);
 	assert_refused(&a, POLICY_R_OWN);
 	assert_int_equal(fd, -1);
+	assert_true(world_accepted(l));
 	world_free(w);
 }
 
@@ -216,6 +218,7 @@ static void test_pin_without_name(void **state)
 	assert_refused(&a, POLICY_R_NOT_PINNED);
 	a = world_dial(w, "", POLICY_NAME_PIN, "203.0.113.5", 23, &fd);
 	assert_false(a.allow);
+	assert_true(world_accepted(l));
 	world_free(w);
 }
 
@@ -237,6 +240,7 @@ static void test_present_addresses(void **state)
 	assert_peer(&a, "203.0.113.7", 443);
 	fd_close(&fd);
 	assert_false(world_accepted(old));
+	assert_true(world_accepted(new));
 	world_free(w);
 }
 
@@ -278,6 +282,7 @@ static void test_dial_when_dns_is_gone(void **state)
 	a = world_dial(w, "a.test", POLICY_NAME_SNI, "203.0.113.8", 443, &fd);
 	assert_peer(&a, "203.0.113.8", 443);
 	fd_close(&fd);
+	assert_true(world_accepted(l));
 	world_free(w);
 }
 
@@ -326,6 +331,7 @@ static void test_happy_dead_ipv6(void **state)
 	assert_true(took >= LIMIT_HE_DELAY_MS - 20);
 	assert_true(took < LIMIT_HE_DELAY_MS + 500);
 	world_hole_done(&hole);
+	assert_true(world_accepted(l));
 	world_free(w);
 }
 
@@ -366,6 +372,8 @@ static void test_happy_refused_and_unrouted(void **state)
 		       &fd);
 	assert_peer(&a, "203.0.113.21", 443);
 	fd_close(&fd);
+	assert_true(world_accepted(l));
+	assert_true(world_accepted(l6));
 	world_free(w);
 }
 
@@ -389,6 +397,7 @@ static void test_slow_other_family(void **state)
 	assert_peer(&a, "203.0.113.23", 443);
 	assert_true(clock_ms() - start < 1000);
 	fd_close(&fd);
+	assert_true(world_accepted(l));
 	world_free(w);
 }
 
@@ -425,6 +434,7 @@ static void test_late_other_family(void **state)
 	assert_true(clock_ms() - start < 1000);
 	fd_close(&fd);
 	world_hole_done(&hole);
+	assert_true(world_accepted(l));
 	world_free(w);
 }
 
