@@ -79,8 +79,7 @@ bool backend_get_failed(struct rbuf *r, struct err *ret,
 	struct err e = { .code = (enum err_code)code, .errnum = (int)errnum };
 
 	if (r->bad || code == ERR_NONE || code > ERR_INTERNAL ||
-	    errnum > INT32_MAX ||
-	    !get_text(r, e.step, sizeof(e.step)) ||
+	    errnum > INT32_MAX || !get_text(r, e.step, sizeof(e.step)) ||
 	    !get_text(r, e.object, sizeof(e.object)) ||
 	    !get_text(r, e.message, sizeof(e.message)) ||
 	    !get_text(r, e.remedy, sizeof(e.remedy)))

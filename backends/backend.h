@@ -15,9 +15,11 @@
  *	          BACKEND_FAILED (an encoded error; the child ends)
  *	signals   the keeper sends BACKEND_SIGNAL {u32 signal}: to the whole tree
  *	end       BACKEND_EXITED {u32 wait status, u64 utime_us, u64 stime_us,
- *	          u64 maxrss_kib} when the command has ended; the child then
- *	          ends itself and with it everything in its pid namespace.
- *	          The run is over when the child's pidfd says so.
+ *	          u64 maxrss_kib} when the command has ended, and everything
+ *	          else in its pid namespace with it; the child then ends
+ *	          itself. Its mounts are gone when its pidfd says so. That may
+ *	          be before the last message was read: read `control` to its
+ *	          end first
  *	kill      SIGKILL to the child through its pidfd ends everything at once
  */
 #ifndef EXEAT_BACKENDS_BACKEND_H
@@ -59,7 +61,10 @@ struct backend_spec {
 	uid_t uid;			/* inside, of the payload */
 	gid_t gid;
 	const struct view *view;	/* run operations are the backend's */
-	bool work_dir_sockets;		/* no Landlock */
+	/* No Landlock. Without it, unix sockets can be made in the tmpfs of
+	 * the run (/tmp, /run, /dev/shm) below which nothing of the host is
+	 * writable: none in /tmp if the work dir lies there. */
+	bool work_dir_sockets;
 	const char *hostname;		/* uts namespace */
 };
 

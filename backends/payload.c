@@ -35,7 +35,7 @@
 #include "core/sys/seccomp.h"
 
 enum {
-	EXIT_SANDBOX = 125,	/* the sandbox failed */
+	EXIT_SANDBOX = 125, /* the sandbox failed */
 	EXIT_CANNOT_EXEC = 126,
 	EXIT_NOT_FOUND = 127,
 };
@@ -73,8 +73,7 @@ static int set_limits(const struct command *c, struct err *err)
 	return r;
 }
 
-static int set_stdio(const struct command *c, const int fds[3],
-		     struct err *err)
+static int set_stdio(const struct command *c, const int fds[3], struct err *err)
 {
 	int above[3];
 

@@ -50,7 +50,7 @@ enum {
 struct stub {
 	const struct backend_spec *spec;
 	struct chan control;
-	int signals;		/* signalfd: SIGCHLD */
+	int signals; /* signalfd: SIGCHLD */
 	pid_t payload;
 };
 
@@ -63,7 +63,7 @@ static void tell(struct stub *s, uint32_t type, const void *body, size_t len)
 	int r = chan_send(&s->control, type, body, len, NULL, 0);
 
 	while (r == 0 && chan_wants_write(&s->control)) {
-		(void)poll(&p, 1, -1);	/* the flush says what is wrong */
+		(void)poll(&p, 1, -1); /* the flush says what is wrong */
 		r = chan_flush(&s->control);
 	}
 }
@@ -92,7 +92,7 @@ static void wait_message(struct stub *s, struct msg *m)
 			_exit(EXIT_SANDBOX);
 		if (r > 0)
 			return;
-		(void)poll(&p, 1, -1);	/* the next recv says what it was */
+		(void)poll(&p, 1, -1); /* the next recv says what it was */
 	}
 }
 
@@ -105,7 +105,7 @@ static void wait_message(struct stub *s, struct msg *m)
 static void start_payload(struct stub *s, const struct command *c,
 			  const struct msg *m)
 {
-	struct payload_failure failure;
+	struct payload_failure failure = { .exit_code = EXIT_SANDBOX };
 	int ends[2];
 	ssize_t n;
 
@@ -121,13 +121,16 @@ static void start_payload(struct stub *s, const struct command *c,
 		err_sys(&failure.err, -s->payload, "fork", NULL);
 		give_up(s, &failure.err, EXIT_SANDBOX);
 	}
+	/* before the command runs, not after */
+	if (isolate_drop(&failure.err) < 0)
+		give_up(s, &failure.err, EXIT_SANDBOX);
 	n = fd_read_all(ends[0], &failure, sizeof(failure));
 	fd_close(&ends[0]);
 	if (n == 0)
 		return;
 	if (n != (ssize_t)sizeof(failure)) {
-		err_new(&failure.err, ERR_INTERNAL, "start command",
-			c->argv[0], "its confinement ended half way");
+		err_new(&failure.err, ERR_INTERNAL, "start command", c->argv[0],
+			"its confinement ended half way");
 		failure.exit_code = EXIT_SANDBOX;
 	}
 	give_up(s, &failure.err, failure.exit_code);
@@ -142,7 +145,7 @@ static void start(struct stub *s)
 
 	wait_message(s, &m);
 	if (m.type != BACKEND_COMMAND)
-		_exit(EXIT_SANDBOX);	/* killed before it began */
+		_exit(EXIT_SANDBOX); /* killed before it began */
 	r = command_decode(m.body, m.len, &c);
 	if (r < 0) {
 		err_sys(&err, -r, "read command", NULL);
@@ -151,8 +154,6 @@ static void start(struct stub *s)
 	start_payload(s, &c, &m);
 	command_done(&c);
 	msg_done(&m);
-	if (isolate_drop(&err) < 0)
-		give_up(s, &err, EXIT_SANDBOX);
 	tell(s, BACKEND_STARTED, NULL, 0);
 }
 
@@ -163,12 +164,16 @@ static uint64_t to_us(const struct timeval *t)
 	return (uint64_t)t->tv_sec * 1000000 + (uint64_t)t->tv_usec;
 }
 
+/* The command has ended: nothing of its run may be left when we say so. */
 _Noreturn static void finish(struct stub *s, int status,
 			     const struct rusage *usage)
 {
 	uint8_t body[28];
 	struct wbuf w = wbuf_make(body, sizeof(body));
 
+	(void)kill(-1, SIGKILL); /* ESRCH: it was alone */
+	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+		;
 	wbuf_u32(&w, (uint32_t)status);
 	wbuf_u64(&w, to_us(&usage->ru_utime));
 	wbuf_u64(&w, to_us(&usage->ru_stime));
@@ -208,7 +213,7 @@ static void control(struct stub *s)
 	msg_done(&m);
 	/* everything in the pid namespace but ourselves */
 	if (!body.bad && sig > 0 && sig <= (uint32_t)SIGRTMAX)
-		(void)kill(-1, (int)sig);	/* ESRCH: reap() will tell */
+		(void)kill(-1, (int)sig); /* ESRCH: reap() will tell */
 }
 
 _Noreturn static void attend(struct stub *s)
@@ -220,7 +225,7 @@ _Noreturn static void attend(struct stub *s)
 
 	for (;;) {
 		if (poll(p, 2, -1) < 0)
-			continue;	/* EINTR: a debugger */
+			continue; /* EINTR: a debugger */
 		if (p[1].revents)
 			reap(s);
 		if (p[0].revents)
@@ -295,8 +300,9 @@ static int userns_prepare(const struct backend_spec *spec,
 	if (pid < 0) {
 		r = err_sys(err, -pid, "make the run's namespaces", NULL);
 		if (pid == -ENOSPC || pid == -EUSERS)
-			err_remedy(err, "as root: raise "
-					"user.max_{pid,mnt,ipc,uts}_namespaces");
+			err_remedy(err,
+				   "as root: raise "
+				   "user.max_{pid,mnt,ipc,uts}_namespaces");
 		return r;
 	}
 	*ret = (struct backend_child){

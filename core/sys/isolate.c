@@ -147,7 +147,8 @@ int isolate_userns(uid_t inside_uid, gid_t inside_gid, struct err *err)
 	if (r < 0)
 		return err_sys(err, -r, "deny setgroups", NULL);
 	r = write_map("/proc/self/uid_map", inside_uid, uid, err);
-	return r < 0 ? r : write_map("/proc/self/gid_map", inside_gid, gid, err);
+	return r < 0 ? r :
+		       write_map("/proc/self/gid_map", inside_gid, gid, err);
 }
 
 int isolate_pid1(int more_unshare_flags, struct err *err)

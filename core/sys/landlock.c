@@ -30,8 +30,7 @@ int landlock_abi(void)
 	return v < 0 ? -errno : (int)v;
 }
 
-static int grant(int ruleset, const char *dir, uint64_t access,
-		 struct err *err)
+static int grant(int ruleset, const char *dir, uint64_t access, struct err *err)
 {
 	struct landlock_path_beneath_attr rule = { .allowed_access = access };
 	cleanup_fd int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -72,7 +72,8 @@ int mount_restrict(int mount, uint64_t attr, bool recursive)
 
 int mount_attach(int mount, int target)
 {
-	const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+	const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH |
+			       MOVE_MOUNT_T_EMPTY_PATH;
 
 	return move_mount(mount, "", target, "", flags) < 0 ? -errno : 0;
 }
@@ -84,7 +85,8 @@ int mount_root_begin(uint64_t size, int *ret_root, struct err *err)
 
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_sys(err, errno, "make mounts private", NULL);
-	root = mount_new_tmpfs(size, 0755, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	root = mount_new_tmpfs(size, 0755,
+			       MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	if (root < 0)
 		return err_sys(err, -root, "make root", "tmpfs");
 	/*

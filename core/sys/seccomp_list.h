@@ -50,6 +50,9 @@ struct rule {
 	int number;		/* of calls younger than libseccomp; else 0 */
 };
 
+/* A table: */
+/* clang-format off */
+
 #define LOW32 UINT64_C(0xffffffff)
 #define IS(arg, value)		{ (arg), SCMP_CMP_MASKED_EQ, LOW32, (value) }
 #define EXACTLY(arg, value)	{ (arg), SCMP_CMP_EQ, (value), 0 }
@@ -284,5 +287,7 @@ static const struct rule rules[] = {
 	PASS("wait4", GATE | SANITIZED, "leaks"),
 	PASS("ptrace", GATE | SANITIZED, "leaks"),
 };
+
+/* clang-format on */
 
 #endif

@@ -39,7 +39,8 @@ int view_add(struct view *v, const struct view_op *op)
 
 	if (v->nops == v->size) {
 		size_t size = v->size ? 2 * v->size : 32;
-		struct view_op *bigger = realloc(v->ops, size * sizeof(*bigger));
+		struct view_op *bigger =
+			realloc(v->ops, size * sizeof(*bigger));
 
 		if (!bigger)
 			return -ENOMEM;
@@ -96,10 +97,10 @@ static bool get_op(struct rbuf *r, struct view_op *ret)
 		.mode = rbuf_u32(r),
 		.fd_index = rbuf_u8(r),
 	};
-	return !r->bad && kind <= VIEW_COVER && per_run <= 1 &&
-	       optional <= 1 && ret->path && ret->path[0] == '/' &&
-	       (ret->source || !has_source(ret->kind)) &&
-	       ret->mode <= 07777 && ret->fd_index < MSG_FDS_MAX;
+	return !r->bad && kind <= VIEW_COVER && per_run <= 1 && optional <= 1 &&
+	       ret->path && ret->path[0] == '/' &&
+	       (ret->source || !has_source(ret->kind)) && ret->mode <= 07777 &&
+	       ret->fd_index < MSG_FDS_MAX;
 }
 
 int view_decode(struct rbuf *r, struct view *ret)

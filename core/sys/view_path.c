@@ -74,9 +74,9 @@ int view_open(const struct view_root *root, const char *target)
 /* -- resolving -- */
 
 struct walk {
-	char done[PATH_MAX];	/* resolved; no leading "/" */
+	char done[PATH_MAX]; /* resolved; no leading "/" */
 	size_t len;
-	char rest[PATH_MAX];	/* still to go */
+	char rest[PATH_MAX]; /* still to go */
 	unsigned links;
 };
 
@@ -89,7 +89,7 @@ static bool next_component(struct walk *w, char ret[NAME_MAX + 2])
 	if (len == 0)
 		return false;
 	if (len > NAME_MAX)
-		len = NAME_MAX + 1;	/* too long: the kernel says so */
+		len = NAME_MAX + 1; /* too long: the kernel says so */
 	memcpy(ret, w->rest + skip, len);
 	ret[len] = '\0';
 	memmove(w->rest, w->rest + skip + len,
@@ -141,8 +141,8 @@ static int follow(struct walk *w, int link)
 	return 0;
 }
 
-static int step(const struct view_root *root, struct walk *w,
-		const char *name, bool keep_last)
+static int step(const struct view_root *root, struct walk *w, const char *name,
+		bool keep_last)
 {
 	cleanup_fd int fd = -1;
 	struct stat st;
@@ -170,8 +170,8 @@ static int step(const struct view_root *root, struct walk *w,
 	return follow(w, fd);
 }
 
-int view_resolve(const struct view_root *root, const char *path,
-		 bool keep_last, char **ret)
+int view_resolve(const struct view_root *root, const char *path, bool keep_last,
+		 char **ret)
 {
 	struct walk w = { .len = 0 };
 	char name[NAME_MAX + 2];
@@ -192,8 +192,8 @@ int view_resolve(const struct view_root *root, const char *path,
 /* -- making -- */
 
 /* One missing component. The umask is 0 while a root is made. */
-static int make_one(const struct view_root *root, int parent,
-		    const char *name, mode_t mode)
+static int make_one(const struct view_root *root, int parent, const char *name,
+		    mode_t mode)
 {
 	int r;
 

@@ -9,8 +9,8 @@
 #include "core/sys/view.h"
 
 enum {
-	VIEW_OPS_MAX = 4096,	/* of one view; more is malformed */
-	VIEW_LINKS_MAX = 40,	/* symlinks in one path, like the kernel */
+	VIEW_OPS_MAX = 4096, /* of one view; more is malformed */
+	VIEW_LINKS_MAX = 40, /* symlinks in one path, like the kernel */
 };
 
 /* A root under construction. */
@@ -23,7 +23,7 @@ struct view_root {
 
 /* 0 or -ENOMEM. `max` file systems can be ours. */
 int view_root_init(struct view_root *root, int fd, size_t max);
-void view_root_done(struct view_root *root);	/* fd stays open */
+void view_root_done(struct view_root *root); /* fd stays open */
 /* From now on the file system of this descriptor is ours. */
 int view_root_own(struct view_root *root, int fd);
 
@@ -32,8 +32,8 @@ int view_root_own(struct view_root *root, int fd);
  * "/": "" is the root itself. What does not exist is taken literally. With
  * `keep_last` a link at the end is not followed. Heap. 0 or -errno.
  */
-int view_resolve(const struct view_root *root, const char *path,
-		 bool keep_last, char **ret);
+int view_resolve(const struct view_root *root, const char *path, bool keep_last,
+		 char **ret);
 
 /* O_PATH descriptor of a resolved path, or -errno; follows no symlink. */
 int view_open(const struct view_root *root, const char *target);

@@ -27,7 +27,7 @@
 
 struct run {
 	struct view_root root;
-	int *clones;		/* one an operation; -1: none */
+	int *clones; /* one an operation; -1: none */
 };
 
 /* -- clones -- */
@@ -93,7 +93,7 @@ static int cover_proc(const struct view_root *root, const char *proc,
 		return -ENAMETOOLONG;
 	place = view_open(root, path);
 	if (place == -ENOENT)
-		return 0;	/* not in this kernel */
+		return 0; /* not in this kernel */
 	if (place < 0)
 		return place;
 	mount = mount_clone(root->fd, by ? by : path, false);
@@ -145,8 +145,8 @@ static int run_dev(struct run *run, const struct view_op *op)
 		{ "mode", "0620" },
 		{ NULL, NULL },
 	};
-	cleanup_fd int pts = mount_new(
-		"devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	cleanup_fd int pts = mount_new("devpts", options,
+				       MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 	char path[64];
 	int r;
 
@@ -212,7 +212,7 @@ static int perform(struct run *run, const struct view_op *op, int clone)
 	case VIEW_MOUNT_FD:
 	case VIEW_FILE:
 	case VIEW_COVER:
-		break;		/* they came as clones */
+		break; /* they came as clones */
 	}
 	return 0;
 }
@@ -224,8 +224,8 @@ static bool is_due(const struct view_op *op, bool again)
 		return false;
 	if (again)
 		return op->again;
-	return !op->again && (op->per_run || op->kind == VIEW_DEV ||
-			      op->kind == VIEW_PROC);
+	return !op->again &&
+	       (op->per_run || op->kind == VIEW_DEV || op->kind == VIEW_PROC);
 }
 
 static int pass(struct run *run, const struct view *v, bool again,

@@ -42,7 +42,7 @@
 struct session {
 	struct view_root root;
 	int scratch;
-	unsigned nfiles;	/* in scratch */
+	unsigned nfiles; /* in scratch */
 	const int *fds;
 	unsigned nfds;
 };
@@ -119,7 +119,8 @@ static int op_mount_fd(struct session *s, const struct view_op *op)
 
 static int op_tmpfs(struct session *s, const struct view_op *op)
 {
-	cleanup_fd int mount = mount_new_tmpfs(op->size, op->mode, NO_PRIVILEGE);
+	cleanup_fd int mount =
+		mount_new_tmpfs(op->size, op->mode, NO_PRIVILEGE);
 	int r;
 
 	if (mount < 0)
@@ -149,8 +150,8 @@ static int op_file(struct session *s, const struct view_op *op)
 	int r;
 
 	(void)snprintf(name, sizeof(name), "f%u", s->nfiles++);
-	file = openat(s->scratch, name,
-		      O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+	file = openat(s->scratch, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+		      0444);
 	if (file < 0)
 		return -errno;
 	r = fd_write_all(file, op->source, strlen(op->source));
@@ -210,8 +211,10 @@ static int fill_dev(int dev)
 	static const struct {
 		const char *name, *text;
 	} links[] = {
-		{ "fd", "/proc/self/fd" },	 { "stdin", "/proc/self/fd/0" },
-		{ "stdout", "/proc/self/fd/1" }, { "stderr", "/proc/self/fd/2" },
+		{ "fd", "/proc/self/fd" },
+		{ "stdin", "/proc/self/fd/0" },
+		{ "stdout", "/proc/self/fd/1" },
+		{ "stderr", "/proc/self/fd/2" },
 		{ "ptmx", "pts/ptmx" },
 	};
 
@@ -384,8 +387,7 @@ static int build(struct session *s, struct view *v, struct err *err)
 	return r < 0 ? err_sys(err, -r, "make root read-only", NULL) : 0;
 }
 
-int view_session(struct view *v, const int *fds, unsigned nfds,
-		 struct err *err)
+int view_session(struct view *v, const int *fds, unsigned nfds, struct err *err)
 {
 	struct session s = { .scratch = -1, .fds = fds, .nfds = nfds };
 	cleanup_fd int root = -1;

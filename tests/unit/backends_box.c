@@ -46,8 +46,9 @@ int box_dirs_make(struct box_dirs *d)
 	(void)snprintf(d->work, sizeof(d->work), "/tmp/exeat-unit-XXXXXX");
 	if (!mkdtemp(d->work) || chmod(d->work, 0755) < 0)
 		return -errno;
-	return geteuid() != 0 ? 0 :
-	       chown(d->work, box_uid(), box_gid()) < 0 ? -errno : 0;
+	return geteuid() != 0				? 0 :
+	       chown(d->work, box_uid(), box_gid()) < 0 ? -errno :
+							  0;
 }
 
 static void remove_tree(int dirfd, const char *name)
@@ -91,8 +92,8 @@ static const struct op common_ops[] = {
 	{ VIEW_MASK, false, false, "/etc/no-such", NULL, 0 },
 	{ VIEW_SYMLINK, false, false, "/link", "run/by/link", 0 },
 	{ VIEW_FILE, false, false, "/link", "through a link\n", 0 },
-	{ VIEW_FILE, false, false, "/etc/passwd",
-	  "me:x:1000:1000::/:/bin/sh\n", 0 },
+	{ VIEW_FILE, false, false, "/etc/passwd", "me:x:1000:1000::/:/bin/sh\n",
+	  0 },
 	{ VIEW_DEV, false, false, "/dev", NULL, 0 },
 	{ VIEW_TMPFS, true, false, "/tmp", NULL, 01777 },
 	{ VIEW_TMPFS, true, false, "/run", NULL, 0755 },
@@ -118,11 +119,11 @@ static void add_op(struct view *v, const struct op *o)
 static void make_view(const struct box_dirs *d, const struct box *b,
 		      struct view *v)
 {
-	const struct op work = { VIEW_BIND_RW, false, false, b->work_at,
-				 d->work, 0 };
+	const struct op work = { VIEW_BIND_RW, false,	false,
+				 b->work_at,   d->work, 0 };
 	char exe[512];
-	const struct op self = { VIEW_BIND_RO, false, false,
-				 "/run/tool/inside", exe, 0 };
+	const struct op self = { VIEW_BIND_RO,	     false, false,
+				 "/run/tool/inside", exe,   0 };
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
 	/* the link itself leads into another mount namespace */
@@ -141,9 +142,9 @@ static void make_view(const struct box_dirs *d, const struct box *b,
 struct live {
 	struct backend_child child;
 	struct chan control;
-	int out;		/* read end */
+	int out; /* read end */
 	size_t len;
-	int64_t since;		/* the last point in time */
+	int64_t since; /* the last point in time */
 	int64_t us[BOX_POINTS];
 };
 
@@ -157,8 +158,7 @@ static void reached(struct live *l, enum box_point point)
 
 static int send_command(struct live *l, const struct box *b, int out)
 {
-	static const char *const default_env[] = { "PATH=/usr/bin:/bin",
-						   NULL };
+	static const char *const default_env[] = { "PATH=/usr/bin:/bin", NULL };
 	const struct command c = {
 		.argv = b->argv,
 		.envp = b->envp ? b->envp : default_env,
@@ -176,8 +176,8 @@ static int send_command(struct live *l, const struct box *b, int out)
 	sbuf_init(&body, 1 << 20);
 	command_encode(&c, &body);
 	r = body.bad ? -ENOMEM :
-		       chan_send(&l->control, BACKEND_COMMAND, body.s,
-				 body.len, fds, 3);
+		       chan_send(&l->control, BACKEND_COMMAND, body.s, body.len,
+				 fds, 3);
 	sbuf_done(&body);
 	return r;
 }

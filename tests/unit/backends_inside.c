@@ -100,8 +100,7 @@ static void try_setid(void)
 	check("creat suid", creat("g", 04755), EPERM);
 	check("mknod suid", mknod("g", S_IFREG | 04755, 0), EPERM);
 	check("fifo", mkfifo("p", 0600), 0);
-	check("openat2", syscall(SYS_openat2, AT_FDCWD, "f", NULL, 0L),
-	      ENOSYS);
+	check("openat2", syscall(SYS_openat2, AT_FDCWD, "f", NULL, 0L), ENOSYS);
 	check("sticky", chmod("f", 01755), 0);
 	(void)close(fd);
 	(void)unlink("f");
@@ -131,7 +130,7 @@ static void try_neighbours(void)
 	check("mem of 1", open("/proc/1/mem", O_RDONLY), EACCES);
 	check("root of 1", open("/proc/1/root/tmp", O_RDONLY), EACCES);
 	check("ns of 1", open("/proc/1/ns/net", O_RDONLY), EACCES);
-	check("kill 1", kill(1, SIGKILL), 0);	/* without effect */
+	check("kill 1", kill(1, SIGKILL), 0); /* without effect */
 	check("stop 1", kill(1, SIGSTOP), 0);
 	check("kill 1 by TERM", kill(1, SIGTERM), 0);
 	check_fails("sysctl", open("/proc/sys/net/ipv4/ip_forward", O_WRONLY));

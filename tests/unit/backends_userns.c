@@ -102,24 +102,36 @@ static void identity(void **state)
 static void view(void **state)
 {
 	static const char *const true_here[] = {
-		"! touch /usr/x", "! touch /x", "! touch /dev/x",
-		"! touch /etc/x", "! mkdir /dev/pts/x",
-		"touch /tmp/x /run/x /dev/shm/x", "touch x",
-		"! test -e /home", "! test -e /root", "! test -e /old",
-		"test -r /etc/hosts", "! test -s /etc/shadow",
+		"! touch /usr/x",
+		"! touch /x",
+		"! touch /dev/x",
+		"! touch /etc/x",
+		"! mkdir /dev/pts/x",
+		"touch /tmp/x /run/x /dev/shm/x",
+		"touch x",
+		"! test -e /home",
+		"! test -e /root",
+		"! test -e /old",
+		"test -r /etc/hosts",
+		"! test -s /etc/shadow",
 		"test -z \"$(ls /etc/default)\"",
 		"test \"$(cat /etc/passwd)\" = 'me:x:1000:1000::/:/bin/sh'",
 		"! (echo x >/etc/passwd)",
 		"test \"$(cat /link)\" = 'through a link'",
 		"test \"$(cat /run/by/link)\" = 'through a link'",
-		"! (echo x >/run/by/link)", "! rm -f /run/by/link",
-		"test -k /run/lock", "test -x " INSIDE,
-		"echo x >/dev/null", "test -c /dev/ptmx", "test -c /dev/tty",
+		"! (echo x >/run/by/link)",
+		"! rm -f /run/by/link",
+		"test -k /run/lock",
+		"test -x " INSIDE,
+		"echo x >/dev/null",
+		"test -c /dev/ptmx",
+		"test -c /dev/tty",
 		"test \"$(head -c 3 /dev/zero | wc -c)\" = 3",
 		"test \"$(readlink /dev/stdout)\" = /proc/self/fd/1",
 		"! (echo 1 >/proc/sys/net/ipv4/ip_forward)",
 		"! (echo b >/proc/sysrq-trigger)",
-		"! test -s /proc/keys", "! test -s /proc/timer_list",
+		"! test -s /proc/keys",
+		"! test -s /proc/timer_list",
 		"test \"$(stat -c %a /tmp)\" = 1777",
 		"test \"$(umask)\" != x",
 	};
@@ -286,15 +298,13 @@ static void failures(void **state)
 	} rows[] = {
 		{ "no-such-program", NULL, 127, ERR_NOT_FOUND, "execute",
 		  "no-such-program" },
-		{ "/no/such", NULL, 127, ERR_NOT_FOUND, "execute",
-		  "/no/such" },
+		{ "/no/such", NULL, 127, ERR_NOT_FOUND, "execute", "/no/such" },
 		{ "", NULL, 127, ERR_NOT_FOUND, "execute", "" },
 		{ "/etc/passwd", NULL, 126, ERR_INTERNAL, "execute",
 		  "/etc/passwd" },
 		{ "/usr", NULL, 126, ERR_INTERNAL, "execute", "/usr" },
 		{ "true", "/no/dir", 125, ERR_INVALID, "cwd", "/no/dir" },
-		{ "true", "/etc/hosts", 125, ERR_INVALID, "cwd",
-		  "/etc/hosts" },
+		{ "true", "/etc/hosts", 125, ERR_INVALID, "cwd", "/etc/hosts" },
 	};
 
 	(void)state;
@@ -353,9 +363,9 @@ static int64_t spawn_true_us(void)
 		int64_t start = clock_us(), took;
 		pid_t pid;
 
-		assert_int_equal(
-			posix_spawn(&pid, "/bin/true", NULL, NULL, argv, NULL),
-			0);
+		assert_int_equal(posix_spawn(&pid, "/bin/true", NULL, NULL,
+					     argv, NULL),
+				 0);
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
 		took = clock_us() - start;
 		if (took < best)
@@ -423,7 +433,8 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		return inside_main(argc, argv);
 	if (backend_userns.probe(&err) < 0 && !getenv("EXEAT_MUST_RUN")) {
-		(void)printf("# skipped: %s\n", err_str(&err, text, sizeof(text)));
+		(void)printf("# skipped: %s\n",
+			     err_str(&err, text, sizeof(text)));
 		return 77;
 	}
 	if (box_dirs_make(&dirs) < 0)

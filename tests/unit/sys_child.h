@@ -12,11 +12,11 @@ struct child;
 _Noreturn void child_fail(struct child *c, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-#define CHILD_CHECK(c, condition) \
-	do { \
-		if (!(condition)) \
+#define CHILD_CHECK(c, condition)                                       \
+	do {                                                            \
+		if (!(condition))                                       \
 			child_fail(c, "%s:%d: %s (errno %m)", __FILE__, \
-				   __LINE__, #condition); \
+				   __LINE__, #condition);               \
 	} while (0)
 
 /*

@@ -54,7 +54,7 @@ static void command_round_trip(void **state)
 	assert_true(out.rlimit_nofile == UINT64_MAX);
 	command_done(&out);
 	assert_null(out.argv);
-	command_done(&out);	/* and again */
+	command_done(&out); /* and again */
 	sbuf_done(&b);
 }
 
@@ -112,13 +112,20 @@ static void command_malformed(void **state)
 }
 
 static const struct view_op ops[] = {
-	{ .kind = VIEW_BIND_RO, .path = (char *)(uintptr_t) "/usr",
-	  .source = (char *)(uintptr_t) "/usr", .optional = true },
-	{ .kind = VIEW_TMPFS, .path = (char *)(uintptr_t) "/tmp",
-	  .per_run = true, .size = 1ULL << 40, .mode = 01777 },
-	{ .kind = VIEW_MOUNT_FD, .path = (char *)(uintptr_t) "/w",
+	{ .kind = VIEW_BIND_RO,
+	  .path = (char *)(uintptr_t) "/usr",
+	  .source = (char *)(uintptr_t) "/usr",
+	  .optional = true },
+	{ .kind = VIEW_TMPFS,
+	  .path = (char *)(uintptr_t) "/tmp",
+	  .per_run = true,
+	  .size = 1ULL << 40,
+	  .mode = 01777 },
+	{ .kind = VIEW_MOUNT_FD,
+	  .path = (char *)(uintptr_t) "/w",
 	  .fd_index = 3 },
-	{ .kind = VIEW_FILE, .path = (char *)(uintptr_t) "/etc/passwd",
+	{ .kind = VIEW_FILE,
+	  .path = (char *)(uintptr_t) "/etc/passwd",
 	  .source = (char *)(uintptr_t) "a:\nb:\n" },
 };
 
@@ -167,7 +174,7 @@ static void view_round_trip(void **state)
 		assert_int_equal(view_decode(&r, &out), -EPROTO);
 	}
 	view_done(&in);
-	view_done(&in);		/* and again */
+	view_done(&in); /* and again */
 	sbuf_done(&b);
 }
 
@@ -181,9 +188,11 @@ static void view_malformed(void **state)
 		{ .kind = VIEW_SYMLINK, .path = (char *)(uintptr_t) "/x" },
 		{ .kind = (enum view_kind)(VIEW_COVER + 1),
 		  .path = (char *)(uintptr_t) "/x" },
-		{ .kind = VIEW_DIR, .path = (char *)(uintptr_t) "/x",
+		{ .kind = VIEW_DIR,
+		  .path = (char *)(uintptr_t) "/x",
 		  .mode = 010000 },
-		{ .kind = VIEW_MOUNT_FD, .path = (char *)(uintptr_t) "/x",
+		{ .kind = VIEW_MOUNT_FD,
+		  .path = (char *)(uintptr_t) "/x",
 		  .fd_index = 16 },
 	};
 

@@ -27,8 +27,7 @@ static void check_ok(struct child *c, const char *what, int r,
 	char text[512];
 
 	if (r < 0)
-		child_fail(c, "%s: %s", what,
-			   err_str(err, text, sizeof(text)));
+		child_fail(c, "%s: %s", what, err_str(err, text, sizeof(text)));
 }
 
 static void become_ordinary(struct child *c)
@@ -53,7 +52,7 @@ static void take_identity(struct child *c, void *arg)
 	CHILD_CHECK(c, getgid() == child_gid());
 	CHILD_CHECK(c, prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1);
 	CHILD_CHECK(c, setresuid(0, 0, 0) < 0);
-	become_ordinary(c);	/* nothing to do */
+	become_ordinary(c); /* nothing to do */
 	r = isolate_identity(uid + 1, child_gid(), &err);
 	CHILD_CHECK(c, r == -EPERM);
 	CHILD_CHECK(c, getuid() == uid);

@@ -35,9 +35,9 @@
 #endif
 
 enum outcome {
-	PASSES,			/* not refused by the filter */
+	PASSES, /* not refused by the filter */
 	KILLS,
-	FAILS,			/* the filter's errno */
+	FAILS, /* the filter's errno */
 };
 
 /* Each returns what the system call did. */
@@ -46,38 +46,92 @@ static long try_socket(long family, long type, long protocol)
 	return syscall(SYS_socket, family, type, protocol);
 }
 
-static long inet(void) { return try_socket(AF_INET, SOCK_STREAM, 0); }
+static long inet(void)
+{
+	return try_socket(AF_INET, SOCK_STREAM, 0);
+}
 static long inet6_flags(void)
 {
 	return try_socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
 			  0);
 }
-static long raw(void) { return try_socket(AF_INET, SOCK_RAW, 1); }
-static long unix_socket(void) { return try_socket(AF_UNIX, SOCK_STREAM, 0); }
-static long route(void) { return try_socket(AF_NETLINK, SOCK_RAW, 0); }
-static long netfilter(void) { return try_socket(AF_NETLINK, SOCK_RAW, 12); }
-static long vsock(void) { return try_socket(40, SOCK_STREAM, 0); }
-static long connect_it(void) { return syscall(SYS_connect, -1, NULL, 0); }
-static long bind_it(void) { return syscall(SYS_bind, -1, NULL, 0); }
-static long listen_it(void) { return syscall(SYS_listen, -1, 0); }
-static long accept_it(void) { return syscall(SYS_accept4, -1, NULL, NULL, 0); }
+static long raw(void)
+{
+	return try_socket(AF_INET, SOCK_RAW, 1);
+}
+static long unix_socket(void)
+{
+	return try_socket(AF_UNIX, SOCK_STREAM, 0);
+}
+static long route(void)
+{
+	return try_socket(AF_NETLINK, SOCK_RAW, 0);
+}
+static long netfilter(void)
+{
+	return try_socket(AF_NETLINK, SOCK_RAW, 12);
+}
+static long vsock(void)
+{
+	return try_socket(40, SOCK_STREAM, 0);
+}
+static long connect_it(void)
+{
+	return syscall(SYS_connect, -1, NULL, 0);
+}
+static long bind_it(void)
+{
+	return syscall(SYS_bind, -1, NULL, 0);
+}
+static long listen_it(void)
+{
+	return syscall(SYS_listen, -1, 0);
+}
+static long accept_it(void)
+{
+	return syscall(SYS_accept4, -1, NULL, NULL, 0);
+}
 static long open_it(void)
 {
 	return syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY);
 }
-static long exec_it(void) { return syscall(SYS_execve, NULL, NULL, NULL); }
-static long fork_it(void) { return syscall(SYS_clone, 0x11, 0, 0, 0, 0); }
-static long trace_it(void) { return syscall(SYS_ptrace, 0, 0, 0, 0); }
-static long kill_it(void) { return syscall(SYS_kill, 0, 0); }
+static long exec_it(void)
+{
+	return syscall(SYS_execve, NULL, NULL, NULL);
+}
+static long fork_it(void)
+{
+	return syscall(SYS_clone, 0x11, 0, 0, 0, 0);
+}
+static long trace_it(void)
+{
+	return syscall(SYS_ptrace, 0, 0, 0, 0);
+}
+static long kill_it(void)
+{
+	return syscall(SYS_kill, 0, 0);
+}
 static long code(void)
 {
 	return syscall(SYS_mmap, NULL, 4096L, (long)(PROT_READ | PROT_EXEC),
 		       (long)(MAP_PRIVATE | MAP_ANONYMOUS), -1L, 0L);
 }
-static long setns_it(void) { return syscall(SYS_setns, -1, 0); }
-static long unshare_it(void) { return syscall(SYS_unshare, 0); }
-static long mount_it(void) { return syscall(SYS_mount, 0, 0, 0, 0, 0); }
-static long uring(void) { return syscall(SYS_io_uring_setup, 1, NULL); }
+static long setns_it(void)
+{
+	return syscall(SYS_setns, -1, 0);
+}
+static long unshare_it(void)
+{
+	return syscall(SYS_unshare, 0);
+}
+static long mount_it(void)
+{
+	return syscall(SYS_mount, 0, 0, 0, 0, 0);
+}
+static long uring(void)
+{
+	return syscall(SYS_io_uring_setup, 1, NULL);
+}
 static long rename_it(void)
 {
 	return syscall(SYS_renameat, -1, "a", -1, "b");
@@ -88,7 +142,10 @@ static long stat_path(void)
 
 	return syscall(SYS_newfstatat, AT_FDCWD, "/", &st, 0);
 }
-static long set_tty(void) { return syscall(SYS_ioctl, 0, 0x5412, NULL); }
+static long set_tty(void)
+{
+	return syscall(SYS_ioctl, 0, 0x5412, NULL);
+}
 
 /* What front and dialer do all day. */
 static long daily(void)
@@ -122,7 +179,7 @@ static const struct {
 	const char *name;
 	long (*call)(void);
 	enum outcome front, dialer;
-	bool plain_only;	/* wider in builds with sanitizers */
+	bool plain_only; /* wider in builds with sanitizers */
 } rows[] = {
 	{ "daily", daily, PASSES, PASSES, false },
 	{ "inet", inet, KILLS, PASSES, false },
@@ -176,7 +233,7 @@ static void check_row(const char *filter, const struct seccomp_prog *prog,
 	struct attempt a = { .prog = prog, .call = rows[i].call };
 	int status = status_of(attempt, &a);
 	bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
-	enum outcome got = killed		? KILLS :
+	enum outcome got = killed		    ? KILLS :
 			   WEXITSTATUS(status) == 1 ? FAILS :
 						      PASSES;
 
@@ -203,7 +260,7 @@ static void without_no_new_privs(struct child *c, void *arg)
 
 	(void)arg;
 	if (geteuid() == 0)
-		return;		/* may do it without */
+		return; /* may do it without */
 	CHILD_CHECK(c, seccomp_load(&seccomp_front, &err) < 0);
 	CHILD_CHECK(c, err.errnum == EACCES);
 }

@@ -38,9 +38,12 @@ static void add(struct child *c, struct view *v, struct view_op op)
 	CHILD_CHECK(c, view_add(v, &op) == 0);
 }
 
-#define OP(k, p, s) \
-	(struct view_op){ .kind = (k), .path = (char *)(uintptr_t)(p), \
-			  .source = (char *)(uintptr_t)(s) }
+#define OP(k, p, s)                                          \
+	(struct view_op)                                     \
+	{                                                    \
+		.kind = (k), .path = (char *)(uintptr_t)(p), \
+		.source = (char *)(uintptr_t)(s)             \
+	}
 
 static void become_keeper(struct child *c)
 {
@@ -255,7 +258,7 @@ static void mount_fd(void **state)
 {
 	(void)state;
 	if (geteuid() != 0)
-		skip();		/* only real root has such mounts */
+		skip(); /* only real root has such mounts */
 	in_child(pass_mount, NULL);
 }
 
@@ -266,8 +269,10 @@ static int make_tree(void **state)
 	static const struct {
 		const char *name, *text;
 	} symlinks[] = {
-		{ "out", "/../../escaped/file" }, { "up", "../../../up" },
-		{ "dir", "/made" },		  { "dangling", "/nowhere" },
+		{ "out", "/../../escaped/file" },
+		{ "up", "../../../up" },
+		{ "dir", "/made" },
+		{ "dangling", "/nowhere" },
 		{ "loop", "loop" },
 	};
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
@@ -310,8 +315,8 @@ static int remove_tree(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(links),     cmocka_unit_test(refusals),
-		cmocka_unit_test(cover),     cmocka_unit_test(run_binds),
+		cmocka_unit_test(links),    cmocka_unit_test(refusals),
+		cmocka_unit_test(cover),    cmocka_unit_test(run_binds),
 		cmocka_unit_test(mount_fd),
 	};
 
