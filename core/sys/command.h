@@ -15,13 +15,14 @@
 #include "core/base/err.h"
 
 struct command {
-	const char *const *argv;	/* NULL-terminated, argv[0] set */
-	const char *const *envp;	/* complete environment */
-	const char *cwd;		/* absolute, inside the view */
-	bool new_session;		/* setsid(); with a tty: TIOCSCTTY */
-	uint8_t tty;			/* stdin of the payload is a terminal of
+	const char *const *argv; /* NULL-terminated, argv[0] set */
+	const char *const *envp; /* complete environment */
+	const char *cwd;	 /* absolute, inside the view */
+	bool new_session;	 /* setsid(); with a tty: TIOCSCTTY */
+	uint8_t tty;		 /* stdin of the payload is a terminal of
 					 * ours: make it the controlling one */
-	uint64_t rlimit_fsize, rlimit_nofile, rlimit_core; /* UINT64_MAX: keep */
+	uint64_t rlimit_fsize, rlimit_nofile,
+		rlimit_core; /* UINT64_MAX: keep */
 };
 
 void command_encode(const struct command *c, struct sbuf *ret);
