@@ -366,6 +366,12 @@ static int posture_send(struct exeat_session *s, struct posture *p,
 
 	if (fd < 0)
 		return err_sys(err, -fd, "memfd", "policy");
+	if (policy_get_mode(p->policy) != POLICY_BLOCKED) {
+		int r = session_need_dialer(s, err);
+
+		if (r < 0)
+			return r;
+	}
 	wbuf_u32(&b, p->id);
 	session_send(s, HELPER_KEEPER, K_POSTURE, body, wbuf_len(&b), &fd, 1);
 	return 0;

@@ -163,9 +163,11 @@ static const char *const helper_names[HELPERS] = {
 	"keeper", "front", "dialer",
 };
 
+enum { HELPER_FDS = 4 };
+
 static int helper_start(struct exeat_session *s, unsigned which,
-			const char *path, const int *fds, unsigned nfds,
-			int take_own, struct err *err)
+			const int fds[HELPER_FDS], int take_own,
+			struct err *err)
 {
 	struct helper *h = &s->helpers[which];
 	char uid[16], gid[16];
@@ -179,49 +181,77 @@ static int helper_start(struct exeat_session *s, unsigned which,
 		  LIMIT_CHAN_QUEUE);
 	(void)snprintf(uid, sizeof(uid), "%u", s->identity.host_uid);
 	(void)snprintf(gid, sizeof(gid), "%u", s->identity.host_gid);
-	r = spawn_helper(path, argv, fds, nfds, 0, &h->pidfd, err);
+	r = spawn_helper(s->helper_path, argv, fds, HELPER_FDS, 0, &h->pidfd,
+			 err);
 	if (r < 0)
 		return r;
 	r = session_watch(s, h->chan.fd, &h->chan_source, EPOLLIN, true);
 	return r < 0 ? err_sys(err, -r, "watch", "%s", h->name) : 0;
 }
 
-/* The pairs between caller and helpers, and between helpers. */
+/*
+ * The pairs between caller and helpers, and between helpers. All are made at
+ * the start; the dialer's ends wait in the session until a posture needs it.
+ */
 enum { PAIR_CK, PAIR_CF, PAIR_CD, PAIR_KF, PAIR_KD, PAIR_FD, PAIRS };
 
-static int helpers_start(struct exeat_session *s, const char *path,
-			 struct err *err)
+static int pairs_make(int pairs[PAIRS][2], struct err *err)
 {
-	static const struct {
-		unsigned pair[3], end[3];
-	} wiring[HELPERS] = {
-		[HELPER_KEEPER] = {{PAIR_CK, PAIR_KF, PAIR_KD}, {1, 0, 0}},
-		[HELPER_FRONT] = {{PAIR_CF, PAIR_KF, PAIR_FD}, {1, 1, 0}},
-		[HELPER_DIALER] = {{PAIR_CD, PAIR_KD, PAIR_FD}, {1, 1, 1}},
-	};
-	int pairs[PAIRS][2], self = pidfd_open(getpid(), 0), r = 0;
+	int r = 0;
 
-	memset(pairs, -1, sizeof(pairs));
-	if (self < 0)
-		return err_sys(err, errno, "pidfd_open", "own process");
 	for (int i = 0; r == 0 && i < PAIRS; i++)
 		r = chan_pair(pairs[i]);
-	if (r < 0)
-		(void)err_sys(err, -r, "socketpair", "helpers");
-	for (unsigned h = 0; r == 0 && h < HELPERS; h++) {
-		int fds[4];
+	return r < 0 ? err_sys(err, -r, "socketpair", "helpers") : 0;
+}
 
-		for (int i = 0; i < 3; i++)
-			fds[i] = pairs[wiring[h].pair[i]][wiring[h].end[i]];
-		fds[3] = self;
-		r = helper_start(s, h, path, fds, 4,
-				 fd_steal(&pairs[wiring[h].pair[0]][0]), err);
+static int helpers_start(struct exeat_session *s, struct err *err)
+{
+	int pairs[PAIRS][2], r;
+
+	memset(pairs, -1, sizeof(pairs));
+	r = pairs_make(pairs, err);
+	if (r == 0) {
+		const int keeper[] = {pairs[PAIR_CK][1], pairs[PAIR_KF][0],
+				      pairs[PAIR_KD][0], s->self};
+		const int front[] = {pairs[PAIR_CF][1], pairs[PAIR_KF][1],
+				     pairs[PAIR_FD][0], s->self};
+
+		r = helper_start(s, HELPER_KEEPER, keeper,
+				 fd_steal(&pairs[PAIR_CK][0]), err);
+		if (r == 0)
+			r = helper_start(s, HELPER_FRONT, front,
+					 fd_steal(&pairs[PAIR_CF][0]), err);
+		s->dialer_fds[0] = fd_steal(&pairs[PAIR_CD][1]);
+		s->dialer_fds[1] = fd_steal(&pairs[PAIR_KD][1]);
+		s->dialer_fds[2] = fd_steal(&pairs[PAIR_FD][1]);
+		s->dialer_own = fd_steal(&pairs[PAIR_CD][0]);
 	}
 	for (int i = 0; i < PAIRS; i++) {
 		fd_close(&pairs[i][0]);
 		fd_close(&pairs[i][1]);
 	}
-	fd_close(&self);
+	return r;
+}
+
+int session_need_dialer(struct exeat_session *s, struct err *err)
+{
+	const int fds[] = {s->dialer_fds[0], s->dialer_fds[1],
+			   s->dialer_fds[2], s->self};
+	struct sbuf b;
+	int r;
+
+	if (s->dialer_own < 0)
+		return 0;
+	r = helper_start(s, HELPER_DIALER, fds, fd_steal(&s->dialer_own), err);
+	for (int i = 0; i < 3; i++)
+		fd_close(&s->dialer_fds[i]);
+	if (r < 0)
+		return r;
+	sbuf_init(&b, LIMIT_CHAN_QUEUE);
+	r = resolv_encode(&b, err);
+	if (r == 0)
+		session_send(s, HELPER_DIALER, D_OPEN, b.s, b.len, NULL, 0);
+	sbuf_done(&b);
 	return r;
 }
 
@@ -243,10 +273,9 @@ static int send_open(struct exeat_session *s, struct err *err)
 	return b.bad ? err_sys(err, ENOMEM, "encode", "view") : 0;
 }
 
-static int send_gate(struct exeat_session *s, int audit_fd, struct err *err)
+static int send_front(struct exeat_session *s, int audit_fd, struct err *err)
 {
 	struct sbuf b;
-	int r;
 
 	sbuf_init(&b, LIMIT_CHAN_QUEUE);
 	sbuf_lstr(&b, s->id);
@@ -255,11 +284,7 @@ static int send_gate(struct exeat_session *s, int audit_fd, struct err *err)
 		session_send(s, HELPER_FRONT, F_OPEN, b.s, b.len, &audit_fd,
 			     audit_fd >= 0 ? 1 : 0);
 	sbuf_done(&b);
-	r = resolv_encode(&b, err);
-	if (r == 0)
-		session_send(s, HELPER_DIALER, D_OPEN, b.s, b.len, NULL, 0);
-	sbuf_done(&b);
-	return r;
+	return b.bad ? err_sys(err, ENOMEM, "encode", "label") : 0;
 }
 
 static int work_open(struct exeat_session *s,
@@ -323,12 +348,12 @@ static int session_start(struct exeat_session *s,
 			 const struct exeat_session_options *o,
 			 struct err *err)
 {
-	char path[PATH_MAX];
 	struct list env;
 	int r = options_take(s, o, err);
 
 	if (r == 0)
-		r = helper_path(o->helper_path, path, sizeof(path), err);
+		r = helper_path(o->helper_path, s->helper_path,
+				sizeof(s->helper_path), err);
 	if (r == 0)
 		r = work_open(s, o, err);
 	if (r == 0)
@@ -338,11 +363,13 @@ static int session_start(struct exeat_session *s,
 	list_free(&env);
 	r = view_open(s, o, err);
 	if (r == 0)
-		r = helpers_start(s, path, err);
+		r = helpers_start(s, err);
 	if (r == 0)
 		r = send_open(s, err);
 	if (r == 0)
-		r = send_gate(s, o->audit_fd, err);
+		r = send_front(s, o->audit_fd, err);
+	if (r == 0 && s->network.has_mode && s->network.mode != POLICY_BLOCKED)
+		r = session_need_dialer(s, err);
 	return r;
 }
 
@@ -366,9 +393,15 @@ static struct exeat_session *session_new(void)
 			.pid_source = {SOURCE_PIDFD, h},
 		};
 	}
+	for (int i = 0; i < 3; i++)
+		s->dialer_fds[i] = -1;
+	s->dialer_own = -1;
+	s->self = pidfd_open(getpid(), 0);
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (s->epoll < 0 ||
+	if (s->epoll < 0 || s->self < 0 ||
 	    getrandom(random, sizeof(random), 0) != sizeof(random)) {
+		fd_close(&s->epoll);
+		fd_close(&s->self);
 		free(s);
 		return NULL;
 	}
@@ -415,8 +448,7 @@ int exeat_session_open(const struct exeat_session_options *options,
 
 	if (r < 0)
 		return r;
-	while (r == 0 && !(s->opened && s->helpers[HELPER_FRONT].hello &&
-			   s->helpers[HELPER_DIALER].hello))
+	while (r == 0 && !(s->opened && s->helpers[HELPER_FRONT].hello))
 		r = exeat_session_dispatch(s, -1, error);
 	if (r < 0) {
 		exeat_session_close(s);
@@ -473,6 +505,10 @@ void exeat_session_close(struct exeat_session *s)
 	workdir_close(&s->work);
 	identity_done(&s->identity);
 	list_free(&s->env);
+	for (int i = 0; i < 3; i++)
+		fd_close(&s->dialer_fds[i]);
+	fd_close(&s->dialer_own);
+	fd_close(&s->self);
 	fd_close(&s->epoll);
 	free(s->label);
 	free(s);

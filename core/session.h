@@ -128,6 +128,10 @@ struct exeat_session {
 	bool opened;
 	struct err fatal;		/* code != ERR_NONE: broken */
 	int epoll;
+	int self;			/* own pidfd: what the helpers watch */
+	char helper_path[4096];
+	/* the ends of the dialer until it is started, then -1 */
+	int dialer_fds[3], dialer_own;
 	struct helper helpers[HELPERS];
 	struct identity identity;
 	struct workdir work;
@@ -171,6 +175,8 @@ void session_break(struct exeat_session *s, const struct err *err);
 void session_send(struct exeat_session *s, unsigned helper, uint32_t type,
 		  const void *body, size_t len, const int *fds,
 		  unsigned nfds);
+/* Start the dialer, if it is not there yet. */
+int session_need_dialer(struct exeat_session *s, struct err *err);
 int session_watch(struct exeat_session *s, int fd, struct source *source,
 		  uint32_t events, bool add);
 

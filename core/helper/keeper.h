@@ -41,6 +41,7 @@ struct keeper_posture {
 	uint32_t id;		/* 0: free slot */
 	int netns;
 	struct nft *nft;
+	bool dials;		/* not blocked: the dialer knows it */
 	unsigned missing;	/* enum keeper_ack: who has not got it yet */
 	uint32_t live_runs;	/* with a command */
 };

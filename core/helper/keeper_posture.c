@@ -4,7 +4,8 @@
  * Order: the dialer is told first (it works in parallel), then namespace,
  * nftables, sockets; front gets the sockets, and our copies are closed as soon
  * as they are sent: the gate alone holds them. Two acknowledgements make the
- * posture ready.
+ * posture ready. A `blocked` posture reaches nothing: there may be no dialer,
+ * and it is not told.
  */
 #include "core/helper/keeper.h"
 
@@ -37,7 +38,7 @@ static struct keeper_posture *slot_new(struct keeper *k, uint32_t id)
 		*p = (struct keeper_posture){
 			.id = id,
 			.netns = -1,
-			.missing = ACK_FRONT | ACK_DIALER,
+			.missing = ACK_FRONT,
 		};
 		return p;
 	}
@@ -113,10 +114,14 @@ static int posture_make(struct keeper *k, struct keeper_posture *p, int image,
 	struct image map;
 	int r;
 
-	tell_gate(&k->dialer, p->id, image, &none);
 	r = image_map(image, &map);
 	if (r < 0)
 		return err_sys(err, -r, "map policy", "posture %u", p->id);
+	if (policy_get_mode(map.policy) != POLICY_BLOCKED) {
+		p->dials = true;
+		p->missing |= ACK_DIALER;
+		tell_gate(&k->dialer, p->id, image, &none);
+	}
 	r = wall_make(p, map.policy, &sockets, err);
 	if (r == 0)
 		tell_gate(&k->front, p->id, image, &sockets);
@@ -157,7 +162,8 @@ void keeper_posture_add(struct keeper *k, struct msg *m)
 		return posture_failed(k, id, &err);
 	}
 	if (posture_make(k, p, m->fds[0], &err) < 0) {
-		tell(&k->dialer, G_POSTURE_DROP, id);
+		if (p->dials)
+			tell(&k->dialer, G_POSTURE_DROP, id);
 		slot_free(p);
 		return posture_failed(k, id, &err);
 	}
@@ -171,7 +177,8 @@ void keeper_posture_drop(struct keeper *k, uint32_t id)
 		return;
 	keeper_runs_unprepare(k, id);
 	tell(&k->front, G_POSTURE_DROP, id);
-	tell(&k->dialer, G_POSTURE_DROP, id);
+	if (p->dials)
+		tell(&k->dialer, G_POSTURE_DROP, id);
 	slot_free(p);
 }
 
