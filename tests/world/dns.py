@@ -1,4 +1,4 @@
-"""The DNS of the test internet: authoritative for the zone file, odd on demand.
+"""The DNS of the test internet: answers by the zone file, odd on demand.
 
 SPDX-License-Identifier: Apache-2.0
 
@@ -11,7 +11,7 @@ A name of the zone file has records by type ("A", "AAAA", "CNAME", "TXT",
     slow_ms    waits before it answers
     drop       never answers
     sequence   a list of record sets: the n-th query of a type gets the n-th
-    garbage    the answer is malformed ("loop": a compression pointer to itself)
+    garbage    the answer is malformed ("loop": a pointer to itself)
     chain      this many CNAMEs: 1.NAME -> 2.NAME -> ... -> NAME
 
 "*.x" stands for every name below x without an entry of its own.
@@ -195,7 +195,7 @@ def _pointer_loop(query):
     at = 12 + len(query.question)
     owner = struct.pack("!H", 0xc000 | at)
     return struct.pack("!6H", query.id, 0x8580, 1, 1, 0, 0) + \
-        query.question + owner + struct.pack("!HHIH", 1, 1, 60, 4) + b"\1\2\3\4"
+        query.question + owner + struct.pack("!HHIH", 1, 1, 60, 4) + bytes(4)
 
 
 class Server:

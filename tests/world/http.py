@@ -2,7 +2,7 @@
 
 SPDX-License-Identifier: Apache-2.0
 
-    GET  /bytes/N       N bytes of a known pattern; /chunked/N the same, chunked
+    GET  /bytes/N       N bytes of a known pattern; /chunked/N: in chunks
     GET  /slow/MS       waits first
     GET  /status/CODE   that status;  /to/URL  redirects there
     GET  /reset         resets the connection in the middle of the body

@@ -363,11 +363,10 @@ def describe(packet):
             f"{' asks ' + name if name else ''}")
 
 
-def main(body):
+def main(body, ipv6=True):
     """Enter a world for each kind of caller and run body(World)."""
     def inside(kind):
-        world = World(kind, ipv6=os.environ.get("EXEAT_WORLD_IPV6") != "0")
+        world = World(kind, ipv6)
         print(f"# caller: {kind}", flush=True)
         return body(world)
     enter(inside)
-    sys.exit(1)

@@ -11,8 +11,10 @@ result as well: {"errno": NAME, "step": where}.
 
 import ctypes
 import errno
+import hashlib
 import json
 import os
+import select
 import socket
 import ssl
 import struct
@@ -106,6 +108,57 @@ def mapped(address, port):
         step("read")
         s.sendall(b"GET / HTTP/1.0\r\n\r\n")
         return {"data": text(read_all(s))}
+
+
+def duplex(address, port, size):
+    """Send `size` bytes to an echo server and read them back meanwhile."""
+    size = int(size)
+    block = hashlib.shake_128(b"duplex").digest(1 << 20)
+    sent, got = hashlib.sha256(), hashlib.sha256()
+    out_left = in_left = size
+    pending = memoryview(b"")
+    with dial(address, port) as s:
+        s.setblocking(False)
+        step("copy")
+        while in_left:
+            want_out = [s] if out_left or pending else []
+            r, w, _ = select.select([s], want_out, [], TIMEOUT)
+            if not r and not w:
+                raise TimeoutError(errno.ETIMEDOUT, "stuck")
+            if w:
+                if not pending:
+                    pending = memoryview(block)[:min(len(block), out_left)]
+                    sent.update(pending)
+                    out_left -= len(pending)
+                pending = pending[s.send(pending):]
+            if r:
+                data = s.recv(1 << 18)
+                if not data:
+                    break
+                got.update(data)
+                in_left -= len(data)
+    return {"equal": in_left == 0 and sent.digest() == got.digest(),
+            "missing": in_left}
+
+
+def websocket(address, port, host):
+    """An upgrade and one frame each way (RFC 6455)."""
+    with dial(address, port) as s:
+        f = s.makefile("rb")
+        step("upgrade")
+        s.sendall(f"GET /ws HTTP/1.1\r\nHost: {host}\r\n"
+                  "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+                  "dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode())
+        status = f.readline()
+        while f.readline().strip():
+            pass
+        step("frame")
+        mask, word = b"\1\2\3\4", b"hello"
+        s.sendall(bytes([0x81, 0x80 | len(word)]) + mask +
+                  bytes(b ^ mask[i & 3] for i, b in enumerate(word)))
+        size = f.read(2)[1]
+        return {"status": int(status.split()[1]), "echo": text(f.read(size))}
 
 
 def http(address, port, *hosts):
@@ -581,9 +634,9 @@ def status():
 
 
 PROBES = {f.__name__: f for f in (
-    tcp, banner_then, mapped, http, tls, resolve, dns, udp, ping, open_socket, vsock,
-    io_uring, bind_send, program, nftables, link_add, nested, unix_bind, others,
-    setuid_bits, write, status)}
+    tcp, banner_then, duplex, websocket, mapped, http, tls, resolve, dns, udp,
+    ping, open_socket, vsock, io_uring, bind_send, program, nftables,
+    link_add, nested, unix_bind, others, setuid_bits, write, status)}
 
 
 def run(argv):

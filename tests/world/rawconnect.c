@@ -102,8 +102,7 @@ void raw_main(long *stack)
 	if (r < 0)
 		leave(-r);
 	if (stack[0] > 3)
-		(void)raw_call(__NR_write, fd, (long)argv[3],
-			       length(argv[3]));
+		(void)raw_call(__NR_write, fd, (long)argv[3], length(argv[3]));
 	while ((r = raw_call(__NR_read, fd, (long)buf, sizeof(buf))) > 0)
 		(void)raw_call(__NR_write, 1, (long)buf, r);
 	leave(-r);

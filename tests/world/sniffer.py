@@ -29,6 +29,8 @@ HEADER = struct.Struct("=IIIHHIIHH4x")        # struct tpacket2_hdr
 SOCKADDR_LL_PKTTYPE = 10
 HEAD_BYTES = 400
 
+FRAGMENT = 44
+EXTENSIONS = (0, 43, FRAGMENT, 60)       # RFC 8200 4
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6"}
 
 
@@ -98,7 +100,14 @@ def _ipv6(packet):
     record = {"src": str(ipaddress.ip_address(packet[8:24])),
               "dst": str(ipaddress.ip_address(packet[24:40]))}
     total = struct.unpack_from("!H", packet, 4)[0]
-    return _transport(record, packet[6], packet[40:], total)
+    number, at = packet[6], 40
+    while number in EXTENSIONS and at + 8 <= len(packet):
+        size = 8 if number == FRAGMENT else (packet[at + 1] + 1) * 8
+        if number == FRAGMENT:
+            record["fragment"] = True
+        number = packet[at]
+        at += size
+    return _transport(record, number, packet[at:], total - (at - 40))
 
 
 def _transport(record, number, data, total):

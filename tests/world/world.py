@@ -28,4 +28,4 @@ def body(world):
     return code
 
 
-lib.main(body)
+lib.main(body, ipv6=os.environ.get("EXEAT_WORLD_IPV6") != "0")
