@@ -5,6 +5,7 @@ target_sources(exeat_sys PRIVATE
 	nflog.c
 	nft.c
 	nft_batch.c
+	nft_part.c
 	nft_probe.c
 	nft_rule.c
 	nft_set.c

@@ -22,9 +22,7 @@ struct nft {
 	struct nft_counters before; /* of tables that were replaced */
 };
 
-/* Reason as it stands in NFLOG prefixes, counters and chains. */
-const char *nft_refusal_name(enum nft_refusal why);
-/* False if it is none. */
+/* The inverse of nft_refusal_name(); false if it is none. */
 bool nft_refusal_parse(const char *name, size_t len, enum nft_refusal *ret);
 
 /* The tables of `plan`, up to but not including the base chains. */

@@ -24,14 +24,13 @@
 /* before linux/, which has parts of it */
 #include <netinet/in.h>
 
-#include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "core/base/limits.h"
 #include "core/sys/netns.h"
+#include "core/sys/nft_part.h"
 #include "core/sys/nft_private.h"
 #include "core/sys/nft_set.h"
 #include "policy/guard.h"
@@ -46,8 +45,6 @@ enum {
 	PRIORITY_POLICY = 0,
 	PRIORITY_MANGLE = -150,
 
-	PREFIXES_MAX = 512, /* of the guard's tables */
-
 	/* ICMP and ICMPv6 types that are errors (RFC 792, RFC 4443 2.1) */
 	ICMP_UNREACHABLE = 3,
 	ICMP_EXCEEDED = 11,
@@ -55,40 +52,6 @@ enum {
 	ICMP6_UNREACHABLE = 1,
 	ICMP6_PARAMETER = 4,
 };
-
-/* The protocols of a rule_proto bit set, for loops. */
-static const struct {
-	enum rule_proto proto;
-	uint8_t ipproto;
-} protos[] = {
-	{ RULE_TCP, IPPROTO_TCP },
-	{ RULE_UDP, IPPROTO_UDP },
-};
-
-/* ---- names ---- */
-
-static const char *const refusal_names[NFT_REFUSALS] = {
-	[NFT_GUARD] = "guard",	   [NFT_DENY] = "deny",
-	[NFT_PRIVATE] = "private", [NFT_LIST] = "list",
-	[NFT_SOURCE] = "source",   [NFT_PROTOCOL] = "protocol",
-};
-
-const char *nft_refusal_name(enum nft_refusal why)
-{
-	return refusal_names[why];
-}
-
-bool nft_refusal_parse(const char *name, size_t len, enum nft_refusal *ret)
-{
-	for (enum nft_refusal i = 0; i < NFT_REFUSALS; i++) {
-		if (strlen(refusal_names[i]) == len &&
-		    memcmp(refusal_names[i], name, len) == 0) {
-			*ret = i;
-			return true;
-		}
-	}
-	return false;
-}
 
 void nft_class_stem(size_t index, char buf[NFT_NAME_SIZE])
 {
@@ -108,74 +71,6 @@ static void ports_chain(const char *stem, char buf[CHAIN_SIZE])
 	(void)snprintf(buf, CHAIN_SIZE, "%sports", stem);
 }
 
-static void refuse_chain(enum nft_refusal why, char buf[NFT_NAME_SIZE])
-{
-	(void)snprintf(buf, NFT_NAME_SIZE, "refuse_%s", refusal_names[why]);
-}
-
-/* ---- parts ---- */
-
-/* Refuse visibly: TCP by RST, which ends a connect() at once where an ICMP
- * error would not, the rest by ICMP. */
-static void add_reject(struct nft_batch *b, const char *table,
-		       const char *chain)
-{
-	struct nft_rule r;
-
-	r = nft_rule_begin(b, table, chain);
-	nft_match_proto(&r, IPPROTO_TCP);
-	nft_do_reset(&r);
-	nft_rule_end(&r);
-	r = nft_rule_begin(b, table, chain);
-	nft_do_prohibit(&r);
-	nft_rule_end(&r);
-}
-
-static void add_refuse_chain(struct nft_batch *b, const char *table,
-			     enum nft_refusal why)
-{
-	const char *name = refusal_names[why];
-	char chain[NFT_NAME_SIZE];
-	struct nft_rule r;
-
-	refuse_chain(why, chain);
-	nft_add_counter(b, table, name);
-	nft_add_chain(b, table, chain);
-	r = nft_rule_begin(b, table, chain);
-	nft_do_count(&r, name);
-	nft_match_limit(&r, LIMIT_NFLOG_RATE_S, LIMIT_NFLOG_BURST);
-	nft_do_log(&r, GATE_NFLOG_GROUP, name);
-	nft_rule_end(&r);
-	add_reject(b, table, chain);
-}
-
-static void refuse(struct nft_rule *r, enum nft_refusal why)
-{
-	char chain[NFT_NAME_SIZE];
-
-	refuse_chain(why, chain);
-	nft_do_goto(r, chain);
-	nft_rule_end(r);
-}
-
-static void accept_rest(struct nft_rule *r)
-{
-	nft_do_accept(r);
-	nft_rule_end(r);
-}
-
-static void add_prefixes(struct nft_batch *b, const char *table,
-			 const char *stem, const struct prefix *prefixes,
-			 size_t n)
-{
-	struct plan_range ranges[PREFIXES_MAX];
-
-	if (n > COUNT(ranges))
-		return batch_fail(b, E2BIG, "nftables: fill set", stem);
-	n = nft_ranges_from_prefixes(prefixes, n, ranges);
-	nft_add_ranges(b, table, stem, ranges, n);
-}
-
 /* Loopback and the addresses on lo: the payload's own. */
 static size_t own_prefixes(struct prefix ret[4])
 {
@@ -193,35 +88,7 @@ static void add_own_set(struct nft_batch *b, const char *table)
 {
 	struct prefix own[4];
 
-	add_prefixes(b, table, "own", own, own_prefixes(own));
-}
-
-/* Rules that end the chain for a destination in STEM4 or STEM6. */
-static void accept_daddr(struct nft_batch *b, const char *table,
-			 const char *chain, const char *stem)
-{
-	char set[NFT_NAME_SIZE];
-
-	for (enum nft_family f = NFT_V4; f < NFT_FAMILIES; f++) {
-		struct nft_rule r = nft_rule_begin(b, table, chain);
-
-		nft_match_addr(&r, f, false, nft_set_name(stem, f, set), true);
-		accept_rest(&r);
-	}
-}
-
-static void refuse_daddr(struct nft_batch *b, const char *table,
-			 const char *chain, const char *stem,
-			 enum nft_refusal why)
-{
-	char set[NFT_NAME_SIZE];
-
-	for (enum nft_family f = NFT_V4; f < NFT_FAMILIES; f++) {
-		struct nft_rule r = nft_rule_begin(b, table, chain);
-
-		nft_match_addr(&r, f, false, nft_set_name(stem, f, set), true);
-		refuse(&r, why);
-	}
+	part_prefixes(b, table, "own", own, own_prefixes(own));
 }
 
 /* ---- guard ---- */
@@ -238,9 +105,9 @@ void nft_build_guard(struct nft_batch *b)
 	pass[n++] = prefix_make(&gate_addrs.host6, 128);
 	guarded = guard_prefixes(&nguarded);
 	nft_add_table(b, NFT_TABLE_GUARD);
-	add_prefixes(b, NFT_TABLE_GUARD, "pass", pass, n);
-	add_prefixes(b, NFT_TABLE_GUARD, "guard", guarded, nguarded);
-	add_refuse_chain(b, NFT_TABLE_GUARD, NFT_GUARD);
+	part_prefixes(b, NFT_TABLE_GUARD, "pass", pass, n);
+	part_prefixes(b, NFT_TABLE_GUARD, "guard", guarded, nguarded);
+	part_refuse_chain(b, NFT_TABLE_GUARD, NFT_GUARD);
 }
 
 void nft_enforce_guard(struct nft_batch *b)
@@ -249,48 +116,14 @@ void nft_enforce_guard(struct nft_batch *b)
 
 	nft_add_base_chain(b, NFT_TABLE_GUARD, chain, NF_INET_LOCAL_OUT,
 			   PRIORITY_GUARD, true);
-	accept_daddr(b, NFT_TABLE_GUARD, chain, "pass");
-	refuse_daddr(b, NFT_TABLE_GUARD, chain, "guard", NFT_GUARD);
+	part_accept_daddr(b, NFT_TABLE_GUARD, chain, "pass");
+	part_refuse_daddr(b, NFT_TABLE_GUARD, chain, "guard", NFT_GUARD);
 }
 
 /* ---- what the policy refers to ---- */
 
-enum { ACCEPT = -1 }; /* instead of an nft_refusal */
-
-static void add_port_rule(struct nft_batch *b, const char *table,
-			  const char *chain, uint8_t ipproto,
-			  const struct port_range *range, int why)
-{
-	struct nft_rule r = nft_rule_begin(b, table, chain);
-
-	nft_match_proto(&r, ipproto);
-	if (range)
-		nft_match_ports(&r, *range);
-	if (why == ACCEPT)
-		return accept_rest(&r);
-	refuse(&r, (enum nft_refusal)why);
-}
-
-/* A rule for each protocol and range of ports; ports NULL: all of them. */
-static void add_port_rules(struct nft_batch *b, const char *table,
-			   const char *chain, uint8_t proto_bits,
-			   const struct port_range *ports, size_t nports,
-			   int why)
-{
-	for (size_t p = 0; p < COUNT(protos); p++) {
-		if (!(proto_bits & protos[p].proto))
-			continue;
-		if (!ports)
-			add_port_rule(b, table, chain, protos[p].ipproto, NULL,
-				      why);
-		for (size_t i = 0; ports && i < nports; i++)
-			add_port_rule(b, table, chain, protos[p].ipproto,
-				      &ports[i], why);
-	}
-}
-
 /* Sets STEM4, STEM6 and the chain STEMports, which returns if the protocol or
- * port is another. */
+ * port is another. `why`: see part_ports(). */
 static void add_group(struct nft_batch *b, const char *table, const char *stem,
 		      const struct plan_group *g, int why)
 {
@@ -303,10 +136,10 @@ static void add_group(struct nft_batch *b, const char *table, const char *stem,
 		/* Denied as a whole: whatever the protocol is. */
 		struct nft_rule r = nft_rule_begin(b, table, chain);
 
-		return refuse(&r, (enum nft_refusal)why);
+		return part_refuse(&r, (enum nft_refusal)why);
 	}
-	add_port_rules(b, table, chain, g->protos,
-		       g->all_ports ? NULL : g->ports, g->nports, why);
+	part_ports(b, table, chain, g->protos, g->all_ports ? NULL : g->ports,
+		   g->nports, why);
 }
 
 static void add_pin_sets(struct nft_batch *b, const char *table,
@@ -351,14 +184,14 @@ static void add_host(struct nft_batch *b, const char *table,
 		prefix_make(&gate_addrs.host6, 128),
 	};
 
-	add_prefixes(b, table, "host", host, COUNT(host));
+	part_prefixes(b, table, "host", host, COUNT(host));
 	nft_add_chain(b, table, "host");
 	if (plan->host_ports_tcp_n)
-		add_port_rules(b, table, "host", RULE_TCP, plan->host_ports_tcp,
-			       plan->host_ports_tcp_n, ACCEPT);
+		part_ports(b, table, "host", RULE_TCP, plan->host_ports_tcp,
+			   plan->host_ports_tcp_n, PART_ACCEPT);
 	if (plan->host_ports_udp_n)
-		add_port_rules(b, table, "host", RULE_UDP, plan->host_ports_udp,
-			       plan->host_ports_udp_n, ACCEPT);
+		part_ports(b, table, "host", RULE_UDP, plan->host_ports_udp,
+			   plan->host_ports_udp_n, PART_ACCEPT);
 }
 
 void nft_build_policy(struct nft_batch *b, const char *table,
@@ -376,11 +209,11 @@ void nft_build_policy(struct nft_batch *b, const char *table,
 
 	nft_add_table(b, table);
 	for (enum nft_refusal why = NFT_DENY; why < NFT_REFUSALS; why++)
-		add_refuse_chain(b, table, why);
+		part_refuse_chain(b, table, why);
 	add_own_set(b, table);
 	if (plan->mode == POLICY_BLOCKED)
 		return;
-	add_prefixes(b, table, "gate", gate, COUNT(gate));
+	part_prefixes(b, table, "gate", gate, COUNT(gate));
 	if (has_host(plan))
 		add_host(b, table, plan);
 	for (size_t i = 0; i < plan->ndeny; i++) {
@@ -389,13 +222,13 @@ void nft_build_policy(struct nft_batch *b, const char *table,
 	}
 	for (size_t i = 0; i < plan->nallow; i++) {
 		group_stem("allow", i, stem);
-		add_group(b, table, stem, &plan->allow[i], ACCEPT);
+		add_group(b, table, stem, &plan->allow[i], PART_ACCEPT);
 	}
 	if (plan->names || plan->npin_classes)
 		add_pin_sets(b, table, plan);
 	if (plan->mode == POLICY_OPEN) {
 		private = guard_private_prefixes(&n);
-		add_prefixes(b, table, "private", private, n);
+		part_prefixes(b, table, "private", private, n);
 	}
 }
 
@@ -410,20 +243,20 @@ static void output_passes(struct nft_batch *b, const char *table)
 
 	r = nft_rule_begin(b, table, output);
 	nft_match_mark(&r, GATE_MARK);
-	accept_rest(&r);
+	part_accept(&r);
 	/* Ours carry foreign sources; a payload cannot make them. */
 	r = nft_rule_begin(b, table, output);
 	nft_match_icmp(&r, NFT_V4, ICMP_UNREACHABLE, ICMP_UNREACHABLE);
-	accept_rest(&r);
+	part_accept(&r);
 	r = nft_rule_begin(b, table, output);
 	nft_match_icmp(&r, NFT_V4, ICMP_EXCEEDED, ICMP_PARAMETER);
-	accept_rest(&r);
+	part_accept(&r);
 	r = nft_rule_begin(b, table, output);
 	nft_match_icmp(&r, NFT_V6, ICMP6_UNREACHABLE, ICMP6_PARAMETER);
-	accept_rest(&r);
+	part_accept(&r);
 	r = nft_rule_begin(b, table, output);
 	nft_match_tcp_later(&r);
-	accept_rest(&r);
+	part_accept(&r);
 }
 
 /* Every address is local here, so that anybody can bind any. */
@@ -435,7 +268,7 @@ static void output_sources(struct nft_batch *b, const char *table)
 		struct nft_rule r = nft_rule_begin(b, table, output);
 
 		nft_match_addr(&r, f, true, nft_set_name("own", f, set), false);
-		refuse(&r, NFT_SOURCE);
+		part_refuse(&r, NFT_SOURCE);
 	}
 }
 
@@ -443,7 +276,7 @@ static void output_dns(struct nft_batch *b, const char *table)
 {
 	struct port_range dns = { PORT_DNS, PORT_DNS };
 
-	add_port_rules(b, table, output, RULE_TCP_UDP, &dns, 1, ACCEPT);
+	part_ports(b, table, output, RULE_TCP_UDP, &dns, 1, PART_ACCEPT);
 }
 
 /* Jump to STEMports for destinations in STEM4 and STEM6. */
@@ -500,7 +333,7 @@ static void output_pins(struct nft_batch *b, const char *table,
 		struct nft_rule r = nft_rule_begin(b, table, output);
 
 		nft_match_pin(&r, f, nft_set_name(NFT_SET_PIN, f, set));
-		accept_rest(&r);
+		part_accept(&r);
 		for (size_t i = 0; i < plan->npin_classes; i++) {
 			const struct plan_pin_class *c = &plan->pin_classes[i];
 
@@ -511,7 +344,7 @@ static void output_pins(struct nft_batch *b, const char *table,
 			nft_match_proto(&r, c->proto == RULE_TCP ? IPPROTO_TCP :
 								   IPPROTO_UDP);
 			nft_match_ports(&r, c->range);
-			accept_rest(&r);
+			part_accept(&r);
 		}
 	}
 }
@@ -520,13 +353,9 @@ static void output_rest(struct nft_batch *b, const char *table)
 {
 	struct nft_rule r;
 
-	for (size_t p = 0; p < COUNT(protos); p++) {
-		r = nft_rule_begin(b, table, output);
-		nft_match_proto(&r, protos[p].ipproto);
-		refuse(&r, NFT_LIST);
-	}
+	part_ports(b, table, output, RULE_TCP_UDP, NULL, 0, NFT_LIST);
 	r = nft_rule_begin(b, table, output);
-	refuse(&r, NFT_PROTOCOL);
+	part_refuse(&r, NFT_PROTOCOL);
 }
 
 static void enforce_output(struct nft_batch *b, const char *table,
@@ -536,7 +365,7 @@ static void enforce_output(struct nft_batch *b, const char *table,
 			   false);
 	output_passes(b, table);
 	output_sources(b, table);
-	accept_daddr(b, table, output, "own");
+	part_accept_daddr(b, table, output, "own");
 	output_dns(b, table);
 	if (plan->mode != POLICY_BLOCKED) {
 		output_groups(b, table, "deny", plan->deny, plan->ndeny);
@@ -544,14 +373,15 @@ static void enforce_output(struct nft_batch *b, const char *table,
 		 * whatever a range around them says. */
 		if (has_host(plan))
 			output_host(b, table);
-		refuse_daddr(b, table, output, "gate", NFT_LIST);
+		part_refuse_daddr(b, table, output, "gate", NFT_LIST);
 		output_groups(b, table, "allow", plan->allow, plan->nallow);
 		if (plan->names || plan->npin_classes)
 			output_pins(b, table, plan);
 	}
 	if (plan->mode == POLICY_OPEN) {
-		refuse_daddr(b, table, output, "private", NFT_PRIVATE);
-		add_port_rules(b, table, output, RULE_TCP_UDP, NULL, 0, ACCEPT);
+		part_refuse_daddr(b, table, output, "private", NFT_PRIVATE);
+		part_ports(b, table, output, RULE_TCP_UDP, NULL, 0,
+			   PART_ACCEPT);
 	}
 	output_rest(b, table);
 }
@@ -569,7 +399,7 @@ static void to_gate(struct nft_batch *b, const char *table, uint8_t ipproto,
 	if (ports)
 		nft_match_ports(&r, *ports);
 	nft_do_tproxy(&r, gate_port);
-	accept_rest(&r);
+	part_accept(&r);
 }
 
 static void enforce_prerouting(struct nft_batch *b, const char *table,
@@ -586,12 +416,12 @@ static void enforce_prerouting(struct nft_batch *b, const char *table,
 	nft_rule_end(&r);
 	r = nft_rule_begin(b, table, prerouting);
 	nft_match_mark(&r, GATE_MARK);
-	accept_rest(&r);
-	accept_daddr(b, table, prerouting, "own");
+	part_accept(&r);
+	part_accept_daddr(b, table, prerouting, "own");
 	/* Needs no listener; it may be our refusal of a foreign source. */
 	r = nft_rule_begin(b, table, prerouting);
 	nft_match_tcp_reset(&r);
-	accept_rest(&r);
+	part_accept(&r);
 	to_gate(b, table, IPPROTO_UDP, &dns, GATE_PORT_DNS_UDP);
 	to_gate(b, table, IPPROTO_TCP, &dns, GATE_PORT_DNS_TCP);
 	if (plan->mode != POLICY_BLOCKED) {
@@ -599,7 +429,7 @@ static void enforce_prerouting(struct nft_batch *b, const char *table,
 		to_gate(b, table, IPPROTO_UDP, NULL, GATE_PORT_UDP);
 	}
 	/* tproxy does not match while nobody listens. */
-	add_reject(b, table, prerouting);
+	part_reject(b, table, prerouting);
 }
 
 void nft_enforce_policy(struct nft_batch *b, const char *table,
