@@ -35,10 +35,11 @@ struct builder {
 	struct vec rules, ports, text;
 	uint32_t *seen;		/* hash of rule numbers: repetitions */
 	size_t nseen;
+	struct image_slot *slots;
 	struct image_name *names;
 	struct image_cidr *cidrs;
 	uint32_t *lists;
-	uint32_t nnames, ncidrs, nlists;
+	uint32_t nslots, nnames, ncidrs, nlists;
 	uint64_t web[2][IMAGE_PORT_WORDS];
 };
 
@@ -362,21 +363,25 @@ static void mark_web(struct builder *b, const struct image_rule *r)
 	}
 }
 
-static struct image_name *name_slot(struct builder *b, const char *key,
-				    uint32_t key_at)
+/* The entry of this key, made if it is new: there is room for all. */
+static struct image_name *name_entry(struct builder *b, const char *key,
+				     uint32_t key_at)
 {
 	uint32_t hash = image_hash_name(key);
-	uint32_t at = image_mix(hash) & (b->nnames - 1);
+	uint32_t at = image_mix(hash) & (b->nslots - 1);
 
-	while (b->names[at].key != IMAGE_FREE) {
-		if (b->names[at].hash == hash &&
-		    strcmp(text_at(b, b->names[at].key), key) == 0)
-			return &b->names[at];
-		at = (at + 1) & (b->nnames - 1);
+	while (b->slots[at].name != IMAGE_FREE) {
+		struct image_name *name = &b->names[b->slots[at].name];
+
+		if (b->slots[at].hash == hash &&
+		    strcmp(text_at(b, name->key), key) == 0)
+			return name;
+		at = (at + 1) & (b->nslots - 1);
 	}
-	b->names[at].key = key_at;
-	b->names[at].hash = hash;
-	return &b->names[at];
+	b->slots[at].hash = hash;
+	b->slots[at].name = b->nnames;
+	b->names[b->nnames].key = key_at;
+	return &b->names[b->nnames++];
 }
 
 static struct image_list *name_list(struct builder *b,
@@ -389,7 +394,7 @@ static struct image_list *name_list(struct builder *b,
 
 	if (r->kind != RULE_GLOB)
 		hang = HANG_EXACT;
-	return &name_slot(b, key, r->name + (uint32_t)(key - name))
+	return &name_entry(b, key, r->name + (uint32_t)(key - name))
 			->lists[r->side][hang];
 }
 
@@ -446,15 +451,16 @@ static bool index_alloc(struct builder *b)
 	for (uint32_t i = 0; i < b->rules.count; i++)
 		cidrs += rule_at(b, i)->kind == RULE_CIDR;
 	b->ncidrs = slots_for(cidrs);
-	b->nnames = slots_for(b->rules.count - cidrs);
+	b->nslots = slots_for(b->rules.count - cidrs);
 	b->nlists = (uint32_t)b->rules.count;
-	b->names = calloc(b->nnames, sizeof(*b->names));
+	b->slots = malloc(b->nslots * sizeof(*b->slots));
+	b->names = calloc(b->rules.count - cidrs + 1, sizeof(*b->names));
 	b->cidrs = calloc(b->ncidrs, sizeof(*b->cidrs));
 	b->lists = calloc(b->nlists + (size_t)1, sizeof(*b->lists));
-	if (!b->names || !b->cidrs || !b->lists)
+	if (!b->slots || !b->names || !b->cidrs || !b->lists)
 		return false;
-	for (uint32_t i = 0; i < b->nnames; i++)
-		b->names[i].key = IMAGE_FREE;
+	for (uint32_t i = 0; i < b->nslots; i++)
+		b->slots[i] = (struct image_slot){ 0, IMAGE_FREE };
 	return true;
 }
 
@@ -550,6 +556,7 @@ static size_t lay_out(const struct builder *b, struct image_head *h,
 		{ &h->rules, b->rules.data, b->rules.count, b->rules.entry },
 		{ &h->ports, b->ports.data, b->ports.count, b->ports.entry },
 		{ &h->text, b->text.data, b->text.count, 1 },
+		{ &h->slots, b->slots, b->nslots, sizeof(*b->slots) },
 		{ &h->names, b->names, b->nnames, sizeof(*b->names) },
 		{ &h->cidrs, b->cidrs, b->ncidrs, sizeof(*b->cidrs) },
 		{ &h->lists, b->lists, b->nlists, sizeof(*b->lists) },
@@ -659,6 +666,7 @@ int policy_compile(const struct policy_spec *spec, void **ret_image,
 	free(b->ports.data);
 	free(b->text.data);
 	free(b->seen);
+	free(b->slots);
 	free(b->names);
 	free(b->cidrs);
 	free(b->lists);

@@ -30,17 +30,17 @@ uint32_t image_hash_cidr(unsigned side, const struct prefix *p)
 const struct image_name *image_find_name(const struct policy *p,
 					 const char *key, uint32_t hash)
 {
-	uint32_t mask = p->head->names.count - 1;
+	uint32_t mask = p->head->slots.count - 1;
 	uint32_t at = image_mix(hash) & mask;
 
 	for (uint32_t n = 0; n <= mask; n++, at = (at + 1) & mask) {
-		const struct image_name *slot = &p->names[at];
+		const struct image_slot *slot = &p->slots[at];
 
-		if (slot->key == IMAGE_FREE)
+		if (slot->name == IMAGE_FREE)
 			return NULL;
 		if (slot->hash == hash &&
-		    strcmp(p->text + slot->key, key) == 0)
-			return slot;
+		    strcmp(p->text + p->names[slot->name].key, key) == 0)
+			return &p->names[slot->name];
 	}
 	return NULL;
 }
@@ -198,17 +198,20 @@ static bool check_hashes(const struct policy *p)
 	const struct image_head *h = p->head;
 
 	for (uint32_t i = 0; i < h->names.count; i++) {
-		const struct image_name *slot = &p->names[i];
+		const struct image_name *name = &p->names[i];
 
-		if (slot->key == IMAGE_FREE)
-			continue;
-		if (slot->key >= h->text.count)
+		if (name->key >= h->text.count)
 			return false;
 		for (size_t k = 0; k < (size_t)IMAGE_SIDES * HANG_COUNT; k++) {
-			if (!check_list(p, &slot->lists[k / HANG_COUNT]
+			if (!check_list(p, &name->lists[k / HANG_COUNT]
 						       [k % HANG_COUNT]))
 				return false;
 		}
+	}
+	for (uint32_t i = 0; i < h->slots.count; i++) {
+		if (p->slots[i].name != IMAGE_FREE &&
+		    p->slots[i].name >= h->names.count)
+			return false;
 	}
 	for (uint32_t i = 0; i < h->cidrs.count; i++) {
 		if (p->cidrs[i].used && !check_list(p, &p->cidrs[i].list))
@@ -231,7 +234,7 @@ static bool check_head(const struct image_head *h, size_t len)
 				return false;
 		}
 	}
-	return is_power_of_two(h->names.count) &&
+	return is_power_of_two(h->slots.count) &&
 	       is_power_of_two(h->cidrs.count) && h->text.count > 0 &&
 	       h->web.count == (uint32_t)2 * IMAGE_PORT_WORDS;
 }
@@ -248,6 +251,7 @@ static bool view(const void *image, size_t len, struct policy *ret)
 		.rules = check_table(&f, &h->rules, sizeof(*ret->rules)),
 		.ports = check_table(&f, &h->ports, sizeof(*ret->ports)),
 		.text = check_table(&f, &h->text, 1),
+		.slots = check_table(&f, &h->slots, sizeof(*ret->slots)),
 		.names = check_table(&f, &h->names, sizeof(*ret->names)),
 		.cidrs = check_table(&f, &h->cidrs, sizeof(*ret->cidrs)),
 		.lists = check_table(&f, &h->lists, sizeof(*ret->lists)),

@@ -9,8 +9,9 @@
  *	rules	one entry a rule, in the order of the lists, allow first
  *	ports	pool of port ranges, a slice for each rule
  *	text	pool of terminated strings
- *	names	hash by literal suffix: for each side, the rules whose name is
- *		it, whose glob is "*." and it, and whose glob merely ends in it
+ *	slots	hash of names by literal suffix
+ *	names	a literal suffix: for each side, the rules whose name is it,
+ *		whose glob is "*." and it, and whose glob merely ends in it
  *	cidrs	hash by side, prefix length and masked address
  *	lists	pool of rule numbers, ascending in each list
  *	web	two bit sets (tcp, udp) of the ports that name rules have
@@ -58,7 +59,7 @@ struct image_head {
 	uint32_t flags;
 	uint64_t length;
 	uint64_t digest;
-	struct image_table rules, ports, text, names, cidrs, lists, web;
+	struct image_table rules, ports, text, slots, names, cidrs, lists, web;
 	uint32_t nlengths[IMAGE_SIDES];
 	uint8_t lengths[IMAGE_SIDES][IMAGE_LENGTHS];
 };
@@ -78,9 +79,14 @@ struct image_list {
 	uint32_t first, count;
 };
 
-struct image_name {
-	uint32_t key;		/* offset in text; UINT32_MAX: free */
+/* Small, so that a suffix that is not there costs one line of memory. */
+struct image_slot {
 	uint32_t hash;
+	uint32_t name;		/* entry of names; UINT32_MAX: free */
+};
+
+struct image_name {
+	uint32_t key;		/* offset in text */
 	struct image_list lists[IMAGE_SIDES][HANG_COUNT];
 };
 
@@ -97,6 +103,7 @@ struct policy {
 	const struct image_rule *rules;
 	const struct port_range *ports;
 	const char *text;
+	const struct image_slot *slots;
 	const struct image_name *names;
 	const struct image_cidr *cidrs;
 	const uint32_t *lists;
