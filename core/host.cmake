@@ -1,5 +1,7 @@
 # Looking at the host: who, where, which files, which presets, what is missing.
 target_sources(exeat_core PRIVATE
+	doctor.c
+	doctor_probe.c
 	error_api.c
 	identity.c
 	policy_api.c

@@ -154,11 +154,14 @@ static bool ends_until(pid_t pid, int64_t deadline)
 {
 	cleanup_fd int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int64_t left;
 
-	while (fd >= 0 && clock_ms() < deadline)
-		if (poll(&p, 1, (int)(deadline - clock_ms())) > 0)
+	if (fd < 0)
+		return errno == ESRCH;
+	while ((left = deadline - clock_ms()) > 0)
+		if (poll(&p, 1, (int)left) > 0)
 			return true;
-	return fd < 0 && errno == ESRCH;
+	return false;
 }
 
 /* Its end, or the group's. Somebody else may have reaped it (see the top). */

@@ -106,12 +106,14 @@ static void kept(void **state)
 /* A tree such as a payload may leave. */
 static bool make_mess(int fd)
 {
-	char deep[16] = "d";
+	char deep[201];
 	int at = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	CHECK(at >= 0);
-	/* deeper than any path can say and than descriptors would last */
-	for (int i = 0; i < 3000; i++) {
+	/* deeper than any path can say */
+	memset(deep, 'd', sizeof(deep) - 1);
+	deep[sizeof(deep) - 1] = '\0';
+	for (int i = 0; i < 100; i++) {
 		int next;
 
 		CHECK(mkdirat(at, deep, 0700) == 0);
