@@ -1,0 +1,5 @@
+# front as a whole, in a network namespace of its own.
+foreach(part front datagram)
+	exeat_unit(proxy_${part} SOURCES proxy_${part}.c proxy_world.c
+		LINK exeat_proxy PkgConfig::EVENT)
+endforeach()
