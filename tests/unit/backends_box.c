@@ -28,17 +28,19 @@
 #include "core/base/fd.h"
 #include "core/sys/command.h"
 #include "core/sys/isolate.h"
+#include "tests/unit/sys_child.h"
 
 #define PATIENCE_MS 20000
 
+/* uid 0 of a user namespace with one id is shown as another inside. */
 uid_t box_uid(void)
 {
-	return geteuid() == 0 ? 65534 : geteuid();
+	return child_uid() == 0 ? 1000 : child_uid();
 }
 
 static gid_t box_gid(void)
 {
-	return geteuid() == 0 ? 65534 : getegid();
+	return child_gid() == 0 ? 1000 : child_gid();
 }
 
 int box_dirs_make(struct box_dirs *d)
@@ -46,28 +48,21 @@ int box_dirs_make(struct box_dirs *d)
 	(void)snprintf(d->work, sizeof(d->work), "/tmp/exeat-unit-XXXXXX");
 	if (!mkdtemp(d->work) || chmod(d->work, 0755) < 0)
 		return -errno;
-	return geteuid() != 0				? 0 :
-	       chown(d->work, box_uid(), box_gid()) < 0 ? -errno :
-							  0;
+	return geteuid() != 0				    ? 0 :
+	       chown(d->work, child_uid(), child_gid()) < 0 ? -errno :
+							      0;
 }
 
-static void remove_tree(int dirfd, const char *name)
+void box_dirs_remove(struct box_dirs *d)
 {
-	const char *const argv[] = { "rm", "-rf", "--", name, NULL };
-	pid_t pid;
+	const char *const argv[] = { "rm", "-rf", "--", d->work, NULL };
+	pid_t pid = fork();
 
-	(void)dirfd;
-	pid = fork();
 	if (pid == 0) {
 		(void)execv("/bin/rm", (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}
 	(void)waitpid(pid, NULL, 0);
-}
-
-void box_dirs_remove(struct box_dirs *d)
-{
-	remove_tree(AT_FDCWD, d->work);
 }
 
 /* -- the view -- */
@@ -302,7 +297,7 @@ static int run_all(const struct backend_spec *spec, struct box *b)
 	unsigned n = b->repeat ? b->repeat : 1;
 
 	for (unsigned i = 0; i < n; i++) {
-		int64_t us[BOX_POINTS];
+		int64_t us[BOX_POINTS] = { 0 };
 		int r;
 
 		b->gone = false;
@@ -320,17 +315,15 @@ static int run_all(const struct backend_spec *spec, struct box *b)
 
 static int be_keeper(const struct box_dirs *d, struct box *b)
 {
-	uid_t uid = box_uid();
-	gid_t gid = box_gid();
 	struct backend_spec spec = {
-		.uid = uid,
-		.gid = gid,
+		.uid = box_uid(),
+		.gid = box_gid(),
 		.work_dir_sockets = b->work_dir_sockets,
 		.hostname = "box",
 	};
 	struct view view;
 	int64_t start;
-	int r = isolate_identity(uid, gid, &b->err);
+	int r = isolate_identity(child_uid(), child_gid(), &b->err);
 
 	if (r == 0)
 		r = isolate_userns(0, 0, &b->err);

@@ -122,7 +122,7 @@ static void view(void **state)
 		"! (echo x >/run/by/link)",
 		"! rm -f /run/by/link",
 		"test -k /run/lock",
-		"test -x " INSIDE,
+		"test -x /run/tool/inside",
 		"echo x >/dev/null",
 		"test -c /dev/ptmx",
 		"test -c /dev/tty",
@@ -133,7 +133,6 @@ static void view(void **state)
 		"! test -s /proc/keys",
 		"! test -s /proc/timer_list",
 		"test \"$(stat -c %a /tmp)\" = 1777",
-		"test \"$(umask)\" != x",
 	};
 
 	(void)state;
@@ -147,7 +146,7 @@ static void view(void **state)
 		if (!b.exited || b.status != 0)
 			fail_msg("not so: %s\n%s", true_here[i], b.out);
 	}
-	script_says("umask 0; ls -A /", "usr");
+	script_says("ls -A /", "usr");
 }
 
 static void fresh_tmp(void **state)

@@ -76,12 +76,33 @@ int status_of(void (*fn)(void *arg), void *arg)
 	return status;
 }
 
+/* Real root has every id; uid 0 of a small user namespace may have one. */
+static bool is_mapped(const char *map, unsigned id)
+{
+	cleanup_free char *text = NULL;
+	unsigned inside, outside, count;
+	int used;
+
+	if (fd_read_file(AT_FDCWD, map, 4096, &text, NULL) < 0)
+		return false;
+	for (const char *p = text;
+	     sscanf(p, "%u %u %u%n", &inside, &outside, &count, &used) == 3;
+	     p += used)
+		if (id >= inside && id - inside < count)
+			return true;
+	return false;
+}
+
 uid_t child_uid(void)
 {
-	return geteuid() == 0 ? 65534 : geteuid();
+	return geteuid() == 0 && is_mapped("/proc/self/uid_map", 65534) ?
+		       65534 :
+		       geteuid();
 }
 
 gid_t child_gid(void)
 {
-	return geteuid() == 0 ? 65534 : getegid();
+	return geteuid() == 0 && is_mapped("/proc/self/gid_map", 65534) ?
+		       65534 :
+		       getegid();
 }
