@@ -72,7 +72,9 @@ void view_encode(const struct view *v, struct sbuf *ret)
 		sbuf_lstr(ret, op->source);
 		sbuf_u64(ret, op->size);
 		sbuf_u32(ret, op->mode);
-		sbuf_u8(ret, (uint8_t)op->fd_index);
+		/* whatever another kind has there means nothing */
+		sbuf_u8(ret,
+			op->kind == VIEW_MOUNT_FD ? (uint8_t)op->fd_index : 0);
 	}
 }
 

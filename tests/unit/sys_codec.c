@@ -178,6 +178,32 @@ static void view_round_trip(void **state)
 	sbuf_done(&b);
 }
 
+/* No descriptor is -1 to whoever writes the list. */
+static void view_no_descriptor(void **state)
+{
+	const struct view_op op = { .kind = VIEW_DIR,
+				    .path = (char *)(uintptr_t) "/x",
+				    .fd_index = -1 };
+	struct view in, out;
+	struct sbuf b;
+	struct rbuf r;
+
+	(void)state;
+	view_init(&in);
+	assert_int_equal(view_add(&in, &op), 0);
+	sbuf_init(&b, 4096);
+	view_encode(&in, &b);
+	r = rbuf_make(b.s, b.len);
+	assert_int_equal(view_decode(&r, &out), 0);
+	view_done(&out);
+	/* but on the wire there is one way to say it */
+	b.s[b.len - 1] = 1;
+	r = rbuf_make(b.s, b.len);
+	assert_int_equal(view_decode(&r, &out), -EPROTO);
+	sbuf_done(&b);
+	view_done(&in);
+}
+
 static void view_malformed(void **state)
 {
 	const struct view_op rows[] = {
@@ -220,6 +246,7 @@ int main(void)
 		cmocka_unit_test(command_cut),
 		cmocka_unit_test(command_malformed),
 		cmocka_unit_test(view_round_trip),
+		cmocka_unit_test(view_no_descriptor),
 		cmocka_unit_test(view_malformed),
 	};
 
