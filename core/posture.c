@@ -138,11 +138,11 @@ static int compile(const struct exeat_session *s, enum policy_mode mode,
 	};
 	int r;
 
+	*ret = (struct compiled){0};
 	/* an empty list with `blocked` is a list with `blocked` all the same */
 	if (mode == POLICY_BLOCKED && allow->given)
 		return err_new(err, ERR_INVALID, "network_allowlist", NULL,
 			       "an allow-list has no meaning with mode blocked");
-	*ret = (struct compiled){0};
 	r = policy_compile(&spec, &ret->image, &ret->len, err);
 	if (r < 0)
 		return r;
@@ -162,10 +162,12 @@ static int compile_with_presets(struct exeat_session *s,
 				struct err *err)
 {
 	struct preset_set set = {0};
-	int r = preset_set_make((const char *const *)allow->texts,
-				(const char *const *)deny->texts,
-				s->with_credentials, &set, err);
+	int r;
 
+	*ret = (struct compiled){0};
+	r = preset_set_make((const char *const *)allow->texts,
+			    (const char *const *)deny->texts,
+			    s->with_credentials, &set, err);
 	if (r < 0)
 		return r;
 	r = compile(s, mode, allow, deny, &set, ret, err);

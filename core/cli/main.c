@@ -80,7 +80,9 @@ static int matches(const struct cli_command *c, int argc, char *argv[])
 
 int main(int argc, char *argv[])
 {
-	(void)signal(SIGPIPE, SIG_IGN);
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	(void)sigaction(SIGPIPE, &ignore, NULL);
 	for (const struct cli_command *c = cli_commands; c->name; c++) {
 		int words = matches(c, argc, argv);
 

@@ -119,10 +119,11 @@ static bool parse_id(const char *text, unsigned *ret)
 
 int main(int argc, char *argv[])
 {
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 	struct helper_ids ids;
 
 	/* a vanished peer is an error of the call, not a signal */
-	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigaction(SIGPIPE, &ignore, NULL);
 	if (argc != 4 || !parse_id(argv[2], &ids.uid) ||
 	    !parse_id(argv[3], &ids.gid))
 		goto usage;
