@@ -102,7 +102,8 @@ static bool get_op(struct rbuf *r, struct view_op *ret)
 	return !r->bad && kind <= VIEW_COVER && per_run <= 1 && optional <= 1 &&
 	       ret->path && ret->path[0] == '/' &&
 	       (ret->source || !has_source(ret->kind)) && ret->mode <= 07777 &&
-	       ret->fd_index < MSG_FDS_MAX;
+	       ret->fd_index < MSG_FDS_MAX &&
+	       (ret->fd_index == 0 || ret->kind == VIEW_MOUNT_FD);
 }
 
 int view_decode(struct rbuf *r, struct view *ret)
