@@ -158,7 +158,7 @@ static void check_work_dir(struct doctor *d, const struct identity *id)
 	if (r < 0)
 		tell_err(d, "fresh work dirs", false, &err);
 	else
-		tell(d, "fresh work dirs", EXEAT_CHECK_OK, w.path, "");
+		tell(d, "fresh work dirs", EXEAT_CHECK_OK, "can be made", "");
 	workdir_close(&w);
 }
 
@@ -224,7 +224,8 @@ static void check_ports(struct doctor *d)
 	char text[160];
 
 	(void)snprintf(text, sizeof(text),
-		       "tcp %d, %d and udp %d, %d are the gate's inside; a command that binds one gets EADDRINUSE",
+		       "tcp %d, %d and udp %d, %d are the gate's inside; "
+		       "a command that binds one gets EADDRINUSE",
 		       GATE_PORT_TCP, GATE_PORT_DNS_TCP, GATE_PORT_UDP,
 		       GATE_PORT_DNS_UDP);
 	tell(d, "ports of the gate", EXEAT_CHECK_OK, text, "");

@@ -12,8 +12,8 @@
 
 /* What a probe found; travels over a pipe as it is. */
 struct finding {
-	int r;			/* 0, or -errno with err */
-	bool only_warn;		/* not there, and sessions work without it */
+	int r;		/* 0, or -errno with err */
+	bool only_warn; /* not there, and sessions work without it */
 	struct err err;
 	char detail[256];
 };

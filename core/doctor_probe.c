@@ -71,7 +71,8 @@ static void try_namespaces(const struct identity *id, struct finding *f)
 		if (unshare(kinds[i].flag) == 0)
 			continue;
 		missing(f, kinds[i].name, -errno,
-			"the kernel needs CONFIG_NAMESPACES with all kinds; see /proc/sys/user/max_*_namespaces");
+			"the kernel needs CONFIG_NAMESPACES with all kinds; "
+			"see /proc/sys/user/max_*_namespaces");
 		return;
 	}
 }
@@ -92,7 +93,9 @@ static void try_proc(const struct identity *id, struct finding *f)
 	else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		missing(f, "mount of /proc",
 			WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO,
-			"in a container its /proc must not be partly covered (Docker: --security-opt systempaths=unconfined)");
+			"in a container its /proc must not be partly "
+			"covered (Docker: --security-opt "
+			"systempaths=unconfined)");
 }
 
 static void try_mounts(const struct identity *id, struct finding *f)
@@ -146,7 +149,8 @@ static void try_landlock(const struct identity *id, struct finding *f)
 	}
 	f->only_warn = true;
 	missing(f, "Landlock ABI 2", abi < 0 ? abi : -EOPNOTSUPP,
-		"Linux 5.19 with landlock in lsm=; or allow sockets in the work dir (--work-dir-sockets)");
+		"Linux 5.19 with landlock in lsm=; or allow sockets in the "
+		"work dir (--work-dir-sockets)");
 }
 
 static void try_seccomp(const struct identity *id, struct finding *f)
@@ -200,7 +204,7 @@ _Noreturn static void child(const struct probe *p, const struct identity *id,
 {
 	struct finding f;
 
-	memset(&f, 0, sizeof(f));	/* its padding is written, too */
+	memset(&f, 0, sizeof(f)); /* its padding is written, too */
 	process_reset_signals();
 	if (p->inside)
 		try_userns(id, &f);
@@ -252,7 +256,8 @@ void doctor_run(const struct probe *p, const struct identity *id,
 		continue;
 	if (r < 0)
 		ret->r = err_new(&ret->err, ERR_INTERNAL, "try", p->name,
-				 r == -ETIMEDOUT ? "no answer" :
-						   "the probe ended by signal %d",
+				 r == -ETIMEDOUT ?
+					 "no answer" :
+					 "the probe ended by signal %d",
 				 WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 }

@@ -30,9 +30,9 @@
 
 enum {
 	ID_NOBODY = 65534,
-	ID_INSIDE = 1000,	/* of uid 0 in a namespace with one id */
-	TEXT_MAX = 256 << 10,	/* of the host's files */
-	GROUPS_MAX = 65536,	/* the kernel's NGROUPS_MAX */
+	ID_INSIDE = 1000,     /* of uid 0 in a namespace with one id */
+	TEXT_MAX = 256 << 10, /* of the host's files */
+	GROUPS_MAX = 65536,   /* the kernel's NGROUPS_MAX */
 };
 
 static const char step[] = "find identity";
@@ -41,11 +41,11 @@ static const char step[] = "find identity";
 
 /* The ids that the calling process's user namespace maps. */
 struct id_map {
-	bool one;		/* exactly one */
+	bool one; /* exactly one */
 	unsigned nranges;
 	struct {
 		uint64_t first, count;
-	} ranges[340];		/* the kernel's limit */
+	} ranges[340]; /* the kernel's limit */
 };
 
 static bool map_number(const char **p, uint64_t *ret)
@@ -70,7 +70,8 @@ static int id_map_read(const char *path, struct id_map *ret)
 		if (!map_number(&p, &first) || !map_number(&p, &outside) ||
 		    !map_number(&p, &count) || (*p && *p != '\n'))
 			return -EBADMSG;
-		if (ret->nranges == sizeof(ret->ranges) / sizeof(ret->ranges[0]))
+		if (ret->nranges ==
+		    sizeof(ret->ranges) / sizeof(ret->ranges[0]))
 			return -E2BIG;
 		ret->ranges[ret->nranges].first = first;
 		ret->ranges[ret->nranges++].count = count;
@@ -149,9 +150,11 @@ static int find_kind(struct maps *maps, enum identity_kind *ret,
 	*ret = maps->uid.one ? IDENTITY_ONE_ID_ROOT : IDENTITY_ROOT;
 	if (*ret == IDENTITY_ROOT && !may_change_ids()) {
 		r = err_new(err, ERR_UNAVAILABLE, step, "uid 0",
-			    "root may not become another user here, and no payload runs as root");
+			    "root may not become another user here, and no "
+			    "payload runs as root");
 		err_remedy(err,
-			   "grant CAP_SETUID and CAP_SETGID, or start as an ordinary user");
+			   "grant CAP_SETUID and CAP_SETGID, or start as an "
+			   "ordinary user");
 		return r;
 	}
 	return 0;
@@ -188,8 +191,8 @@ static gid_t group_of(uid_t uid, gid_t otherwise)
 	return otherwise != 0 ? otherwise : ID_NOBODY;
 }
 
-static int root_ids(const struct maps *maps, int work_dir_fd,
-		    const char *user, struct identity *id, struct err *err)
+static int root_ids(const struct maps *maps, int work_dir_fd, const char *user,
+		    struct identity *id, struct err *err)
 {
 	struct stat st = { .st_uid = ID_NOBODY, .st_gid = ID_NOBODY };
 	uint64_t uid, gid = 0;
@@ -206,8 +209,9 @@ static int root_ids(const struct maps *maps, int work_dir_fd,
 			return err_new(err, ERR_INVALID, step, user,
 				       "not UID or UID:GID in numbers");
 		if (uid == 0 || (has_gid && gid == 0))
-			return err_new(err, ERR_INVALID, step, user,
-				       "a payload never has uid or gid 0 of the host");
+			return err_new(
+				err, ERR_INVALID, step, user,
+				"a payload never has uid or gid 0 of the host");
 		id->host_uid = (uid_t)uid;
 		id->host_gid = has_gid ? (gid_t)gid :
 					 group_of((uid_t)uid, (gid_t)uid);
@@ -216,9 +220,10 @@ static int root_ids(const struct maps *maps, int work_dir_fd,
 		id->host_gid = group_of(id->host_uid, ID_NOBODY);
 	if (!id_map_has(&maps->uid, id->host_uid) ||
 	    !id_map_has(&maps->gid, id->host_gid)) {
-		r = err_new(err, ERR_UNAVAILABLE, step, user,
-			    "uid %u, gid %u do not exist in this user namespace",
-			    id->host_uid, id->host_gid);
+		r = err_new(
+			err, ERR_UNAVAILABLE, step, user,
+			"uid %u, gid %u do not exist in this user namespace",
+			id->host_uid, id->host_gid);
 		err_remedy(err, "name others with --user UID:GID");
 		return r;
 	}
@@ -271,7 +276,7 @@ static bool keeps_groups(const struct identity *id)
 /* One "a:b:c:..." line of passwd or group. */
 struct line {
 	const char *start;
-	size_t len;		/* without the newline */
+	size_t len; /* without the newline */
 	struct {
 		const char *p;
 		size_t len;
@@ -317,8 +322,9 @@ static bool field_is_id(const struct line *l, unsigned i, uint32_t id)
 /* A name that is safe in these files, in prompts and in paths. */
 static bool good_name(const char *s, size_t len)
 {
-	const char *more = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-			   "_0123456789-.";
+	const char *more =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"_0123456789-.";
 
 	if (len == 0 || len > sizeof(((struct identity *)NULL)->user) - 1)
 		return false;
@@ -376,9 +382,10 @@ static char *host_text(const char *path, const char *otherwise)
 
 static int make_passwd(struct identity *id)
 {
-	cleanup_free char *host = host_text(
-		"/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"
-			       "nobody:x:65534:65534:nobody:/nonexistent:/bin/sh\n");
+	cleanup_free char *host =
+		host_text("/etc/passwd",
+			  "root:x:0:0:root:/root:/bin/sh\n"
+			  "nobody:x:65534:65534:nobody:/nonexistent:/bin/sh\n");
 	struct sbuf out;
 	struct line l;
 

@@ -13,23 +13,23 @@
 #include "core/base/err.h"
 
 enum identity_kind {
-	IDENTITY_USER,		/* ordinary: everything is its own uid */
-	IDENTITY_ROOT,		/* may become the payload's uid */
-	IDENTITY_ONE_ID_ROOT,	/* uid 0, cannot be anything else */
+	IDENTITY_USER,	      /* ordinary: everything is its own uid */
+	IDENTITY_ROOT,	      /* may become the payload's uid */
+	IDENTITY_ONE_ID_ROOT, /* uid 0, cannot be anything else */
 };
 
 struct identity {
 	enum identity_kind kind;
-	uid_t host_uid;		/* of every helper and payload */
+	uid_t host_uid; /* of every helper and payload */
 	gid_t host_gid;
-	uid_t uid;		/* inside */
+	uid_t uid; /* inside */
 	gid_t gid;
-	bool idmap_work_dir;	/* root-owned work dir: show it id-mapped */
-	bool groups_kept;	/* supplementary groups could not be dropped */
-	char user[33];		/* name inside */
-	char *passwd;		/* /etc/passwd inside but for the payload's line */
-	char *group;		/* /etc/group inside */
-	char *shell;		/* of that line */
+	bool idmap_work_dir; /* root-owned work dir: show it id-mapped */
+	bool groups_kept;    /* supplementary groups could not be dropped */
+	char user[33];	     /* name inside */
+	char *passwd;	     /* /etc/passwd inside but for the payload's line */
+	char *group;	     /* /etc/group inside */
+	char *shell;	     /* of that line */
 };
 
 /*

@@ -52,8 +52,9 @@ static int from_file(const struct exeat_policy_options *o, struct source *ret,
 	int r;
 
 	if (o->network_mode || o->network_allowlist || o->network_denylist)
-		return err_new(err, ERR_INVALID, "network_policy", NULL,
-			       "stands instead of mode and lists, not beside them");
+		return err_new(
+			err, ERR_INVALID, "network_policy", NULL,
+			"stands instead of mode and lists, not beside them");
 	r = policy_file_parse(o->network_policy, strlen(o->network_policy), f,
 			      err);
 	if (r < 0)
@@ -71,8 +72,7 @@ static int from_file(const struct exeat_policy_options *o, struct source *ret,
 static int from_options(const struct exeat_policy_options *o,
 			struct source *ret, struct err *err)
 {
-	if (o->network_mode &&
-	    !policy_mode_parse(o->network_mode, &ret->mode))
+	if (o->network_mode && !policy_mode_parse(o->network_mode, &ret->mode))
 		return err_new(err, ERR_INVALID, "network_mode",
 			       o->network_mode,
 			       "must be blocked, allowlist or open");
@@ -89,8 +89,9 @@ static int compile(const struct source *s, struct exeat_policy *ret,
 {
 	struct preset_set presets = { 0 };
 	struct policy_spec spec = {
-		.mode = s->has_mode ? s->mode :
-			s->has_allow ? POLICY_ALLOWLIST : POLICY_BLOCKED,
+		.mode = s->has_mode  ? s->mode :
+			s->has_allow ? POLICY_ALLOWLIST :
+				       POLICY_BLOCKED,
 		.allow = s->allow,
 		.nallow = count(s->allow),
 		.deny = s->deny,
@@ -103,8 +104,9 @@ static int compile(const struct source *s, struct exeat_policy *ret,
 
 	/* an empty list with `blocked` is a list with `blocked` all the same */
 	if (spec.mode == POLICY_BLOCKED && s->has_allow)
-		return err_new(err, ERR_INVALID, "network_allowlist", NULL,
-			       "an allow-list has no meaning with mode blocked");
+		return err_new(
+			err, ERR_INVALID, "network_allowlist", NULL,
+			"an allow-list has no meaning with mode blocked");
 	r = preset_set_make(s->allow, s->deny, false, &presets, err);
 	if (r < 0)
 		return r;
@@ -190,7 +192,8 @@ static int bad_target(const char *target, const char *why, struct err *err)
 	int r = err_new(err, ERR_INVALID, "test target", target, "%s", why);
 
 	err_remedy(err,
-		   "NAME[:PORT], ADDRESS[:PORT], [IPv6]:PORT, udp/ before it, or an http(s) URL");
+		   "NAME[:PORT], ADDRESS[:PORT], [IPv6]:PORT, udp/ before it, "
+		   "or an http(s) URL");
 	return r;
 }
 
@@ -207,9 +210,9 @@ static int parse_target(const char *target, struct rule *ret,
 	*ret_port = 443;
 	if (strstr(target, "://")) {
 		if (!preset_url_rule(target, false, text, sizeof(text)))
-			return bad_target(target,
-					  "not an http or https URL with a host",
-					  err);
+			return bad_target(
+				target, "not an http or https URL with a host",
+				err);
 		if (strncasecmp(target, "http:", 5) == 0)
 			*ret_port = 80;
 		target = text;
@@ -306,7 +309,8 @@ static int tell_preset(const char *name,
 		       void *user_data, struct err *err)
 {
 	static const char *const none[] = { NULL };
-	struct exeat_preset_info info = { .name = name, .rules = none,
+	struct exeat_preset_info info = { .name = name,
+					  .rules = none,
 					  .env = none };
 	struct preset_set set = { 0 };
 	const char **rules = NULL;
@@ -353,8 +357,8 @@ int exeat_presets(const char *name,
 	int r;
 
 	if (name) {
-		r = tell_preset(*name == '@' ? name + 1 : name, each,
-				user_data, &err);
+		r = tell_preset(*name == '@' ? name + 1 : name, each, user_data,
+				&err);
 	} else {
 		r = preset_names(&names);
 		if (r < 0)

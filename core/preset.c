@@ -32,8 +32,8 @@
 
 enum {
 	NAME_MAX_LEN = 64,
-	FILES_MAX = 16,		/* settings files of one tool */
-	RULES_MAX = 1024,	/* of one preset */
+	FILES_MAX = 16,	  /* settings files of one tool */
+	RULES_MAX = 1024, /* of one preset */
 };
 
 static const char step[] = "resolve preset";
@@ -210,17 +210,17 @@ void preset_names_free(char **names)
 struct resolver {
 	const char *work_dir;
 	bool with_credentials;
-	bool hands_in;			/* not for a deny list */
-	bool any_side;			/* a deny-only one will do */
+	bool hands_in; /* not for a deny list */
+	bool any_side; /* a deny-only one will do */
 	struct preset preset;
-	char **rules;			/* from settings */
-	bool replaced;			/* instead of the preset's own */
-	char **env, **files;		/* of the whole set */
+	char **rules;	     /* from settings */
+	bool replaced;	     /* instead of the preset's own */
+	char **env, **files; /* of the whole set */
 	struct preset_values of_file[FILES_MAX];
 	size_t nfiles;
 	struct preset_values answer;
 	bool asked;
-	int ask_result;			/* and why, if the tool is needed: */
+	int ask_result; /* and why, if the tool is needed: */
 	struct err ask_err;
 };
 
@@ -247,7 +247,7 @@ static int read_files(struct resolver *rs, struct err *err)
 			continue;
 		r = fd_read_file(AT_FDCWD, path, PRESET_FILE_MAX, &text, NULL);
 		if (r < 0)
-			continue;	/* as if it were not there */
+			continue; /* as if it were not there */
 		r = preset_values_ini(text, &rs->of_file[rs->nfiles++]);
 		if (r == -ENOMEM)
 			return err_sys(err, ENOMEM, step, "%s", path);

@@ -11,10 +11,10 @@
 #include "policy/policy.h"
 
 struct preset_set {
-	struct policy_preset *presets;	/* for policy_spec */
+	struct policy_preset *presets; /* for policy_spec */
 	size_t npresets;
-	char **env;			/* "K=V" to hand in; NULL-terminated */
-	char **files;			/* CA files to show inside */
+	char **env;   /* "K=V" to hand in; NULL-terminated */
+	char **files; /* CA files to show inside */
 };
 
 /*

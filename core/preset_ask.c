@@ -56,8 +56,8 @@ static void digest_text(uint64_t *d, const char *text)
 static void digest_stat(uint64_t *d, const struct stat *st)
 {
 	const int64_t facts[] = {
-		(int64_t)st->st_dev,	    (int64_t)st->st_ino,
-		(int64_t)st->st_size,	    (int64_t)st->st_mode,
+		(int64_t)st->st_dev,	     (int64_t)st->st_ino,
+		(int64_t)st->st_size,	     (int64_t)st->st_mode,
 		(int64_t)st->st_mtim.tv_sec, (int64_t)st->st_mtim.tv_nsec,
 		(int64_t)st->st_ctim.tv_sec, (int64_t)st->st_ctim.tv_nsec,
 	};
@@ -110,7 +110,8 @@ static bool is_watched(char *const *names, const char *variable)
 		size_t n = strlen(*names);
 		bool star = n > 0 && (*names)[n - 1] == '*';
 
-		if (star ? len >= n - 1 && strncmp(variable, *names, n - 1) == 0 :
+		if (star ? len >= n - 1 &&
+				    strncmp(variable, *names, n - 1) == 0 :
 			   len == n && strncmp(variable, *names, n) == 0)
 			return true;
 	}
@@ -149,8 +150,8 @@ static uint64_t make_key(const struct preset_tool *t, const char *program)
 /* The file of a preset in the cache, or NULL if there is no place for it. */
 static char *cache_path(const struct preset *p, const char *work_dir)
 {
-	cleanup_free char *folder = preset_own_folder("XDG_CACHE_HOME",
-						      ".cache");
+	cleanup_free char *folder =
+		preset_own_folder("XDG_CACHE_HOME", ".cache");
 	char *path;
 
 	if (!folder || preset_is_below(work_dir, folder) ||
@@ -165,8 +166,7 @@ static void key_text(uint64_t key, char ret[17])
 }
 
 /* 0, or -ENOENT for every kind of unusable. */
-static int cache_load(const char *path, uint64_t key,
-		      struct preset_values *ret)
+static int cache_load(const char *path, uint64_t key, struct preset_values *ret)
 {
 	cleanup_free char *text = NULL;
 	const char *name;
@@ -211,8 +211,8 @@ static char *cache_text(uint64_t key, const struct preset_values *values)
 
 static bool write_whole(const char *path, const char *text)
 {
-	cleanup_fd int fd = open(path,
-				 O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	cleanup_fd int fd =
+		open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	return fd >= 0 && fd_write_all(fd, text, strlen(text)) == 0;
 }
@@ -231,7 +231,7 @@ static void cache_store(const char *path, uint64_t key,
 	if (mkdir(folder, 0700) < 0 && errno == ENOENT) {
 		slash = strrchr(folder, '/');
 		*slash = '\0';
-		(void)mkdir(folder, 0700);	/* ~/.cache */
+		(void)mkdir(folder, 0700); /* ~/.cache */
 		*slash = '/';
 		(void)mkdir(folder, 0700);
 	}
@@ -260,10 +260,13 @@ static int check_watched(const struct preset *p, const char *work_dir,
 			if (!path || access(path, F_OK) < 0 ||
 			    !preset_is_below(work_dir, path))
 				continue;
-			r = err_new(err, ERR_UNAVAILABLE, step, path,
-				    "settings in the work dir are not believed: a payload could have written them");
+			r = err_new(
+				err, ERR_UNAVAILABLE, step, path,
+				"settings in the work dir are not believed: a "
+				"payload could have written them");
 			err_remedy(err,
-				   "name the hosts instead of @%s, or move the file",
+				   "name the hosts instead of @%s, or move "
+				   "the file",
 				   p->name);
 			return r;
 		}

@@ -11,8 +11,8 @@
 #include "policy/preset.h"
 
 enum {
-	PRESET_FILE_MAX = 1 << 20,	/* bytes of a settings file */
-	PRESET_ANSWER_MAX = 4 << 20,	/* bytes of a tool's answer */
+	PRESET_FILE_MAX = 1 << 20,   /* bytes of a settings file */
+	PRESET_ANSWER_MAX = 4 << 20, /* bytes of a tool's answer */
 	PRESET_ASK_MS = 10000,
 	PRESET_VALUES_MAX = 8192,
 };
@@ -22,7 +22,7 @@ enum {
 struct preset_values {
 	struct preset_value {
 		char *key, *value;
-	} *v;
+	} * v;
 	size_t n;
 };
 

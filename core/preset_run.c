@@ -53,7 +53,7 @@ static void free_environment(char **env)
 
 	while (env[n])
 		n++;
-	free(env[n - 1]);	/* PATH */
+	free(env[n - 1]); /* PATH */
 	free(env);
 }
 
@@ -173,7 +173,7 @@ static int reap(pid_t pid, int so_far, int64_t deadline)
 	if (so_far == 0 && !ends_until(pid, deadline))
 		so_far = -ETIMEDOUT;
 	if (so_far < 0)
-		(void)kill(-pid, SIGKILL);	/* ESRCH: gone already */
+		(void)kill(-pid, SIGKILL); /* ESRCH: gone already */
 	do
 		r = waitpid(pid, &status, 0);
 	while (r < 0 && errno == EINTR);

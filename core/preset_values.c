@@ -67,7 +67,7 @@ struct ini {
 	struct preset_values *ret;
 	char section[128];
 	struct sbuf key, value;
-	bool open;		/* a key waits for the end of its value */
+	bool open; /* a key waits for the end of its value */
 };
 
 /* The line without blanks at both ends. */
@@ -104,7 +104,7 @@ static int ini_pair(struct ini *ini, const char *line, size_t len)
 	while (n < len && line[n] != '=' && line[n] != ':')
 		n++;
 	if (n == len)
-		return 0;	/* no value: not for us */
+		return 0; /* no value: not for us */
 	value = line + n + 1;
 	value_len = trim(&value, len - n - 1);
 	n = trim(&line, n);
@@ -114,13 +114,12 @@ static int ini_pair(struct ini *ini, const char *line, size_t len)
 		sbuf_fmt(&ini->key, "%s.", ini->section);
 	sbuf_add(&ini->key, line, n);
 	/* pip writes its keys either way */
-	for (size_t i = strlen(ini->section); !ini->key.bad &&
-					      ini->section[0] &&
-					      i < ini->key.len;
-	     i++) {
+	for (size_t i = strlen(ini->section);
+	     !ini->key.bad && ini->section[0] && i < ini->key.len; i++) {
 		char c = ini->key.s[i];
 
-		ini->key.s[i] = c == '_' ? '-' : (char)tolower((unsigned char)c);
+		ini->key.s[i] = c == '_' ? '-' :
+					   (char)tolower((unsigned char)c);
 	}
 	sbuf_add(&ini->value, value, value_len);
 	ini->open = true;
@@ -207,9 +206,7 @@ static int answer_json(const char *text, struct preset_values *ret)
 
 		sbuf_init(&b, PRESET_ANSWER_MAX);
 		json_text(value, &b);
-		r = b.bad ? -E2BIG :
-		    b.s	  ? preset_values_add(ret, key, b.s) :
-			    0;
+		r = b.bad ? -E2BIG : b.s ? preset_values_add(ret, key, b.s) : 0;
 		sbuf_done(&b);
 		if (r < 0)
 			break;

@@ -1,4 +1,4 @@
-/* viewplan.c - which files a session sees: looking at the host, writing the list
+/* viewplan.c - the files that a session sees: from the host to a list
  * SPDX-License-Identifier: Apache-2.0
  *
  * Theory of operation
@@ -31,7 +31,7 @@
 
 enum {
 	MOUNTS_MAX = 256,
-	RUN_SIZE = 16 << 20,	/* bytes of a run's /run */
+	RUN_SIZE = 16 << 20, /* bytes of a run's /run */
 };
 
 static const char step[] = "make view";
@@ -40,9 +40,9 @@ static const char step[] = "make view";
 
 /* One mount that is not the system's. */
 struct plan_mount {
-	char *path;		/* inside */
+	char *path; /* inside */
 	char *source;
-	int dirfd;		/* of the work dir, else AT_FDCWD */
+	int dirfd; /* of the work dir, else AT_FDCWD */
 	bool read_only;
 };
 
@@ -88,9 +88,18 @@ static int list_add(struct planner *p, char ***list, const char *text)
 /* ---- base ---- */
 
 static const char *const base_paths[] = {
-	"/usr",		"/bin",		"/sbin",	  "/lib",
-	"/lib32",	"/lib64",	"/libx32",	  "/opt",
-	"/etc",		"/var/lib/dpkg", "/var/lib/apt", "/var/cache/apt",
+	"/usr",
+	"/bin",
+	"/sbin",
+	"/lib",
+	"/lib32",
+	"/lib64",
+	"/libx32",
+	"/opt",
+	"/etc",
+	"/var/lib/dpkg",
+	"/var/lib/apt",
+	"/var/cache/apt",
 	"/sys/devices/system/cpu",
 };
 
@@ -115,9 +124,11 @@ static int plan_names(struct planner *p)
 {
 	static const struct view_op ops[] = {
 		{ .kind = VIEW_DEV, .path = (char *)"/dev" },
-		{ .kind = VIEW_SYMLINK, .path = (char *)"/var/tmp",
+		{ .kind = VIEW_SYMLINK,
+		  .path = (char *)"/var/tmp",
 		  .source = (char *)"../tmp" },
-		{ .kind = VIEW_SYMLINK, .path = (char *)"/var/run",
+		{ .kind = VIEW_SYMLINK,
+		  .path = (char *)"/var/run",
 		  .source = (char *)"../run" },
 	};
 	int r = 0;
@@ -163,12 +174,19 @@ static int plan_fresh(struct planner *p)
 {
 	static const struct view_op ops[] = {
 		{ .kind = VIEW_PROC, .per_run = true, .path = (char *)"/proc" },
-		{ .kind = VIEW_TMPFS, .per_run = true, .path = (char *)"/tmp",
+		{ .kind = VIEW_TMPFS,
+		  .per_run = true,
+		  .path = (char *)"/tmp",
 		  .mode = 01777 },
-		{ .kind = VIEW_TMPFS, .per_run = true, .path = (char *)"/run",
-		  .mode = 0755, .size = RUN_SIZE },
-		{ .kind = VIEW_DIR, .per_run = true,
-		  .path = (char *)"/run/exeat/bin", .mode = 0755 },
+		{ .kind = VIEW_TMPFS,
+		  .per_run = true,
+		  .path = (char *)"/run",
+		  .mode = 0755,
+		  .size = RUN_SIZE },
+		{ .kind = VIEW_DIR,
+		  .per_run = true,
+		  .path = (char *)"/run/exeat/bin",
+		  .mode = 0755 },
 	};
 	int r = list_add(p, &p->plan.read_write, "/dev/shm");
 
@@ -237,8 +255,7 @@ static const char *why_refused(const struct planner *p, const char *path,
 		return "neither a file nor a folder";
 	if (below(path, work))
 		return "it holds the work dir";
-	if (below("/proc", path) || below("/sys", path) ||
-	    below("/dev", path))
+	if (below("/proc", path) || below("/sys", path) || below("/dev", path))
 		return "the kernel's own files";
 	if (below("/run/exeat", path))
 		return "Exeat's own";
@@ -406,7 +423,7 @@ static int cover_extra(struct planner *p, const struct plan_mount *m)
 		return 0;
 	fd = open(m->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return 0;	/* a file, or closed to us */
+		return 0; /* a file, or closed to us */
 	r = workdir_sockets_below(fd, m->path, &list, &n, p->err);
 	for (size_t i = 0; i < n; i++) {
 		if (r == 0)
@@ -471,8 +488,8 @@ static int make(struct planner *p)
 	return r < 0 ? r : plan_fresh(p);
 }
 
-int viewplan_make(const struct viewplan_request *request,
-		  struct viewplan *ret, struct err *err)
+int viewplan_make(const struct viewplan_request *request, struct viewplan *ret,
+		  struct err *err)
 {
 	struct planner *p = calloc(1, sizeof(*p));
 	int r;

@@ -1,4 +1,4 @@
-/* viewplan.h - which files a session sees: looking at the host, writing the list
+/* viewplan.h - the files that a session sees: from the host to a list
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef EXEAT_CORE_VIEWPLAN_H
@@ -19,17 +19,17 @@ enum { VIEWPLAN_FDS_MAX = 12 };
 struct viewplan_request {
 	const struct identity *id;
 	const struct workdir *work;
-	const char *const *read_only_paths;	/* or NULL */
+	const char *const *read_only_paths; /* or NULL */
 	const char *const *read_write_paths;
-	const char *const *extra_files;	/* presets: CA files, read-only */
+	const char *const *extra_files; /* presets: CA files, read-only */
 };
 
 struct viewplan {
 	struct view view;
-	int fds[VIEWPLAN_FDS_MAX];	/* detached mounts, for root */
+	int fds[VIEWPLAN_FDS_MAX]; /* detached mounts, for root */
 	unsigned nfds;
-	char **read_only, **read_write;	/* fs_allowlist: what is in force */
-	char *uv;			/* shown as /run/exeat/bin/uv, or NULL */
+	char **read_only, **read_write; /* fs_allowlist: what is in force */
+	char *uv; /* shown as /run/exeat/bin/uv, or NULL */
 };
 
 /*
@@ -40,8 +40,8 @@ struct viewplan {
  * ERR_UNAVAILABLE names chown and --user) because the keeper may not reach
  * them by path.
  */
-int viewplan_make(const struct viewplan_request *request,
-		  struct viewplan *ret, struct err *err);
+int viewplan_make(const struct viewplan_request *request, struct viewplan *ret,
+		  struct err *err);
 void viewplan_done(struct viewplan *p);
 
 #endif

@@ -42,24 +42,53 @@ static int add(struct etc *e, const struct view_op *op)
 /* A "*" in the last part stands for any text. */
 static const char *const secrets[] = {
 	/* password hashes and who may become root */
-	"/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-",
-	"/etc/security/opasswd", "/etc/sudoers", "/etc/sudoers.d",
+	"/etc/shadow",
+	"/etc/shadow-",
+	"/etc/gshadow",
+	"/etc/gshadow-",
+	"/etc/security/opasswd",
+	"/etc/sudoers",
+	"/etc/sudoers.d",
 	"/etc/doas.conf",
 	/* private keys of the machine */
-	"/etc/ssh/ssh_host_*_key", "/etc/ssl/private", "/etc/pki/tls/private",
-	"/etc/letsencrypt", "/etc/krb5.keytab", "/etc/ipsec.secrets",
-	"/etc/ipsec.d/private", "/etc/swanctl", "/etc/wireguard",
-	"/etc/openvpn", "/etc/tinc", "/etc/luks", "/etc/cryptsetup-keys.d",
-	"/etc/kubernetes", "/etc/rancher", "/etc/machine-key",
+	"/etc/ssh/ssh_host_*_key",
+	"/etc/ssl/private",
+	"/etc/pki/tls/private",
+	"/etc/letsencrypt",
+	"/etc/krb5.keytab",
+	"/etc/ipsec.secrets",
+	"/etc/ipsec.d/private",
+	"/etc/swanctl",
+	"/etc/wireguard",
+	"/etc/openvpn",
+	"/etc/tinc",
+	"/etc/luks",
+	"/etc/cryptsetup-keys.d",
+	"/etc/kubernetes",
+	"/etc/rancher",
+	"/etc/machine-key",
 	/* passwords of networks and services */
-	"/etc/NetworkManager/system-connections", "/etc/netplan",
-	"/etc/wpa_supplicant", "/etc/iwd", "/etc/ppp/chap-secrets",
-	"/etc/ppp/pap-secrets", "/etc/libvirt/secrets", "/etc/mysql/debian.cnf",
-	"/etc/postfix/sasl_passwd*", "/etc/exim4/passwd.client",
-	"/etc/msmtprc", "/etc/samba/private", "/etc/cifs-credentials*",
-	"/etc/davfs2/secrets", "/etc/sssd", "/etc/apt/auth.conf",
-	"/etc/apt/auth.conf.d", "/etc/docker/key.json", "/etc/boto.cfg",
-	"/etc/rclone.conf", "/etc/redis/*.conf",
+	"/etc/NetworkManager/system-connections",
+	"/etc/netplan",
+	"/etc/wpa_supplicant",
+	"/etc/iwd",
+	"/etc/ppp/chap-secrets",
+	"/etc/ppp/pap-secrets",
+	"/etc/libvirt/secrets",
+	"/etc/mysql/debian.cnf",
+	"/etc/postfix/sasl_passwd*",
+	"/etc/exim4/passwd.client",
+	"/etc/msmtprc",
+	"/etc/samba/private",
+	"/etc/cifs-credentials*",
+	"/etc/davfs2/secrets",
+	"/etc/sssd",
+	"/etc/apt/auth.conf",
+	"/etc/apt/auth.conf.d",
+	"/etc/docker/key.json",
+	"/etc/boto.cfg",
+	"/etc/rclone.conf",
+	"/etc/redis/*.conf",
 };
 
 /*
@@ -81,7 +110,7 @@ static bool readable(const struct identity *id, const char *path)
 	if (st.st_gid == id->host_gid)
 		bits |= S_IRGRP;
 	if (S_ISDIR(st.st_mode))
-		bits |= bits >> 2;	/* to enter is enough */
+		bits |= bits >> 2; /* to enter is enough */
 	return st.st_mode & bits;
 }
 
@@ -196,9 +225,8 @@ static const char nsswitch[] = "passwd: files\n"
 			       "ethers: files\n"
 			       "rpc: files\n";
 
-static const char hosts[] =
-	"127.0.0.1 localhost " VIEWPLAN_HOSTNAME "\n"
-	"::1 localhost ip6-localhost ip6-loopback\n";
+static const char hosts[] = "127.0.0.1 localhost " VIEWPLAN_HOSTNAME "\n"
+			    "::1 localhost ip6-localhost ip6-loopback\n";
 
 static int put_files(struct etc *e, const char *work)
 {
@@ -224,8 +252,8 @@ static int put_files(struct etc *e, const char *work)
 	return r;
 }
 
-int viewplan_etc(const struct identity *id, const char *work,
-		 struct view *view, struct err *err)
+int viewplan_etc(const struct identity *id, const char *work, struct view *view,
+		 struct err *err)
 {
 	struct etc e = { id, view, err };
 	int r = mask_secrets(&e);

@@ -12,7 +12,7 @@
  * Append to the session's list. `work`: path of the work dir, HOME is in it.
  * Must come after the binds of /etc and /usr.
  */
-int viewplan_etc(const struct identity *id, const char *work,
-		 struct view *view, struct err *err);
+int viewplan_etc(const struct identity *id, const char *work, struct view *view,
+		 struct err *err);
 
 #endif

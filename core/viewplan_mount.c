@@ -99,10 +99,10 @@ static int set_attributes(int fd, bool read_only, bool map, uid_t uid,
 int viewplan_mount_open(int dirfd, const char *path, bool read_only, bool map,
 			uid_t uid, gid_t gid, int *ret, struct err *err)
 {
-	cleanup_fd int fd = open_tree(dirfd, path,
-				      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-					      AT_RECURSIVE |
-					      (*path ? 0 : AT_EMPTY_PATH));
+	cleanup_fd int fd =
+		open_tree(dirfd, path,
+			  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
+				  (*path ? 0 : AT_EMPTY_PATH));
 	int r = fd < 0 ? -errno : 0;
 
 	if (r == -EPERM && !map)
@@ -111,10 +111,11 @@ int viewplan_mount_open(int dirfd, const char *path, bool read_only, bool map,
 		r = set_attributes(fd, read_only, map, uid, gid);
 	if (r < 0 && map) {
 		r = err_new(err, ERR_UNAVAILABLE, step, *path ? path : NULL,
-			    "its files belong to root, and the kernel cannot show them as uid %u: %s",
+			    "its files belong to root, and the kernel cannot "
+			    "show them as uid %u: %s",
 			    uid, strerrordesc_np(-r));
-		err_remedy(err,
-			   "chown it to another user, or name its user with --user");
+		err_remedy(err, "chown it to another user, or name its user "
+				"with --user");
 		return r;
 	}
 	if (r < 0)

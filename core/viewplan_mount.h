@@ -10,8 +10,8 @@
 #include "core/base/err.h"
 
 /*
- * A detached, recursive copy of the mount of `path`, nosuid and nodev, read-only
- * if asked; with `map` its files of uid and gid 0 are shown as uid and gid,
+ * A detached, recursive copy of the mount of `path`, nosuid and nodev,
+ * read-only if asked; with `map` its files of uid and gid 0 are shown as uid and gid,
  * and what those make belongs to 0 on disk. -EPERM without a reason in `err`:
  * the caller may not make one at all (then the path itself has to do).
  */

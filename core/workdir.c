@@ -16,11 +16,11 @@
  */
 #include "core/workdir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +36,8 @@
 enum {
 	NAME_LEN = 10,
 	NAME_TRIES = 16,
-	SWEEP_LOOK_MS = 5,	/* for looking at locks */
-	SWEEP_REMOVE_MS = 200,	/* for removing what is dead */
+	SWEEP_LOOK_MS = 5,     /* for looking at locks */
+	SWEEP_REMOVE_MS = 200, /* for removing what is dead */
 };
 
 /* ---- paths that cannot be a work dir ---- */
@@ -238,10 +238,9 @@ static void make_name(char name[NAME_LEN + 1])
  */
 static int make_lock(int parent, const char *lock_name, int *ret)
 {
-	cleanup_fd int fd = openat(parent, lock_name,
-				   O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
-					   O_CLOEXEC,
-				   0600);
+	cleanup_fd int fd = openat(
+		parent, lock_name,
+		O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	struct stat st;
 
 	if (fd < 0)
@@ -260,8 +259,8 @@ static void lock_name_of(const char *name, char ret[NAME_LEN + 6])
 }
 
 /* NAME, its lock, and a descriptor of it, owned by the identity. */
-static int make_folder(int parent, const struct identity *id,
-		       struct workdir *w, char name[NAME_LEN + 1])
+static int make_folder(int parent, const struct identity *id, struct workdir *w,
+		       char name[NAME_LEN + 1])
 {
 	char lock_name[NAME_LEN + 6];
 	int r = -EAGAIN;
@@ -291,9 +290,9 @@ static void remove_folder(int parent, const char *name, int64_t deadline)
 	char lock_name[NAME_LEN + 6];
 
 	if (workdir_remove_tree(parent, name, deadline) < 0)
-		return;		/* a later sweep goes on with it */
+		return; /* a later sweep goes on with it */
 	lock_name_of(name, lock_name);
-	(void)unlinkat(parent, lock_name, 0);	/* gone is what we want */
+	(void)unlinkat(parent, lock_name, 0); /* gone is what we want */
 }
 
 /* One entry of the parent: true if it was a dead session's lock. */
@@ -392,7 +391,7 @@ void workdir_close(struct workdir *w)
 		parent = open_plain(w->path);
 		if (parent >= 0)
 			remove_folder(parent, slash + 1, 0);
-		(void)rmdir(w->path);	/* unless another session is there */
+		(void)rmdir(w->path); /* unless another session is there */
 	}
 	fd_close(&w->lock);
 	for (size_t i = 0; i < w->nsockets; i++)

@@ -12,11 +12,11 @@
 #include "core/identity.h"
 
 struct workdir {
-	char *path;		/* absolute, no symlink in it */
-	int fd;			/* O_PATH | O_DIRECTORY */
-	bool fresh;		/* removed by workdir_close() */
-	int lock;		/* fresh: held lock that says "in use" */
-	char **sockets;		/* unix sockets found in it: to be covered */
+	char *path;	/* absolute, no symlink in it */
+	int fd;		/* O_PATH | O_DIRECTORY */
+	bool fresh;	/* removed by workdir_close() */
+	int lock;	/* fresh: held lock that says "in use" */
+	char **sockets; /* unix sockets found in it: to be covered */
 	size_t nsockets;
 };
 
@@ -51,8 +51,8 @@ int workdir_find_sockets(struct workdir *w, struct err *err);
  * the heap list *list of *n. ERR_LIMIT: more than can be covered, or a tree
  * too deep to be searched.
  */
-int workdir_sockets_below(int dirfd, const char *path, char ***list,
-			  size_t *n, struct err *err);
+int workdir_sockets_below(int dirfd, const char *path, char ***list, size_t *n,
+			  struct err *err);
 /*
  * Remove the directory `name` in dirfd with everything in it: no symlink
  * followed, no mount crossed, directories without rights opened first. Stops

@@ -26,7 +26,7 @@
 enum {
 	REMOVE_DEPTH = 32,
 	SEARCH_DEPTH = 256,
-	SOCKETS_MAX = 256,	/* each one costs a mount in every session */
+	SOCKETS_MAX = 256, /* each one costs a mount in every session */
 };
 
 static bool is_dots(const char *name)
@@ -37,10 +37,10 @@ static bool is_dots(const char *name)
 /* ---- removal ---- */
 
 struct removal {
-	int top;		/* the root of the tree */
-	dev_t dev;		/* of which: others are not ours to empty */
+	int top;   /* the root of the tree */
+	dev_t dev; /* of which: others are not ours to empty */
 	int64_t deadline;
-	uint64_t moved;		/* number of the next folder moved up */
+	uint64_t moved; /* number of the next folder moved up */
 };
 
 /* An open folder, given rights if its maker took them away. */
@@ -52,17 +52,17 @@ static int open_folder(int dirfd, const char *name)
 	char proc[64];
 	struct stat st;
 
-	if (fd >= 0 && fstat(fd, &st) == 0 &&
-	    (st.st_mode & S_IRWXU) == S_IRWXU)
+	if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & S_IRWXU) == S_IRWXU)
 		return fd;
 	if (fd >= 0) {
 		/* readable, but nothing in it may be named or removed */
-		(void)fchmod(fd, 0700);	/* if not ours, the rest will tell */
+		(void)fchmod(fd, 0700); /* if not ours, the rest will tell */
 		return fd;
 	}
 	if (errno != EACCES)
 		return -errno;
-	path = openat(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	path = openat(dirfd, name,
+		      O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (path < 0)
 		return -errno;
 	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", path);
@@ -120,8 +120,8 @@ static int remove_folder(struct removal *rm, int dirfd, const char *name,
 /* Everything in a folder. The first failure is returned, the rest goes on. */
 static int remove_inside(struct removal *rm, int dirfd, unsigned depth)
 {
-	int first = 0, dup = openat(dirfd, ".",
-				    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int first = 0,
+	    dup = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = dup < 0 ? NULL : fdopendir(dup);
 	struct dirent *e;
 
@@ -258,7 +258,7 @@ static int search_entry(struct search *s, DIR *dir, const struct dirent *e,
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
 		return err_sys(s->err, errno, search_step, "%s", s->path);
 	if (fd < 0)
-		return 0;	/* gone, or closed to us as to the payload */
+		return 0; /* gone, or closed to us as to the payload */
 	sub = fdopendir(fd);
 	if (!sub) {
 		fd_close(&fd);
@@ -269,8 +269,7 @@ static int search_entry(struct search *s, DIR *dir, const struct dirent *e,
 	return r;
 }
 
-static int search_folder(struct search *s, DIR *dir, size_t len,
-			 unsigned depth)
+static int search_folder(struct search *s, DIR *dir, size_t len, unsigned depth)
 {
 	struct dirent *e;
 	int r;
@@ -284,8 +283,8 @@ static int search_folder(struct search *s, DIR *dir, size_t len,
 	return 0;
 }
 
-int workdir_sockets_below(int dirfd, const char *path, char ***list,
-			  size_t *n, struct err *err)
+int workdir_sockets_below(int dirfd, const char *path, char ***list, size_t *n,
+			  struct err *err)
 {
 	struct search s = { .list = list, .n = n, .err = err };
 	int fd, r;

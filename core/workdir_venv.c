@@ -32,8 +32,8 @@ static const char step[] = "prepare work dir";
 /* ---- the machine's Python ---- */
 
 struct python {
-	char home[PATH_MAX];	/* folder of the program */
-	char name[16];		/* "python3.11" */
+	char home[PATH_MAX]; /* folder of the program */
+	char name[16];	     /* "python3.11" */
 };
 
 /* "python3.11" and nothing else. */
@@ -117,13 +117,11 @@ static int make_folder(int dirfd, const char *name, int *ret)
 }
 
 /* A whole file, or nothing if the name is taken. */
-static int make_file(int dirfd, const char *name, const char *text,
-		     mode_t mode)
+static int make_file(int dirfd, const char *name, const char *text, mode_t mode)
 {
-	cleanup_fd int fd = openat(dirfd, name,
-				   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
-					   O_CLOEXEC,
-				   mode);
+	cleanup_fd int fd = openat(
+		dirfd, name,
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 
 	if (fd < 0)
 		return errno == EEXIST ? 0 : -errno;
@@ -140,9 +138,8 @@ static int make_link(int dirfd, const char *name, const char *target)
 /* ---- the virtual environment ---- */
 
 /* A script that finds its Python by its own place: no path to be quoted. */
-static const char pip_script[] =
-	"#!/bin/sh\n"
-	"exec \"${0%/*}/python\" -m pip \"$@\"\n";
+static const char pip_script[] = "#!/bin/sh\n"
+				 "exec \"${0%/*}/python\" -m pip \"$@\"\n";
 
 static const char activate_script[] =
 	"# for `. bin/activate` in a POSIX shell; runs of Exeat need it not\n"
@@ -215,8 +212,7 @@ static int make_venv(int exeat, const char *path)
 	r = make_folder(exeat, "venv", &venv);
 	if (r < 0)
 		return r;
-	(void)snprintf(made, sizeof(made), "lib/%s/site-packages",
-		       python.name);
+	(void)snprintf(made, sizeof(made), "lib/%s/site-packages", python.name);
 	if (faccessat(venv, "pyvenv.cfg", F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    faccessat(venv, made, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
@@ -258,7 +254,7 @@ int workdir_populate(struct workdir *w, const struct identity *id,
 	int r;
 
 	if (other) {
-		(void)setfsgid(id->host_gid);	/* both answer the old one */
+		(void)setfsgid(id->host_gid); /* both answer the old one */
 		(void)setfsuid(id->host_uid);
 	}
 	r = populate(w);
@@ -268,7 +264,8 @@ int workdir_populate(struct workdir *w, const struct identity *id,
 	}
 	if (r == -ENOTDIR || r == -ELOOP)
 		r = err_new(err, ERR_CONFLICT, step, w->path,
-			    "something in its .exeat is a link where a folder has to be");
+			    "something in its .exeat is a link where a folder "
+			    "has to be");
 	else if (r < 0)
 		r = err_sys(err, -r, step, "%s/.exeat", w->path);
 	if (r < 0)

@@ -32,9 +32,14 @@ static struct exeat_policy *make(const char *mode, const char *const *allow,
 static void targets(void **state)
 {
 	static const char *const allow[] = {
-		"example.com", "*.wild.test:8443", "git.test:22",
-		"203.0.113.0/24", "udp/time.test:123", "[2001:db8::/32]:443",
-		"host.exeat.internal:5432", NULL,
+		"example.com",
+		"*.wild.test:8443",
+		"git.test:22",
+		"203.0.113.0/24",
+		"udp/time.test:123",
+		"[2001:db8::/32]:443",
+		"host.exeat.internal:5432",
+		NULL,
 	};
 	static const char *const deny[] = { "bad.wild.test", NULL };
 	static const struct {
@@ -81,7 +86,8 @@ static void targets(void **state)
 		    (rows[i].reason && strcmp(a.reason, rows[i].reason)) ||
 		    (rows[i].hint && strcmp(a.allow_hint, rows[i].hint)) ||
 		    !a.text[0])
-			fail_msg("%s: allow %d, rule \"%s\", reason %s, hint \"%s\", text \"%s\"",
+			fail_msg("%s: allow %d, rule \"%s\", reason %s, "
+				 "hint \"%s\", text \"%s\"",
 				 rows[i].target, a.allow, a.rule, a.reason,
 				 a.allow_hint, a.text);
 	}
@@ -91,9 +97,10 @@ static void targets(void **state)
 static void bad_targets(void **state)
 {
 	static const char *const bad[] = {
-		"", "*.test", "@pypi", "10.0.0.0/8", "a.test:1-2", "a.test:1,2",
-		"a.test:*", "ftp://a.test", "a b", "a.test+private", "[::1",
-		"http://", "https:///x", "a.test:0", "a.test:65536",
+		"",	      "*.test",		"@pypi",	"10.0.0.0/8",
+		"a.test:1-2", "a.test:1,2",	"a.test:*",	"ftp://a.test",
+		"a b",	      "a.test+private", "[::1",		"http://",
+		"https:///x", "a.test:0",	"a.test:65536",
 	};
 	struct exeat_policy *p = make(NULL, NULL, NULL);
 
@@ -174,12 +181,17 @@ static void refusals(void **state)
 		  "allow[1]" },
 		{ { .size = sizeof(rows[0].o), .network_allowlist = none },
 		  "@nosuch" },
-		{ { .size = sizeof(rows[0].o), .network_mode = "blocked",
-		    .network_allowlist = bad + 2 }, "blocked" },
-		{ { .size = sizeof(rows[0].o), .network_mode = "open",
-		    .network_policy = "{}" }, "instead" },
 		{ { .size = sizeof(rows[0].o),
-		    .network_policy = "{\"version\": 1, \"x\": 2}" }, "x" },
+		    .network_mode = "blocked",
+		    .network_allowlist = bad + 2 },
+		  "blocked" },
+		{ { .size = sizeof(rows[0].o),
+		    .network_mode = "open",
+		    .network_policy = "{}" },
+		  "instead" },
+		{ { .size = sizeof(rows[0].o),
+		    .network_policy = "{\"version\": 1, \"x\": 2}" },
+		  "x" },
 		{ { .size = 3 }, "INIT" },
 		{ { .size = 100000 }, "INIT" },
 	};

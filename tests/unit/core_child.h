@@ -22,27 +22,26 @@
 /* Steps return true at their end. */
 typedef bool child_steps(void *arg);
 
-#define CHECK(condition)                                               \
-	do {                                                           \
-		if (!(condition)) {                                    \
-			(void)fprintf(stderr, "%s:%d: not so: %s\n",   \
-				      __FILE__, __LINE__, #condition); \
-			return false;                                  \
-		}                                                      \
+#define CHECK(condition)                                                       \
+	do {                                                                   \
+		if (!(condition)) {                                            \
+			(void)fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, \
+				      __LINE__, #condition);                   \
+			return false;                                          \
+		}                                                              \
 	} while (0)
 
 /* A call that gives 0, and its reason if not. */
-#define CHECK_OK(call, err)                                            \
-	do {                                                           \
-		char text_[1024];                                      \
-		int r_ = (call);                                       \
-		if (r_ < 0) {                                          \
-			(void)fprintf(stderr, "%s:%d: %s: %d: %s\n",   \
-				      __FILE__, __LINE__, #call, r_,   \
-				      err_str((err), text_,            \
-					      sizeof(text_)));         \
-			return false;                                  \
-		}                                                      \
+#define CHECK_OK(call, err)                                                    \
+	do {                                                                   \
+		char text_[1024];                                              \
+		int r_ = (call);                                               \
+		if (r_ < 0) {                                                  \
+			(void)fprintf(stderr, "%s:%d: %s: %d: %s\n", __FILE__, \
+				      __LINE__, #call, r_,                     \
+				      err_str((err), text_, sizeof(text_)));   \
+			return false;                                          \
+		}                                                              \
 	} while (0)
 
 enum { CHILD_NOBODY = 65534 };
@@ -50,8 +49,8 @@ enum { CHILD_NOBODY = 65534 };
 static inline bool child_write(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) ==
-				     (ssize_t)strlen(text);
+	bool ok = fd >= 0 &&
+		  write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 
 	if (fd >= 0)
 		(void)close(fd);
@@ -82,7 +81,7 @@ static inline bool child_ordinary(void)
 	return setgroups(0, NULL) == 0 &&
 	       setresgid(CHILD_NOBODY, CHILD_NOBODY, CHILD_NOBODY) == 0 &&
 	       setresuid(CHILD_NOBODY, CHILD_NOBODY, CHILD_NOBODY) == 0 &&
-	       prctl(PR_SET_DUMPABLE, 1) == 0;	/* /proc/self is ours again */
+	       prctl(PR_SET_DUMPABLE, 1) == 0; /* /proc/self is ours again */
 }
 
 static inline bool child_run(child_steps *steps, void *arg)

@@ -84,8 +84,8 @@ static bool one_id_steps(void *unused)
 	CHECK(id.host_uid == 0 && id.uid == 1000 && id.gid == 1000);
 	CHECK(strcmp(id.user, "exeat") == 0);
 	passwd = identity_passwd(&id, "/h");
-	CHECK(passwd && has_line_once(passwd,
-				      "exeat:x:1000:1000::/h:/bin/sh\n"));
+	CHECK(passwd &&
+	      has_line_once(passwd, "exeat:x:1000:1000::/h:/bin/sh\n"));
 	CHECK(has_line_once(id.group, "exeat:x:1000:\n"));
 	CHECK(!strstr(passwd, ":x:1000:1000:,"));
 	identity_done(&id);
@@ -151,12 +151,12 @@ static void root_user(void **state)
 		int ok;
 		unsigned uid, gid;
 	} rows[] = {
-		{ "4321", 1, 4321, 4321 },  { "4321:77", 1, 4321, 77 },
-		{ "0", 0, 0, 0 },	    { "0:0", 0, 0, 0 },
-		{ "5:0", 0, 0, 0 },	    { "", 0, 0, 0 },
-		{ "5:", 0, 0, 0 },	    { "-1", 0, 0, 0 },
-		{ "4294967295", 0, 0, 0 },  { "nobody", 0, 0, 0 },
-		{ "5:6:7", 0, 0, 0 },	    { " 5", 0, 0, 0 },
+		{ "4321", 1, 4321, 4321 }, { "4321:77", 1, 4321, 77 },
+		{ "0", 0, 0, 0 },	   { "0:0", 0, 0, 0 },
+		{ "5:0", 0, 0, 0 },	   { "", 0, 0, 0 },
+		{ "5:", 0, 0, 0 },	   { "-1", 0, 0, 0 },
+		{ "4294967295", 0, 0, 0 }, { "nobody", 0, 0, 0 },
+		{ "5:6:7", 0, 0, 0 },	   { " 5", 0, 0, 0 },
 	};
 
 	(void)state;

@@ -54,12 +54,11 @@ static size_t times_asked(void)
 	return len;
 }
 
-static const char tool_script[] =
-	"#!/bin/sh\n"
-	"printf x >>\"$HOME/asked\"\n"
-	"[ \"$PWD\" = / ] || exit 1\n"
-	"[ \"$FAIL\" = \"\" ] || exit 3\n"
-	"cat \"$HOME/answer\"\n";
+static const char tool_script[] = "#!/bin/sh\n"
+				  "printf x >>\"$HOME/asked\"\n"
+				  "[ \"$PWD\" = / ] || exit 1\n"
+				  "[ \"$FAIL\" = \"\" ] || exit 3\n"
+				  "cat \"$HOME/answer\"\n";
 
 static const char tool_preset[] =
 	"{\"name\": \"tool\", \"title\": \"T\", \"tool\": {"
@@ -116,8 +115,8 @@ static bool has_rule(const struct preset_set *s, const char *rule)
 	return false;
 }
 
-static bool make_set(const char *name, bool credentials,
-		     struct preset_set *ret, struct err *err)
+static bool make_set(const char *name, bool credentials, struct preset_set *ret,
+		     struct err *err)
 {
 	const char *allow[] = { "x.test", name, NULL };
 
@@ -285,7 +284,7 @@ static bool work_dir_steps(void *unused)
 
 	(void)unused;
 	CHECK(child_ordinary() && make_home());
-	CHECK(make_set("@tool", false, &s, &err));	/* fills the cache */
+	CHECK(make_set("@tool", false, &s, &err)); /* fills the cache */
 	preset_set_done(&s);
 	/* the home is the work dir: not even the preset is there */
 	CHECK(preset_set_make_for(home, allow, NULL, false, &s, &err) < 0);
@@ -344,7 +343,8 @@ static bool builtin_steps(void *unused)
 	CHECK(lists(names, "tool") && lists(names, "pypi"));
 	preset_names_free(names);
 	CHECK(put(".config/exeat/presets/github.json",
-		  "{\"name\":\"github\",\"title\":\"x\",\"rules\":[\"g.test\"]}",
+		  "{\"name\":\"github\",\"title\":\"x\","
+		  "\"rules\":[\"g.test\"]}",
 		  0600));
 	CHECK(make_set("@github", false, &s, &err));
 	CHECK(has_rule(&s, "g.test") && !has_rule(&s, "github.com"));

@@ -1,4 +1,4 @@
-/* core_viewplan.c - the list of files that a session sees, and the view it makes
+/* core_viewplan.c - the list of files, and the view that it makes
  * SPDX-License-Identifier: Apache-2.0
  *
  * The plan is performed for real: in a user namespace of the test's own, as
@@ -25,7 +25,7 @@
 enum owner { OWNER_CALLER, OWNER_OTHER, OWNER_FRESH };
 
 struct scene {
-	bool ordinary;		/* give root up first */
+	bool ordinary; /* give root up first */
 	enum owner owner;
 	char base[64];
 	char work[96], ro[96], rw[96];
@@ -121,8 +121,9 @@ static bool sees_system(struct scene *s)
 	CHECK(!get("/etc", "shadow", text) || text[0] == '\0');
 	CHECK(fd_read_file(AT_FDCWD, "/etc/passwd", 1 << 20, &passwd, NULL) ==
 	      0);
-	(void)snprintf(line, sizeof(line), "%s:x:%u:%u::%s/.exeat/home:",
-		       s->id.user, s->id.uid, s->id.gid, s->w.path);
+	(void)snprintf(line, sizeof(line),
+		       "%s:x:%u:%u::%s/.exeat/home:", s->id.user, s->id.uid,
+		       s->id.gid, s->w.path);
 	CHECK(strstr(passwd, line));
 	free(passwd);
 	CHECK(access("/tmp/x", F_OK) < 0 && access("/dev/shm/x", F_OK) < 0);
@@ -187,7 +188,7 @@ static bool make_extra(struct scene *s)
 	CHECK(mkdir(s->ro, 0755) == 0 && mkdir(s->rw, 0777) == 0);
 	CHECK(put(s->ro, "file", "read") && put(s->rw, "file", "write"));
 	fd = socket_at(s->ro, true);
-	CHECK(fd >= 0);		/* stays open: a service that listens */
+	CHECK(fd >= 0); /* stays open: a service that listens */
 	return true;
 }
 
@@ -248,7 +249,8 @@ static bool scene_checks(struct scene *s)
 	CHECK_OK(viewplan_make(&rq, &s->plan, &err), &err);
 	CHECK(lists_name(s->plan.read_write, s->w.path));
 	CHECK(lists_name(s->plan.read_only, "/usr"));
-	CHECK(rq.read_only_paths == NULL || lists_name(s->plan.read_only, s->ro));
+	CHECK(rq.read_only_paths == NULL ||
+	      lists_name(s->plan.read_only, s->ro));
 	CHECK(child_run(keeper_steps, s));
 	CHECK(disk_owner(s));
 	viewplan_done(&s->plan);
@@ -334,8 +336,8 @@ static bool refuses(struct viewplan_request *rq, const char *path, bool write)
 static bool refusal_steps(void *unused)
 {
 	static const char *const bad[] = {
-		"/",	 "/proc", "/proc/self", "/sys",	       "/sys/class",
-		"/dev",	 "/tmp",  "/run",	"/dev/null",   "/nowhere/x",
+		"/",	 "/proc", "/proc/self", "/sys",		"/sys/class",
+		"/dev",	 "/tmp",  "/run",	"/dev/null",	"/nowhere/x",
 		"/tmp/", "//",	  "/usr/..",	"/etc/../proc",
 	};
 	struct scene s = { .owner = OWNER_CALLER };
@@ -348,7 +350,7 @@ static bool refusal_steps(void *unused)
 	CHECK(mkdtemp(s.base) && make_extra(&s) && make_work(&s));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		CHECK(refuses(&rq, bad[i], false));
-	CHECK(refuses(&rq, s.base, false));	/* holds the work dir */
+	CHECK(refuses(&rq, s.base, false)); /* holds the work dir */
 	CHECK(refuses(&rq, s.work, false));
 	CHECK(refuses(&rq, "/usr/bin", true));
 	CHECK(refuses(&rq, "/etc", true));
@@ -371,9 +373,12 @@ static void refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ordinary_kept), cmocka_unit_test(ordinary_fresh),
-		cmocka_unit_test(root_own),	 cmocka_unit_test(root_other),
-		cmocka_unit_test(root_fresh),	 cmocka_unit_test(refusals),
+		cmocka_unit_test(ordinary_kept),
+		cmocka_unit_test(ordinary_fresh),
+		cmocka_unit_test(root_own),
+		cmocka_unit_test(root_other),
+		cmocka_unit_test(root_fresh),
+		cmocka_unit_test(refusals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

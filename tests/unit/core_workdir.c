@@ -45,16 +45,18 @@ static bool make_socket(const char *path)
 static void refused_paths(void **state)
 {
 	static const char *const bad[] = {
-		"/",	   "/proc", "/proc/self", "/sys",     "/usr",
-		"/usr/bin", "/etc",  "/etc/ssl",   "/var",     "/var/lib",
-		"/tmp",	   "/run",  "/dev",	  "/dev/pts", "/bin",
-		"/lib",	   "/opt",  "/var/lib/dpkg", "/run/exeat/bin",
-		"/dev/shm", "/dev/shm/x", "/boot/grub",
+		"/",	      "/proc",	       "/proc/self",	 "/sys",
+		"/usr",	      "/usr/bin",      "/etc",		 "/etc/ssl",
+		"/var",	      "/var/lib",      "/tmp",		 "/run",
+		"/dev",	      "/dev/pts",      "/bin",		 "/lib",
+		"/opt",	      "/var/lib/dpkg", "/run/exeat/bin", "/dev/shm",
+		"/dev/shm/x", "/boot/grub",
 	};
 	static const char *const good[] = {
-		"/home/a", "/root", "/tmp/a", "/usr/src/app", "/opt/app",
-		"/srv",	   "/run/user/1000/x", "/usrx",
-		"/binary", "/var/lib/dpkgx",
+		"/home/a",	    "/root",	"/tmp/a",
+		"/usr/src/app",	    "/opt/app", "/srv",
+		"/run/user/1000/x", "/usrx",	"/binary",
+		"/var/lib/dpkgx",
 	};
 
 	(void)state;
@@ -382,10 +384,14 @@ static void sockets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(refused_paths), cmocka_unit_test(kept),
-		cmocka_unit_test(fresh),	 cmocka_unit_test(fresh_as_root),
-		cmocka_unit_test(taken),	 cmocka_unit_test(populate),
-		cmocka_unit_test(venv),		 cmocka_unit_test(sockets),
+		cmocka_unit_test(refused_paths),
+		cmocka_unit_test(kept),
+		cmocka_unit_test(fresh),
+		cmocka_unit_test(fresh_as_root),
+		cmocka_unit_test(taken),
+		cmocka_unit_test(populate),
+		cmocka_unit_test(venv),
+		cmocka_unit_test(sockets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
