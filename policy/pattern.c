@@ -269,9 +269,9 @@ bool pattern_matches(const char *pattern, const char *name)
 
 bool pattern_implies(const char *outer, const char *inner)
 {
-	/* a leading "*." of inner is labels without number */
-	if (is_open_left(inner) && !is_open_left(outer))
-		return false;
+	/* A leading "*." of inner is labels without number. Only a label "*"
+	 * matches it, and in front that is a leading "*." of outer, which
+	 * wants a label to be left over for it. */
 	return pattern_matches(outer, inner);
 }
 

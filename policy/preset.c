@@ -360,8 +360,7 @@ static bool put_rule(const char *host, size_t len, uint16_t port,
 		return false;
 	memcpy(text, host, len);
 	text[len] = '\0';
-	if (rule_parse(text, RULE_DENY, ret, &e) || ret->proto_given ||
-	    ret->ports_given)
+	if (rule_parse(text, RULE_DENY, ret, &e) || ret->ports_given)
 		return false;
 	if (ret->kind == RULE_CIDR ? ret->prefix.len != 128 :
 				     ret->kind != RULE_NAME)

@@ -250,6 +250,81 @@ static void views_only_whole_images(void **unused)
 	built_done(&b);
 }
 
+/* One wrong number in a table. */
+struct wrong {
+	size_t table;		/* offset of its image_table in the head */
+	size_t at, size;	/* in the table */
+	uint64_t value;
+};
+
+static void views_no_wrong_tables(void **unused)
+{
+	struct built b = build(POLICY_ALLOWLIST,
+			       LIST("a.test", "*.b.test", "10.0.0.0/8"),
+			       LIST("x*.test", "10.1.0.0/16"));
+	const struct image_head *h = b.image;
+	uint32_t slot = 0, cidr = 0;
+#define IN(table, type, field) \
+	offsetof(struct image_head, table), offsetof(type, field), \
+	sizeof(((type *)0)->field)
+	struct wrong rows[] = {
+		{ IN(rules, struct image_rule, side), 2 },
+		{ IN(rules, struct image_rule, kind), RULE_PRESET },
+		{ IN(rules, struct image_rule, kind), 9 },
+		{ IN(rules, struct image_rule, protos), 0 },
+		{ IN(rules, struct image_rule, protos), 4 },
+		{ IN(rules, struct image_rule, nports), 0 },
+		{ IN(rules, struct image_rule, nports), 17 },
+		{ IN(rules, struct image_rule, ports), UINT32_MAX },
+		{ IN(rules, struct image_rule, ports), h->ports.count },
+		{ IN(rules, struct image_rule, text), h->text.count },
+		{ IN(rules, struct image_rule, name), h->text.count },
+		{ IN(rules, struct image_rule, origin), h->text.count },
+		{ IN(rules, struct image_rule, prefix_len), 129 },
+		{ IN(ports, struct port_range, lo), 0 },
+		{ IN(ports, struct port_range, lo), 65535 },
+		{ IN(names, struct image_name, key), h->text.count },
+		{ IN(names, struct image_name, lists[1][2].first),
+		  h->lists.count + 1 },
+		{ IN(names, struct image_name, lists[1][2].count),
+		  UINT32_MAX },
+		{ offsetof(struct image_head, slots), 0, 4, h->names.count },
+		{ offsetof(struct image_head, cidrs), 0, 4,
+		  h->lists.count + 1 },
+		{ offsetof(struct image_head, lists), 0, 4, h->rules.count },
+		{ offsetof(struct image_head, text), h->text.count - 1, 1,
+		  'x' },
+	};
+#undef IN
+	uint8_t *copy = malloc(b.len);
+	struct policy *p;
+
+	(void)unused;
+	while (b.p->slots[slot].name == IMAGE_FREE)
+		slot++;
+	while (!b.p->cidrs[cidr].used)
+		cidr++;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct image_table t;
+
+		if (rows[i].table == offsetof(struct image_head, slots))
+			rows[i].at = slot * sizeof(struct image_slot) +
+				     offsetof(struct image_slot, name);
+		if (rows[i].table == offsetof(struct image_head, cidrs))
+			rows[i].at = cidr * sizeof(struct image_cidr) +
+				     offsetof(struct image_cidr, list.first);
+		memcpy(copy, b.image, b.len);
+		memcpy(&t, copy + rows[i].table, sizeof(t));
+		/* little endian: the low bytes come first */
+		memcpy(copy + t.offset + rows[i].at, &rows[i].value,
+		       rows[i].size);
+		if (policy_new(copy, b.len, &p) != -EINVAL)
+			fail_msg("row %zu is taken", i);
+	}
+	free(copy);
+	built_done(&b);
+}
+
 static void writes_json(void **unused)
 {
 	struct built b = with_presets(POLICY_ALLOWLIST,
@@ -304,6 +379,7 @@ int main(void)
 		cmocka_unit_test(limits_port_lists),
 		cmocka_unit_test(digests),
 		cmocka_unit_test(views_only_whole_images),
+		cmocka_unit_test(views_no_wrong_tables),
 		cmocka_unit_test(writes_json),
 		cmocka_unit_test(names_of_things),
 	};
