@@ -144,15 +144,6 @@ const struct prefix *guard_private_prefixes(size_t *ret_n)
 	return private_prefixes;
 }
 
-bool guard_inside_private(const struct prefix *p)
-{
-	for (size_t i = 0; i < COUNT(private_prefixes); i++) {
-		if (prefix_covers(&private_prefixes[i], p))
-			return true;
-	}
-	return false;
-}
-
 static bool starts_with(const struct addr *a, const uint8_t *bytes, size_t len)
 {
 	return memcmp(a->b, bytes, len) == 0;
@@ -285,6 +276,16 @@ enum addr_class guard_class(const struct addr *a, const char **ret_why)
 		*ret_why = inner_why;
 	}
 	return worst;
+}
+
+bool guard_inside_private(const struct prefix *p)
+{
+	for (size_t i = 0; i < COUNT(private_prefixes); i++) {
+		if (prefix_covers(&private_prefixes[i], p))
+			return true;
+	}
+	/* a single address may be so in a way that no prefix can say */
+	return p->len == 128 && guard_class(&p->addr, NULL) == ADDR_PRIVATE;
 }
 
 bool guard_name(const char *name)

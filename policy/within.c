@@ -76,15 +76,23 @@ static bool implied(const struct policy *p, const struct rule *inner)
 			      inner);
 }
 
+/* Has mode open it without a rule? */
+static bool open_has(const struct policy *outer, const struct rule *r)
+{
+	if (policy_get_mode(outer) != POLICY_OPEN || rule_fits_open(r))
+		return false;
+	/* an address rule lets flows without a name by */
+	return !(policy_get_require_names(outer) && r->kind == RULE_CIDR);
+}
+
 static bool allows_within(const struct policy *outer,
 			  const struct policy *inner, uint32_t *ret_rule)
 {
-	bool open = policy_get_mode(outer) == POLICY_OPEN;
 	struct rule r;
 
 	for (uint32_t i = 0; i < policy_nrules(inner); i++) {
 		policy_get_rule(inner, i, &r);
-		if (r.side != RULE_ALLOW || (open && !rule_fits_open(&r)))
+		if (r.side != RULE_ALLOW || open_has(outer, &r))
 			continue;
 		if (!implied(outer, &r)) {
 			*ret_rule = i;

@@ -228,7 +228,9 @@ static void inside_private(void **unused)
 		{ "172.16.0.0/12", true }, { "172.0.0.0/8", false },
 		{ "fd00::/8", true },	 { "fc00::/7", true },
 		{ "::/0", false },	 { "64:ff9b::a00:0/104", true },
-		{ "203.0.113.0/24", false },
+		{ "203.0.113.0/24", false }, { "2001:db8::5efe:a00:1", true },
+		{ "2001:db8::5efe:a00:0/104", false },
+		{ "203.0.113.9", false }, { "127.0.0.1", false },
 	};
 
 	(void)unused;

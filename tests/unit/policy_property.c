@@ -6,6 +6,9 @@
  *	verdict		policy_decide() and the naive walk agree, field by
  *			field, also with what vetting and the plan say
  *
+ *	hint		the rule of a hint, added to the list, allows
+ *	within		what a policy allows, one that bounds it allows too
+ *
  * The seed is printed; EXEAT_SEED repeats a run, EXEAT_ROUNDS lengthens it.
  */
 #include <setjmp.h>
@@ -357,6 +360,65 @@ static void check_ports(const struct policy *p, const struct policy_question *q,
 		if (!has) explain_difference(p, q, v, v);
 }
 
+/* The same policy, made an allow-list if it was blocked, and one rule more. */
+static struct policy *with_rule(const struct policy *p, const char *rule,
+				void **ret_image)
+{
+	const char *allow[RULES_MAX + 1], *deny[RULES_MAX];
+	struct policy_spec spec = {
+		.mode = policy_get_mode(p),
+		.require_names = policy_get_require_names(p),
+		.allow = allow,
+		.deny = deny,
+	};
+	struct policy *q;
+	size_t len;
+
+	if (spec.mode == POLICY_BLOCKED)
+		spec.mode = POLICY_ALLOWLIST;
+	for (uint32_t i = 0; i < policy_nrules(p); i++) {
+		struct rule r;
+
+		policy_get_rule(p, i, &r);
+		if (r.side == RULE_ALLOW)
+			allow[spec.nallow++] = policy_rule_text(p, i);
+		else
+			deny[spec.ndeny++] = policy_rule_text(p, i);
+	}
+	allow[spec.nallow++] = rule;
+	assert_int_equal(policy_compile(&spec, ret_image, &len, NULL), 0);
+	assert_int_equal(policy_new(*ret_image, len, &q), 0);
+	return q;
+}
+
+static void check_hint(const struct policy *p, const struct policy_question *q,
+		       const struct policy_verdict *v)
+{
+	char hint[LIMIT_RULE_TEXT];
+	struct policy_verdict after;
+	struct policy *wider;
+	struct sbuf text;
+	void *image;
+
+	sbuf_init(&text, 4096);
+	policy_explain(p, q, v, &text, hint);
+	assert_false(text.bad);
+	sbuf_done(&text);
+	if (v->allow || v->reason == POLICY_R_DENY_RULE ||
+	    v->reason == POLICY_R_GUARD)
+		assert_string_equal(hint, "");
+	if (!hint[0])
+		return;
+	wider = with_rule(p, hint, &image);
+	after = policy_decide(wider, q);
+	if (!after.allow) {
+		print_error("hint %s\n", hint);
+		explain_difference(p, q, v, &after);
+	}
+	policy_free(wider);
+	free(image);
+}
+
 static void check_questions(const struct policy *p)
 {
 	struct plan *plan;
@@ -378,9 +440,109 @@ static void check_questions(const struct policy *p)
 			explain_difference(p, &q, &a, &b);
 		check_plan(p, plan, &q, &a);
 		check_ports(p, &q, &a);
+		check_hint(p, &q, &a);
 		sbuf_done(&name);
 	}
 	policy_plan_free(plan);
+}
+
+static void lists_done(struct lists *l)
+{
+	for (size_t i = 0; i < l->nallow; i++)
+		free(l->allow[i]);
+	for (size_t i = 0; i < l->ndeny; i++)
+		free(l->deny[i]);
+}
+
+/* Some of the bound's rules, some narrower ones, all of its deny rules. */
+static struct policy *random_inner(const struct policy *outer,
+				   struct lists *l, void **ret_image)
+{
+	struct policy_spec spec = {
+		.mode = (enum policy_mode)pick(policy_get_mode(outer) + 1u),
+		.require_names = pick(2),
+		.allow = (const char *const *)l->allow,
+		.deny = (const char *const *)l->deny,
+	};
+	struct policy *p;
+	size_t len;
+
+	memset(l, 0, sizeof(*l));
+	for (uint32_t i = 0; i < policy_nrules(outer); i++) {
+		struct rule r;
+
+		policy_get_rule(outer, i, &r);
+		if (r.side == RULE_DENY)
+			l->deny[l->ndeny++] = strdup(policy_rule_text(outer, i));
+		else if (l->nallow < RULES_MAX && pick(2))
+			l->allow[l->nallow++] =
+				strdup(policy_rule_text(outer, i));
+	}
+	while (l->nallow < RULES_MAX && pick(3))
+		l->allow[l->nallow++] = valid_rule(RULE_ALLOW);
+	if (spec.mode == POLICY_BLOCKED && l->nallow > 0)
+		spec.mode = POLICY_ALLOWLIST;
+	spec.nallow = l->nallow;
+	spec.ndeny = l->ndeny;
+	if (policy_compile(&spec, ret_image, &len, NULL) != 0) {
+		spec.mode = POLICY_ALLOWLIST;
+		assert_int_equal(policy_compile(&spec, ret_image, &len, NULL),
+				 0);
+	}
+	assert_int_equal(policy_new(*ret_image, len, &p), 0);
+	return p;
+}
+
+static void check_within(const struct policy *outer, const struct policy *inner)
+{
+	uint32_t rule;
+
+	if (!policy_within(outer, inner, &rule)) {
+		assert_true(rule == POLICY_NO_RULE ||
+			    rule < policy_nrules(inner));
+		return;
+	}
+	for (int i = 0; i < 200; i++) {
+		struct policy_question q;
+		struct policy_verdict a, b;
+		struct sbuf name;
+
+		sbuf_init(&name, 1024);
+		random_question(&q, &name);
+		a = policy_decide(inner, &q);
+		b = policy_decide(outer, &q);
+		if (a.allow && !b.allow) {
+			explain_difference(inner, &q, &a, &a);
+			explain_difference(outer, &q, &b, &b);
+		}
+		sbuf_done(&name);
+	}
+}
+
+static void bounds_hold(void **unused)
+{
+	uint64_t rounds = from_env("EXEAT_ROUNDS", 20000) / 10;
+	unsigned within = 0;
+
+	(void)unused;
+	for (uint64_t i = 0; i < rounds; i++) {
+		struct lists l, k;
+		void *outer_image, *inner_image;
+		struct policy *outer = random_policy(&l, &outer_image);
+		struct policy *inner = random_inner(outer, &k, &inner_image);
+		uint32_t rule;
+
+		within += policy_within(outer, inner, &rule);
+		check_within(outer, inner);
+		assert_true(policy_within(outer, outer, &rule));
+		policy_free(inner);
+		policy_free(outer);
+		free(inner_image);
+		free(outer_image);
+		lists_done(&l);
+		lists_done(&k);
+	}
+	assert_true(within > rounds / 20);	/* it did test something */
 }
 
 static void verdicts_agree(void **unused)
@@ -396,10 +558,7 @@ static void verdicts_agree(void **unused)
 		check_questions(p);
 		policy_free(p);
 		free(image);
-		for (size_t k = 0; k < l.nallow; k++)
-			free(l.allow[k]);
-		for (size_t k = 0; k < l.ndeny; k++)
-			free(l.deny[k]);
+		lists_done(&l);
 	}
 }
 
@@ -408,6 +567,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(prints_and_parses),
 		cmocka_unit_test(verdicts_agree),
+		cmocka_unit_test(bounds_hold),
 	};
 
 	state = from_env("EXEAT_SEED", (uint64_t)time(NULL));
