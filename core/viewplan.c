@@ -31,6 +31,7 @@
 
 enum {
 	MOUNTS_MAX = 256,
+	UNIX_MAX = 16 << 20, /* bytes of the kernel's list of sockets */
 	RUN_SIZE = 16 << 20, /* bytes of a run's /run */
 };
 
@@ -411,6 +412,44 @@ static int cover(struct planner *p, const char *socket)
 	return add(p, op);
 }
 
+static bool is_covered(const struct planner *p, const char *path)
+{
+	const struct view *v = &p->plan.view;
+
+	for (size_t i = 0; i < v->nops; i++)
+		if (v->ops[i].kind == VIEW_COVER &&
+		    strcmp(v->ops[i].path, path) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Services of the host that listen somewhere in the system's folders. Those
+ * are too large to be searched in every session; the kernel has a list of the
+ * sockets in our network namespace (proc(5): the path is the eighth field).
+ */
+static int cover_base(struct planner *p)
+{
+	cleanup_free char *text = NULL;
+	int r = 0;
+
+	if (fd_read_file(AT_FDCWD, "/proc/net/unix", UNIX_MAX, &text, NULL) < 0)
+		return 0;
+	for (char *line = text, *next; r == 0 && line; line = next) {
+		char *path;
+		struct stat st;
+
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		path = strchr(line, '/');
+		if (path && in_base(path) && !is_covered(p, path) &&
+		    lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+			r = cover(p, path);
+	}
+	return r;
+}
+
 /* Host sockets in what the caller shows besides the work dir. */
 static int cover_extra(struct planner *p, const struct plan_mount *m)
 {
@@ -437,7 +476,7 @@ static int cover_extra(struct planner *p, const struct plan_mount *m)
 static int plan_mounts(struct planner *p)
 {
 	const struct workdir *work = p->rq->work;
-	int r = 0;
+	int r = cover_base(p);
 
 	qsort(p->mounts, p->nmounts, sizeof(p->mounts[0]), compare_mounts);
 	for (size_t i = 0; r == 0 && i < p->nmounts; i++) {

@@ -66,7 +66,6 @@ static const char *const secrets[] = {
 	"/etc/cryptsetup-keys.d",
 	"/etc/kubernetes",
 	"/etc/rancher",
-	"/etc/machine-key",
 	/* passwords of networks and services */
 	"/etc/NetworkManager/system-connections",
 	"/etc/netplan",
@@ -101,7 +100,10 @@ static bool readable(const struct identity *id, const char *path)
 	struct stat st;
 
 	if (id->kind != IDENTITY_ROOT)
-		return faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
+		return faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0 ||
+		       /* a folder: to enter is enough */
+		       (errno == EACCES &&
+			faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0);
 	if (stat(path, &st) < 0)
 		return false;
 	bits = S_IROTH;
@@ -110,7 +112,7 @@ static bool readable(const struct identity *id, const char *path)
 	if (st.st_gid == id->host_gid)
 		bits |= S_IRGRP;
 	if (S_ISDIR(st.st_mode))
-		bits |= bits >> 2; /* to enter is enough */
+		bits |= bits >> 2;
 	return st.st_mode & bits;
 }
 

@@ -7,12 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
 
 #include "core/base/fd.h"
 #include "core/identity.h"
+#include "core/sys/seccomp.h"
 #include "tests/unit/core_child.h"
 
 /* The line that begins with `start`, and is there once. */
@@ -97,6 +99,34 @@ static void one_id(void **state)
 {
 	(void)state;
 	assert_true(child_run(one_id_steps, NULL));
+}
+
+/* A payload of ours is told so, whatever it is outside. */
+static bool inside_steps(void *unused)
+{
+	struct identity id;
+	struct err err;
+
+	(void)unused;
+	CHECK(child_ordinary() && child_one_id(1000));
+	CHECK(unshare(CLONE_NEWNS) == 0);
+	CHECK(mount("none", "/run", "tmpfs", 0, NULL) == 0);
+	CHECK(mkdir("/run/exeat", 0755) == 0);
+	CHECK(mkdir("/run/exeat/bin", 0755) == 0);
+	/* the name alone proves nothing */
+	CHECK_OK(identity_find(-1, NULL, &id, &err), &err);
+	identity_done(&id);
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	CHECK_OK(seccomp_load(&seccomp_payload, &err), &err);
+	CHECK(identity_find(-1, NULL, &id, &err) < 0);
+	CHECK(err.code == ERR_UNAVAILABLE && err.remedy[0]);
+	return true;
+}
+
+static void inside(void **state)
+{
+	(void)state;
+	assert_true(child_run(inside_steps, NULL));
 }
 
 static bool one_id_user_steps(void *unused)
@@ -236,6 +266,7 @@ int main(void)
 		cmocka_unit_test(ordinary),
 		cmocka_unit_test(one_id),
 		cmocka_unit_test(one_id_user),
+		cmocka_unit_test(inside),
 		cmocka_unit_test(root_fresh),
 		cmocka_unit_test(root_user),
 		cmocka_unit_test(root_owner),

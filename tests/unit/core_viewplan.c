@@ -26,6 +26,7 @@ enum owner { OWNER_CALLER, OWNER_OTHER, OWNER_FRESH };
 
 struct scene {
 	bool ordinary; /* give root up first */
+	bool one_id;   /* then be uid 0 of a namespace with one id */
 	enum owner owner;
 	char base[64];
 	char work[96], ro[96], rw[96];
@@ -265,6 +266,7 @@ static bool scene_steps(void *arg)
 	bool ok;
 
 	CHECK(!s->ordinary || child_ordinary());
+	CHECK(!s->one_id || child_one_id(0));
 	(void)snprintf(s->base, sizeof(s->base), "/tmp/exeat-unit-XXXXXX");
 	CHECK(mkdtemp(s->base) && chmod(s->base, 0755) == 0);
 	CHECK(setenv("TMPDIR", s->base, 1) == 0);
@@ -286,6 +288,17 @@ static void ordinary_fresh(void **state)
 	struct scene s = { .ordinary = true, .owner = OWNER_FRESH };
 
 	(void)state;
+	assert_true(child_run(scene_steps, &s));
+}
+
+static void one_id(void **state)
+{
+	struct scene s = { .ordinary = true, .one_id = true };
+
+	(void)state;
+	s.owner = OWNER_CALLER;
+	assert_true(child_run(scene_steps, &s));
+	s.owner = OWNER_FRESH;
 	assert_true(child_run(scene_steps, &s));
 }
 
@@ -375,6 +388,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ordinary_kept),
 		cmocka_unit_test(ordinary_fresh),
+		cmocka_unit_test(one_id),
 		cmocka_unit_test(root_own),
 		cmocka_unit_test(root_other),
 		cmocka_unit_test(root_fresh),
