@@ -195,6 +195,75 @@ static void test_front_breaks_the_rules(void **state)
 	world_free(w);
 }
 
+/* Ask, and let the dialer keep up. */
+static uint32_t ask_and_run(struct world *w, const struct ask *a, size_t i)
+{
+	uint32_t id = world_send(w, ASK_RESOLVE, *a);
+
+	if (i % 64 == 63)
+		world_run_ms(w, 1);
+	return id;
+}
+
+static void test_too_many_tasks(void **state)
+{
+	enum { MOST = LIMIT_FLOWS + LIMIT_UDP_FLOWS + LIMIT_DNS_QUERIES };
+	struct world *w = world_new(POLICY_OPEN, NULL, NULL);
+	struct ask a = { .qtype = DNS_TYPE_A, .name = "a.test" };
+	struct answer_resolve r;
+
+	(void)state;
+	world_says(w, (struct world_record){ .name = "a.test",
+					     .qtype = DNS_TYPE_A,
+					     .silent = true });
+	for (size_t i = 0; i < MOST; i++)
+		(void)ask_and_run(w, &a, i);
+	r = world_resolve(w, "a.test", DNS_TYPE_A);
+	assert_int_equal(r.reason, POLICY_R_LIMIT);
+	assert_int_equal(r.rcode, DNS_SERVFAIL);
+	assert_int_equal(world_nanswers(w), 1);
+	world_free(w);
+}
+
+static void test_too_many_questions(void **state)
+{
+	struct world *w = world_new(POLICY_OPEN, NULL, NULL);
+	struct ask a = { .qtype = DNS_TYPE_A };
+	struct answer_resolve r;
+
+	(void)state;
+	world_use_servers(w, true, false);
+	for (size_t i = 0; i < LIMIT_DNS_QUERIES; i++) {
+		(void)snprintf(a.name, sizeof(a.name), "n%zu.test", i);
+		(void)ask_and_run(w, &a, i);
+	}
+	r = world_resolve(w, "more.test", DNS_TYPE_A);
+	assert_int_equal(r.rcode, DNS_SERVFAIL);
+	assert_int_equal(world_nanswers(w), 1);
+	world_free(w);
+}
+
+static void test_front_does_not_read(void **state)
+{
+	enum { N = 12000 };
+	struct world *w = world_new(POLICY_OPEN, NULL, NULL);
+	const struct ask a = { .to = world_endpoint("203.0.113.50", 443) };
+	uint32_t last = 0;
+	int fd;
+
+	(void)state;
+	world_front_reads(w, false);
+	for (int i = 0; i < N; i++)
+		last = world_send(w, ASK_CHECK, a);
+	world_run_ms(w, 100);
+	assert_int_equal(world_nanswers(w), 0);
+	world_front_reads(w, true);
+	assert_true(world_answer(w, last, &fd).allow);
+	assert_int_equal(world_nanswers(w), N);
+	assert_int_equal(world_broken(w), 0);
+	world_free(w);
+}
+
 static void test_postures_are_apart(void **state)
 {
 	struct world *w = world_new(POLICY_ALLOWLIST, LIST("a.test"), NULL);
@@ -226,6 +295,9 @@ int dialer_life_tests(void)
 		cmocka_unit_test(test_free_at_each_stage),
 		cmocka_unit_test(test_front_gone),
 		cmocka_unit_test(test_front_breaks_the_rules),
+		cmocka_unit_test(test_too_many_tasks),
+		cmocka_unit_test(test_too_many_questions),
+		cmocka_unit_test(test_front_does_not_read),
 		cmocka_unit_test(test_postures_are_apart),
 	};
 

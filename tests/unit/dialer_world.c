@@ -21,7 +21,7 @@ enum {
 	FIRST_PORT = 5300, /* two for each world */
 	ROUTES = 16,
 	PINS = 8192,
-	ANSWERS = 8192,
+	ANSWERS = 16384,
 	DEADLINE_S = 20,
 };
 
@@ -166,8 +166,10 @@ void world_run_ms(struct world *w, int ms)
 {
 	const int64_t end = clock_ms() + ms;
 
-	while (clock_ms() < end)
+	while (clock_ms() < end) {
+		(void)chan_flush(&w->front);
 		(void)event_base_loop(w->base, EVLOOP_ONCE);
+	}
 }
 
 /* -- life -- */
@@ -485,6 +487,14 @@ struct answer world_dial(struct world *w, const char *name,
 
 	(void)snprintf(a.name, sizeof(a.name), "%s", name);
 	return world_answer(w, world_send(w, ASK_DIAL, a), ret_fd);
+}
+
+void world_front_reads(struct world *w, bool on)
+{
+	if (on)
+		assert_int_equal(event_add(w->readable, NULL), 0);
+	else
+		assert_int_equal(event_del(w->readable), 0);
 }
 
 void world_close_front(struct world *w)

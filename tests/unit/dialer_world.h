@@ -97,6 +97,7 @@ struct answer_resolve world_resolve(struct world *w, const char *name,
 struct answer world_dial(struct world *w, const char *name,
 			 enum policy_learnt learnt, const char *addr,
 			 uint16_t port, int *ret_fd);
+void world_front_reads(struct world *w, bool on);
 void world_close_front(struct world *w);
 int world_broken(struct world *w); /* 0: the hook was not called */
 
