@@ -13,8 +13,8 @@
  * dialer are told) -> READY (both have acknowledged). Runs that came early
  * wait in their posture.
  *
- * A run: PREPARED or WAITING -> BORN -> RUNNING -> DONE -> gone (the child's
- * pidfd says that nothing of it is left; the caller is told).
+ * A run: PREPARED or WAITING -> BORN -> RUNNING -> DONE (the caller is told) ->
+ * gone (the child's pidfd says that nothing of it is left).
  */
 #ifndef EXEAT_CORE_HELPER_KEEPER_H
 #define EXEAT_CORE_HELPER_KEEPER_H
@@ -66,7 +66,7 @@ struct keeper_run {
 	int64_t born_us;
 	enum run_reason reason;
 	int killed_by;		/* the signal of the last K_KILL */
-	bool failed, flushed;
+	bool failed, flushed, over;
 	bool has_status;
 	uint32_t status;	/* as of wait(2) */
 	uint64_t utime_us, stime_us, maxrss_kib;

@@ -1,10 +1,11 @@
 /* keeper_run.c - runs: birth, signals, time, end
  * SPDX-License-Identifier: Apache-2.0
  *
- * Theory of operation: keeper.h. The end of a run has two parts: the command
- * has ended (BACKEND_EXITED: front is asked to report what the kernel still
- * holds), and nothing of the run is left (the child's pidfd: the caller is
- * told). A child that was killed says nothing; then both happen at once.
+ * Theory of operation: keeper.h. The end of a run has two parts: every process
+ * of it but the stub has ended (BACKEND_EXITED: front is asked to report what
+ * the kernel still holds, the caller is told), and nothing is left (the
+ * child's pidfd: the run is forgotten). A child that was killed says nothing;
+ * then both happen at once.
  */
 #include "core/helper/keeper.h"
 
@@ -120,26 +121,43 @@ static void run_flush(struct keeper_run *run)
 	keeper_posture_flush(run->keeper, p, run->id);
 }
 
-static void run_gone_cb(evutil_socket_t fd, short what, void *user)
+/*
+ * Every process of the run but the stub has ended: the caller is told now. The
+ * stub's own end, and what the kernel then clears away, nobody waits for.
+ */
+static void run_over(struct keeper_run *run)
 {
-	struct keeper_run *run = user;
 	struct keeper *k = run->keeper;
 	struct keeper_posture *p = keeper_posture_find(k, run->posture);
 	bool counted = run->state >= RUN_BORN;
 
-	(void)fd;
-	(void)what;
-	(void)waitpid(run->child.pid, NULL, 0);
-	if (!run->has_status)
-		run->status = SIGKILL;	/* a wait status: ended by KILL */
+	if (run->over)
+		return;
+	run->over = true;
+	(void)event_del(run->timer);
 	run_flush(run);
 	if (counted && !run->failed)
 		report_exited(run);
-	run_free(run);
+	run->state = RUN_DONE;
 	if (counted && p) {
 		p->live_runs--;
 		keeper_posture_runs(k, p);
 	}
+}
+
+static void run_gone_cb(evutil_socket_t fd, short what, void *user)
+{
+	struct keeper_run *run = user;
+
+	(void)fd;
+	(void)what;
+	/* its last words may still wait */
+	wire_drain(&run->control);
+	(void)waitpid(run->child.pid, NULL, 0);
+	if (!run->has_status)
+		run->status = SIGKILL;	/* a wait status: ended by KILL */
+	run_over(run);
+	run_free(run);
 }
 
 static void child_failed(struct keeper_run *run, struct msg *m)
@@ -152,9 +170,8 @@ static void child_failed(struct keeper_run *run, struct msg *m)
 		return;
 	exit_code = rbuf_u32(&r);
 	run->failed = true;
-	run->state = RUN_DONE;
-	run_flush(run);
 	report_failed(run->keeper, run->id, r.bad ? 125 : exit_code, &err);
+	run_over(run);
 }
 
 static void child_exited(struct keeper_run *run, struct msg *m)
@@ -166,9 +183,7 @@ static void child_exited(struct keeper_run *run, struct msg *m)
 	run->stime_us = rbuf_u64(&r);
 	run->maxrss_kib = rbuf_u64(&r);
 	run->has_status = !r.bad;
-	run->state = RUN_DONE;
-	(void)event_del(run->timer);
-	run_flush(run);
+	run_over(run);
 }
 
 static void child_message(void *user, struct msg *m)

@@ -13,18 +13,17 @@ enum { WIRE_BATCH = 64 };
 
 static void wire_end(struct wire *w, int error)
 {
+	if (w->ended)
+		return;
+	w->ended = true;
 	(void)event_del(w->readable);
 	(void)event_del(w->writable);
 	w->on_end(w->user, error);
 }
 
-static void wire_read_cb(evutil_socket_t fd, short what, void *user)
+void wire_drain(struct wire *w)
 {
-	struct wire *w = user;
-
-	(void)fd;
-	(void)what;
-	for (int i = 0; i < WIRE_BATCH; i++) {
+	for (int i = 0; !w->ended && i < WIRE_BATCH; i++) {
 		struct msg m;
 		int got = chan_recv(&w->chan, 0, &m);
 
@@ -35,6 +34,13 @@ static void wire_read_cb(evutil_socket_t fd, short what, void *user)
 		w->on_message(w->user, &m);
 		msg_done(&m);
 	}
+}
+
+static void wire_read_cb(evutil_socket_t fd, short what, void *user)
+{
+	(void)fd;
+	(void)what;
+	wire_drain(user);
 }
 
 static void wire_flush(struct wire *w)
