@@ -1,3 +1,8 @@
+# The wire parsers and the filter: tables.
+foreach(part tls http dns filter wire)
+	exeat_unit(proxy_${part} SOURCES proxy_${part}.c LINK exeat_proxy)
+endforeach()
+
 # front as a whole, in a network namespace of its own.
 foreach(part front datagram)
 	exeat_unit(proxy_${part} SOURCES proxy_${part}.c proxy_world.c
