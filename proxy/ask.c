@@ -11,7 +11,7 @@
 #include "policy/rule.h"
 
 enum {
-	STR_MIN = 4 + 1,		/* length and NUL */
+	STR_MIN = 4 + 1, /* length and NUL */
 	ENDPOINT_LEN = 16 + 2,
 	ASK_MIN = 4 + 4 + 1 + ENDPOINT_LEN + 1 + 2 + STR_MIN,
 	ASK_MAX = ASK_MIN + LIMIT_NAME,
@@ -24,8 +24,8 @@ enum {
 };
 
 _Static_assert((int)ASK_MAX <= (int)MSG_INLINE_MAX &&
-	       (int)ANSWER_MAX <= (int)MSG_INLINE_MAX &&
-	       (int)RESOLVE_MAX <= (int)MSG_INLINE_MAX,
+		       (int)ANSWER_MAX <= (int)MSG_INLINE_MAX &&
+		       (int)RESOLVE_MAX <= (int)MSG_INLINE_MAX,
 	       "questions and answers are small enough for one packet");
 
 const struct msg_rule ask_dialer_rules[] = {

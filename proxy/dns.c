@@ -17,8 +17,8 @@ enum {
 	F_CD = 0x0010,
 	OPCODE_SHIFT = 11,
 	OPT_DO = 0x8000,
-	OPT_EDE = 15,			/* RFC 8914 2 */
-	QUESTION_POINTER = 0xc00c,	/* the name right after the header */
+	OPT_EDE = 15,		   /* RFC 8914 2 */
+	QUESTION_POINTER = 0xc00c, /* the name right after the header */
 };
 
 /* The one record that a query may have besides its question. */
@@ -31,7 +31,7 @@ static enum dns_status parse_opt(struct rbuf *r, struct dns_query *q)
 	if (rbuf_u8(r) != 0 || rbuf_u16(r) != DNS_TYPE_OPT)
 		return DNS_IS_FORMERR;
 	size = rbuf_u16(r);
-	rbuf_skip(r, 1);		/* extended rcode: none in a query */
+	rbuf_skip(r, 1); /* extended rcode: none in a query */
 	version = rbuf_u8(r);
 	flags = rbuf_u16(r);
 	options = rbuf_sub(r, rbuf_u16(r));
@@ -178,9 +178,8 @@ static void put_opt(struct wbuf *w, const struct dns_query *q,
 }
 
 /* Returns the length, or 0 if it did not fit. */
-static size_t reply_write(const struct dns_query *q,
-			  const struct dns_reply *r, bool cut, uint8_t *buf,
-			  size_t size)
+static size_t reply_write(const struct dns_query *q, const struct dns_reply *r,
+			  bool cut, uint8_t *buf, size_t size)
 {
 	struct wbuf w = wbuf_make(buf, size), counts;
 	unsigned flags = F_QR | F_RA | (unsigned)q->opcode << OPCODE_SHIFT |
@@ -231,12 +230,12 @@ size_t dns_query_build(uint16_t id, const char *name, uint16_t qtype,
 	wbuf_u16(&w, id);
 	wbuf_u16(&w, F_RD);
 	wbuf_u16(&w, 1);
-	wbuf_u32(&w, 0);		/* no answers, no authority */
+	wbuf_u32(&w, 0); /* no answers, no authority */
 	wbuf_u16(&w, 1);
 	dns_name_write(&w, name);
 	wbuf_u16(&w, qtype);
 	wbuf_u16(&w, DNS_CLASS_IN);
-	wbuf_u8(&w, 0);			/* EDNS, no options */
+	wbuf_u8(&w, 0); /* EDNS, no options */
 	wbuf_u16(&w, DNS_TYPE_OPT);
 	wbuf_u16(&w, DNS_UDP_UPSTREAM);
 	wbuf_u32(&w, 0);

@@ -39,37 +39,37 @@ enum {
 	DNS_NXDOMAIN = 3,
 	DNS_NOTIMP = 4,
 	DNS_REFUSED = 5,
-	DNS_BADVERS = 16,		/* RFC 6891 6.1.3, extended */
+	DNS_BADVERS = 16, /* RFC 6891 6.1.3, extended */
 };
 
 enum {
-	DNS_EDE_OTHER = 0,		/* RFC 8914 4 */
+	DNS_EDE_OTHER = 0, /* RFC 8914 4 */
 	DNS_EDE_BLOCKED = 15,
 	DNS_EDE_NO_REACHABLE = 22,
-	DNS_EDE_NONE = 0xffff,		/* ours: no extended error */
+	DNS_EDE_NONE = 0xffff, /* ours: no extended error */
 };
 
 enum {
-	DNS_UDP_PLAIN = 512,		/* bytes without EDNS */
-	DNS_UDP_UPSTREAM = 1232,	/* what we say we take from upstream */
-	DNS_UDP_CLIENT = 4096,		/* at most, whatever a client says */
-	DNS_QUESTION_MAX = 255 + 4,	/* name, type, class */
+	DNS_UDP_PLAIN = 512,	    /* bytes without EDNS */
+	DNS_UDP_UPSTREAM = 1232,    /* what we say we take from upstream */
+	DNS_UDP_CLIENT = 4096,	    /* at most, whatever a client says */
+	DNS_QUESTION_MAX = 255 + 4, /* name, type, class */
 	DNS_QUERY_MAX = 12 + DNS_QUESTION_MAX + 11,
 	DNS_MESSAGE_MAX = 65535,
-	DNS_RDATA_MAX = 512,		/* one HTTPS/SVCB RDATA, stripped */
+	DNS_RDATA_MAX = 512, /* one HTTPS/SVCB RDATA, stripped */
 	DNS_EDE_TEXT_MAX = 200,
 };
 
 /* What a query is. All but DROP are answered. */
 enum dns_status {
 	DNS_IS_OK,
-	DNS_IS_DROP,		/* a response, or no whole header: be silent */
-	DNS_IS_FORMERR,		/* no single question, compression in it, trailing
+	DNS_IS_DROP,	 /* a response, or no whole header: be silent */
+	DNS_IS_FORMERR,	 /* no single question, compression in it, trailing
 				 * bytes, records that no query has */
-	DNS_IS_NOTIMP,		/* another opcode than QUERY */
-	DNS_IS_REFUSED,		/* another class than IN */
-	DNS_IS_BADVERS,		/* EDNS of a version above 0 */
-	DNS_IS_BAD_NAME,	/* well-formed, but no rule can speak of it: the
+	DNS_IS_NOTIMP,	 /* another opcode than QUERY */
+	DNS_IS_REFUSED,	 /* another class than IN */
+	DNS_IS_BADVERS,	 /* EDNS of a version above 0 */
+	DNS_IS_BAD_NAME, /* well-formed, but no rule can speak of it: the
 				 * root, labels beyond letters, digits, - and _ */
 };
 
@@ -78,10 +78,10 @@ struct dns_query {
 	uint8_t opcode;
 	bool rd, cd;
 	bool edns, dnssec_ok;
-	uint16_t udp_size;		/* what the client takes: 512..4096 */
+	uint16_t udp_size; /* what the client takes: 512..4096 */
 	uint16_t qtype, qclass;
-	char name[LIMIT_NAME + 1];	/* canonical; "" unless OK or REFUSED */
-	size_t question_len;		/* 0: none to echo */
+	char name[LIMIT_NAME + 1]; /* canonical; "" unless OK or REFUSED */
+	size_t question_len;	   /* 0: none to echo */
 	uint8_t question[DNS_QUESTION_MAX]; /* as asked, case kept */
 };
 
@@ -97,13 +97,13 @@ uint8_t dns_status_rcode(enum dns_status s);
 struct dns_reply {
 	uint8_t rcode;
 	uint32_t ttl_s;
-	const struct addr *addrs;	/* only those of the asked family are
+	const struct addr *addrs; /* only those of the asked family are
 					 * used (A or AAAA) */
 	size_t naddrs;
-	const uint8_t *rdata;		/* asked HTTPS or SVCB */
-	size_t rdata_len;		/* 0: none */
-	uint16_t ede;			/* DNS_EDE_NONE: none */
-	const char *ede_text;		/* may be NULL; cut */
+	const uint8_t *rdata; /* asked HTTPS or SVCB */
+	size_t rdata_len;     /* 0: none */
+	uint16_t ede;	      /* DNS_EDE_NONE: none */
+	const char *ede_text; /* may be NULL; cut */
 };
 
 /*
@@ -122,15 +122,15 @@ size_t dns_query_build(uint16_t id, const char *name, uint16_t qtype,
 		       uint8_t *buf, size_t size);
 
 struct dns_answer {
-	uint8_t rcode;			/* of the header: 0..15 */
+	uint8_t rcode; /* of the header: 0..15 */
 	bool truncated;
-	uint32_t ttl_s;			/* lowest of all records used, as they
+	uint32_t ttl_s; /* lowest of all records used, as they
 					 * say; 0 if none was used */
-	size_t nchain;			/* CNAME targets, in order */
+	size_t nchain;	/* CNAME targets, in order */
 	char chain[LIMIT_CNAME_CHAIN][LIMIT_NAME + 1];
-	size_t naddrs;			/* the rest is cut */
+	size_t naddrs; /* the rest is cut */
 	struct addr addrs[LIMIT_DNS_ADDRS];
-	size_t rdata_len;		/* HTTPS/SVCB: the one of the highest
+	size_t rdata_len; /* HTTPS/SVCB: the one of the highest
 					 * precedence, stripped */
 	uint8_t rdata[DNS_RDATA_MAX];
 };
@@ -143,8 +143,7 @@ struct dns_answer {
  * SERVFAIL. Addresses count only under the last name of the chain.
  */
 bool dns_answer_parse(const uint8_t *data, size_t len, const uint16_t *id,
-		      const char *name, uint16_t qtype,
-		      struct dns_answer *ret);
+		      const char *name, uint16_t qtype, struct dns_answer *ret);
 
 /*
  * One HTTPS/SVCB RDATA without what would lead a client around the policy:

@@ -41,7 +41,7 @@ struct record {
 	char owner[LIMIT_NAME + 1];
 	uint16_t type, class;
 	uint32_t ttl_s;
-	struct rbuf rdata;		/* over the message up to the end of it:
+	struct rbuf rdata; /* over the message up to the end of it:
 					 * pointers count from the start */
 };
 
@@ -67,8 +67,7 @@ static bool record_next(struct rbuf *r, struct record *ret)
 	return true;
 }
 
-static bool record_is(const struct record *rec, const char *name,
-		      uint16_t type)
+static bool record_is(const struct record *rec, const char *name, uint16_t type)
 {
 	return rec->owner_status == DNS_NAME_OK && rec->type == type &&
 	       rec->class == DNS_CLASS_IN && strcmp(rec->owner, name) == 0;
@@ -83,7 +82,7 @@ static void use_ttl(struct dns_answer *a, bool *used, uint32_t ttl_s)
 
 /* The records of one message and what was taken from them so far. */
 struct walk {
-	struct rbuf records;		/* at the first one */
+	struct rbuf records; /* at the first one */
 	unsigned n;
 	bool used;
 	struct dns_answer *answer;
@@ -172,8 +171,7 @@ static bool collect(struct walk *w, const char *name, uint16_t qtype)
 }
 
 bool dns_answer_parse(const uint8_t *data, size_t len, const uint16_t *id,
-		      const char *name, uint16_t qtype,
-		      struct dns_answer *ret)
+		      const char *name, uint16_t qtype, struct dns_answer *ret)
 {
 	struct rbuf r = rbuf_make(data, len);
 	struct walk w = { .answer = ret };
@@ -186,7 +184,7 @@ bool dns_answer_parse(const uint8_t *data, size_t len, const uint16_t *id,
 	flags = rbuf_u16(&r);
 	nquestions = rbuf_u16(&r);
 	w.n = rbuf_u16(&r);
-	rbuf_skip(&r, 4);		/* the sections that are not read */
+	rbuf_skip(&r, 4); /* the sections that are not read */
 	if (r.bad || (id && *id != got_id) || !(flags & F_QR) ||
 	    (flags & OPCODE) || nquestions != 1)
 		return false;

@@ -8,15 +8,15 @@
 #include "policy/rule.h"
 
 enum {
-	WIRE_MAX = 255,			/* RFC 1035 2.3.4, with the root */
-	POINTERS_MAX = 32,		/* of one name */
-	TAG = 0xc0,			/* RFC 1035 4.1.4 */
+	WIRE_MAX = 255,	   /* RFC 1035 2.3.4, with the root */
+	POINTERS_MAX = 32, /* of one name */
+	TAG = 0xc0,	   /* RFC 1035 4.1.4 */
 };
 
 /* The labels of a name as they are read, and where they are read from. */
 struct name_walk {
 	struct rbuf at;
-	size_t before;			/* a pointer must lead before this */
+	size_t before; /* a pointer must lead before this */
 	unsigned pointers;
 	bool odd;
 	size_t len;

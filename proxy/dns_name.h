@@ -11,8 +11,8 @@
 
 enum dns_name_status {
 	DNS_NAME_OK,
-	DNS_NAME_ROOT,			/* ret is "" */
-	DNS_NAME_ODD,			/* well-formed, no host name; ret is "" */
+	DNS_NAME_ROOT, /* ret is "" */
+	DNS_NAME_ODD,  /* well-formed, no host name; ret is "" */
 	DNS_NAME_BROKEN,
 };
 

@@ -30,10 +30,10 @@ enum {
 	AT_ONCE = 64,
 	TCP_QUERY_MAX = 4096,
 	REPLY_MAX = 4096,
-	TCP_JOBS_MAX = 32,		/* of one connection; then it waits */
-	TCP_OUT_MAX = 64 << 10,		/* bytes of answers not yet taken */
+	TCP_JOBS_MAX = 32,	/* of one connection; then it waits */
+	TCP_OUT_MAX = 64 << 10, /* bytes of answers not yet taken */
 	TCP_IDLE_S = 10,
-	JOB_MS = 2 * LIMIT_DNS_UPSTREAM_MS + 2000,	/* the dialer is first */
+	JOB_MS = 2 * LIMIT_DNS_UPSTREAM_MS + 2000, /* the dialer is first */
 };
 
 struct dns_conn {
@@ -43,9 +43,9 @@ struct dns_conn {
 	struct event in, out;
 	LIST_HEAD(, dns_job) jobs;
 	unsigned njobs;
-	bool ended;			/* the client will send no more */
+	bool ended; /* the client will send no more */
 	struct relay answers;
-	size_t len;			/* of what came */
+	size_t len; /* of what came */
 	uint8_t buf[2 + TCP_QUERY_MAX];
 };
 
@@ -54,7 +54,7 @@ struct dns_job {
 	LIST_ENTRY(dns_job) in_conn;
 	struct posture *posture;
 	struct dns_conn *conn;		/* NULL: UDP */
-	struct endpoint client, server;	/* UDP: who asked, and whom */
+	struct endpoint client, server; /* UDP: who asked, and whom */
 	struct question question;
 	struct dns_query query;
 	int64_t start_ms;
@@ -88,14 +88,14 @@ static void send_reply(const struct dns_path *to, const struct dns_query *q,
 		       const struct dns_reply *reply)
 {
 	uint8_t buf[REPLY_MAX];
-	size_t len = dns_reply_build(q, reply, to->conn == NULL, buf,
-				     sizeof(buf));
+	size_t len =
+		dns_reply_build(q, reply, to->conn == NULL, buf, sizeof(buf));
 
 	if (len == 0)
 		return;
 	if (to->conn)
 		conn_answer(to->conn, buf, len);
-	else	/* lost like any datagram */
+	else /* lost like any datagram */
 		(void)packet_send_udp(to->posture->sockets.raw4,
 				      to->posture->sockets.raw6, to->server,
 				      to->client, buf, len);
@@ -159,8 +159,7 @@ static void fail(const struct dns_path *to, const struct dns_query *q,
 
 static struct dns_path job_path(const struct dns_job *j)
 {
-	return (struct dns_path){ j->posture, j->conn, &j->client,
-				  &j->server };
+	return (struct dns_path){ j->posture, j->conn, &j->client, &j->server };
 }
 
 static void job_free(struct dns_job *j)
@@ -183,8 +182,9 @@ static void job_free(struct dns_job *j)
 
 static void on_resolve(struct question *q, const struct answer_resolve *a)
 {
-	struct dns_job *j = (struct dns_job *)
-		((char *)q - offsetof(struct dns_job, question));
+	struct dns_job *j =
+		(struct dns_job *)((char *)q -
+				   offsetof(struct dns_job, question));
 	struct dns_path to = job_path(j);
 	struct dns_reply reply = {
 		.rcode = a->rcode,
@@ -232,8 +232,7 @@ static void job_start(const struct dns_path *to, const struct dns_query *q)
 	if (f->stats.dns_queries < LIMIT_DNS_QUERIES)
 		j = calloc(1, sizeof(*j));
 	if (!j)
-		return fail(to, q, DNS_SERVFAIL, AUDIT_DENY, 0,
-			    POLICY_R_LIMIT);
+		return fail(to, q, DNS_SERVFAIL, AUDIT_DENY, 0, POLICY_R_LIMIT);
 	j->posture = to->posture;
 	j->conn = to->conn;
 	if (to->client)
@@ -259,8 +258,7 @@ static void job_start(const struct dns_path *to, const struct dns_query *q)
 }
 
 /* Refused without asking: the mode says all. */
-static void refuse_blocked(const struct dns_path *to,
-			   const struct dns_query *q)
+static void refuse_blocked(const struct dns_path *to, const struct dns_query *q)
 {
 	const struct policy_question question = {
 		.ask = POLICY_ASK_LOOKUP,
@@ -362,8 +360,8 @@ static bool conn_take(struct dns_conn *c)
 
 static bool conn_full(const struct dns_conn *c)
 {
-	return c->njobs >= TCP_JOBS_MAX ||
-	       c->answers.len > TCP_OUT_MAX / 2 || c->len == sizeof(c->buf);
+	return c->njobs >= TCP_JOBS_MAX || c->answers.len > TCP_OUT_MAX / 2 ||
+	       c->len == sizeof(c->buf);
 }
 
 /* Close what is over; wait for what may come. */

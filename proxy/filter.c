@@ -28,8 +28,7 @@ static enum filter_step refuse(struct filter *f, enum policy_reason reason,
 }
 
 /* `n` bytes pass, into `next`, as soon as f->name is allowed. */
-static enum filter_step grant(struct filter *f, size_t n,
-			      enum filter_mode next)
+static enum filter_step grant(struct filter *f, size_t n, enum filter_mode next)
 {
 	f->granted = n;
 	f->next = next;
@@ -46,9 +45,8 @@ static enum filter_step grant(struct filter *f, size_t n,
  * How a flow without a name may be admitted. Where names decide, the pin of
  * the address may stand for one, but not beside a name that is no name.
  */
-static enum policy_learnt learnt_nameless(const struct filter *f,
-					  enum policy_learnt learnt,
-					  bool silent)
+static enum policy_learnt
+learnt_nameless(const struct filter *f, enum policy_learnt learnt, bool silent)
 {
 	if (f->carry == POLICY_CARRY_PINNED && silent)
 		return POLICY_NAME_PIN;
@@ -88,7 +86,8 @@ static enum filter_step http_request(struct filter *f,
 		return refuse(f, POLICY_R_PROTOCOL, unfit);
 	memcpy(f->name, head->name, sizeof(f->name));
 	f->learnt = f->name[0] ? POLICY_NAME_HOST :
-		    learnt_nameless(f, POLICY_NAME_HOST, !head->literal);
+				 learnt_nameless(f, POLICY_NAME_HOST,
+						 !head->literal);
 	http_body_start(&f->body, head);
 	f->want_switch = head->upgrade == HTTP_UPGRADE_WEBSOCKET;
 	if (any && head->method == HTTP_CONNECT)
@@ -133,8 +132,7 @@ static enum filter_step first_http(struct filter *f, const uint8_t *data,
 	return first_opaque(f);
 }
 
-static enum filter_step first(struct filter *f, const uint8_t *data,
-			      size_t len)
+static enum filter_step first(struct filter *f, const uint8_t *data, size_t len)
 {
 	struct tls_hello hello;
 
@@ -213,8 +211,8 @@ static size_t use_grant(struct filter *f, size_t len)
 static enum filter_step behind_hello(struct filter *f, const uint8_t *data,
 				     size_t len, size_t *ret_used)
 {
-	enum tls_status s = tls_watch_client(&f->watch, f->allowed, data, len,
-					     ret_used);
+	enum tls_status s =
+		tls_watch_client(&f->watch, f->allowed, data, len, ret_used);
 
 	if (s == TLS_BAD)
 		return refuse(f, POLICY_R_MALFORMED, "second ClientHello");
@@ -224,8 +222,8 @@ static enum filter_step behind_hello(struct filter *f, const uint8_t *data,
 }
 
 /* One step at the start of the window; *ret_used bytes of it pass. */
-static enum filter_step step(struct filter *f, const uint8_t *data,
-			     size_t len, size_t *ret_used)
+static enum filter_step step(struct filter *f, const uint8_t *data, size_t len,
+			     size_t *ret_used)
 {
 	*ret_used = 0;
 	if (f->granted > 0) {
@@ -317,5 +315,5 @@ bool filter_may_respond(const struct filter *f)
 	if (f->seen != FILTER_SEEN_HTTP)
 		return false;
 	return f->mode == FILTER_FIRST ? !f->admitted :
-	       f->mode == FILTER_HEAD && f->answered;
+					 f->mode == FILTER_HEAD && f->answered;
 }

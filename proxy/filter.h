@@ -47,12 +47,12 @@ enum filter_mode {
 };
 
 enum filter_step {
-	FILTER_PASS,		/* all of the window may go on */
-	FILTER_HOLD,		/* the rest waits for more bytes, or for the
+	FILTER_PASS,   /* all of the window may go on */
+	FILTER_HOLD,   /* the rest waits for more bytes, or for the
 				 * server */
-	FILTER_ASK,		/* the rest waits for filter_allowed(): ask for
+	FILTER_ASK,    /* the rest waits for filter_allowed(): ask for
 				 * `name`, learnt as `learnt` */
-	FILTER_REFUSE,		/* end the flow: `reason`, `why` */
+	FILTER_REFUSE, /* end the flow: `reason`, `why` */
 };
 
 /* What the bytes were seen to be: the layer of the record. */
@@ -62,20 +62,20 @@ struct filter {
 	enum filter_mode mode;
 	enum policy_carry carry;
 	enum filter_seen seen;
-	bool admitted;			/* a name, or none, was allowed before */
-	char name[LIMIT_NAME + 1];	/* ASK: "" for none */
+	bool admitted;		   /* a name, or none, was allowed before */
+	char name[LIMIT_NAME + 1]; /* ASK: "" for none */
 	enum policy_learnt learnt;
-	enum policy_reason reason;	/* REFUSE */
-	const char *why;		/* REFUSE: static text, or NULL */
+	enum policy_reason reason; /* REFUSE */
+	const char *why;	   /* REFUSE: static text, or NULL */
 
 	/* private */
-	char allowed[LIMIT_NAME + 1];	/* the last one */
-	size_t granted;			/* bytes that pass once allowed */
+	char allowed[LIMIT_NAME + 1]; /* the last one */
+	size_t granted;		      /* bytes that pass once allowed */
 	bool asking;
-	enum filter_mode next;		/* once allowed */
-	bool want_switch;		/* the request asks for a WebSocket */
-	bool answered;			/* by the server, since the last request */
-	size_t nfirst;			/* SWITCH: what the server said */
+	enum filter_mode next; /* once allowed */
+	bool want_switch;      /* the request asks for a WebSocket */
+	bool answered;	       /* by the server, since the last request */
+	size_t nfirst;	       /* SWITCH: what the server said */
 	uint8_t first[16];
 	struct http_body body;
 	struct tls_watch watch;

@@ -44,8 +44,8 @@
 
 enum {
 	ACCEPT_AT_ONCE = 64,
-	CHUNKS_AT_ONCE = 4,		/* then the others have their turn */
-	ASK_MS = LIMIT_DIAL_MS + 5000,	/* the dialer should be first */
+	CHUNKS_AT_ONCE = 4,	       /* then the others have their turn */
+	ASK_MS = LIMIT_DIAL_MS + 5000, /* the dialer should be first */
 	LINGER_MS = 2000,
 	RESPONSE_MAX = 2048,
 };
@@ -53,12 +53,12 @@ enum {
 enum flow_state { FLOW_PEEK, FLOW_ASK, FLOW_RELAY, FLOW_LINGER };
 
 enum flow_end {
-	FLOW_DONE,		/* both sides ended, all bytes delivered */
-	FLOW_RESET,		/* one side did */
-	FLOW_LEFT,		/* the client, before anything was decided */
-	FLOW_REFUSED,		/* recorded where it happened */
-	FLOW_FAILED,		/* allowed, but: `error` */
-	FLOW_DROPPED,		/* the posture ended */
+	FLOW_DONE,    /* both sides ended, all bytes delivered */
+	FLOW_RESET,   /* one side did */
+	FLOW_LEFT,    /* the client, before anything was decided */
+	FLOW_REFUSED, /* recorded where it happened */
+	FLOW_FAILED,  /* allowed, but: `error` */
+	FLOW_DROPPED, /* the posture ended */
 };
 
 /* Which events are being waited for. */
@@ -78,13 +78,13 @@ struct flow {
 	struct event client_in, client_out, target_in, target_out, timer;
 	unsigned on;
 	struct filter filter;
-	struct relay up, down;		/* to the target, to the client */
+	struct relay up, down; /* to the target, to the client */
 	struct question question;
 	int64_t start_ms;
 
 	/* what the record will say */
-	bool waits_fd;			/* counted in front.unconnected */
-	bool allowed;			/* by the policy: `reason`, `rule` */
+	bool waits_fd; /* counted in front.unconnected */
+	bool allowed;  /* by the policy: `reason`, `rule` */
 	char name[LIMIT_NAME + 1];
 	enum policy_learnt learnt;
 	enum policy_reason reason;
@@ -97,8 +97,7 @@ static void client_out_cb(evutil_socket_t fd, short what, void *flow);
 static void target_in_cb(evutil_socket_t fd, short what, void *flow);
 static void target_out_cb(evutil_socket_t fd, short what, void *flow);
 static void timer_cb(evutil_socket_t fd, short what, void *flow);
-static void on_answer(struct question *q, const struct answer *a,
-		      int *take_fd);
+static void on_answer(struct question *q, const struct answer *a, int *take_fd);
 
 /* -- records -- */
 
@@ -249,8 +248,8 @@ static void flow_timer(struct flow *fl, int ms)
 /* -- refusals -- */
 
 /* Text of ours and of the policy: names and rules are printable. */
-static bool respond(struct flow *fl, enum policy_reason reason,
-		    const char *why, const char *hint)
+static bool respond(struct flow *fl, enum policy_reason reason, const char *why,
+		    const char *hint)
 {
 	char address[ENDPOINT_STRLEN];
 	struct sbuf body, all;
@@ -258,13 +257,14 @@ static bool respond(struct flow *fl, enum policy_reason reason,
 
 	sbuf_init(&body, RESPONSE_MAX);
 	sbuf_init(&all, 2 * RESPONSE_MAX);
-	sbuf_fmt(&body, "exeat: %s%s%s refused: %s%s%s\n",
-		 fl->filter.name, fl->filter.name[0] ? " at " : "",
+	sbuf_fmt(&body, "exeat: %s%s%s refused: %s%s%s\n", fl->filter.name,
+		 fl->filter.name[0] ? " at " : "",
 		 endpoint_str(&fl->to, address), policy_reason_name(reason),
 		 why ? ": " : "", why ? why : "");
 	if (hint[0])
 		sbuf_fmt(&body, "allowed by: --allow %s\n", hint);
-	sbuf_fmt(&all, "HTTP/1.1 %s\r\n"
+	sbuf_fmt(&all,
+		 "HTTP/1.1 %s\r\n"
 		 "Content-Type: text/plain; charset=utf-8\r\n"
 		 "Content-Length: %zu\r\n"
 		 "Cache-Control: no-store\r\n"
@@ -289,7 +289,7 @@ static void linger(struct flow *fl)
 	make_reset(fl->target);
 	fd_close(&fl->target);
 	relay_done(&fl->up);
-	(void)shutdown(fl->client, SHUT_WR);	/* gone: the next read tells */
+	(void)shutdown(fl->client, SHUT_WR); /* gone: the next read tells */
 	(void)event_add(&fl->client_in, NULL);
 	flow_timer(fl, LINGER_MS);
 }
@@ -364,7 +364,8 @@ static bool flow_ask_nameless(struct flow *fl)
 {
 	fl->filter.name[0] = '\0';
 	fl->filter.learnt = fl->filter.carry == POLICY_CARRY_PINNED ?
-				    POLICY_NAME_PIN : POLICY_NAME_NONE;
+				    POLICY_NAME_PIN :
+				    POLICY_NAME_NONE;
 	return flow_ask(fl);
 }
 
@@ -381,8 +382,7 @@ static bool flow_judge(struct flow *fl)
 		fl->up.ok += pass;
 		return flow_ask(fl);
 	case FILTER_REFUSE:
-		return flow_refuse_bytes(fl, fl->filter.reason,
-					 fl->filter.why);
+		return flow_refuse_bytes(fl, fl->filter.reason, fl->filter.why);
 	case FILTER_PASS:
 	case FILTER_HOLD:
 		break;
@@ -418,8 +418,7 @@ static bool pass_up(struct flow *fl, size_t *ret_n)
 	fl->up.eof = n == 0;
 	*ret_n = (size_t)n;
 	if (held == 0 && fl->filter.mode == FILTER_OPAQUE) {
-		if (relay_write(&fl->up, fl->target, chunk, *ret_n,
-				&done) < 0)
+		if (relay_write(&fl->up, fl->target, chunk, *ret_n, &done) < 0)
 			return flow_reset(fl);
 		if (relay_keep(&fl->up, chunk + done, *ret_n - done,
 			       *ret_n - done) < 0)
@@ -534,7 +533,7 @@ static void start_relay(struct flow *fl, int take_fd)
 	fl->state = FLOW_RELAY;
 	fl->waits_fd = false;
 	fl->posture->front->unconnected--;
-	(void)fd_nonblock(fl->target, true);	/* MSG_DONTWAIT as well */
+	(void)fd_nonblock(fl->target, true); /* MSG_DONTWAIT as well */
 	(void)setsockopt(fl->target, IPPROTO_TCP, TCP_NODELAY, &one,
 			 sizeof(one));
 	(void)event_assign(&fl->target_in, base, fl->target,
@@ -563,11 +562,10 @@ static void take_allowance(struct flow *fl, const struct answer *a)
 	front_event(fl->posture, &e);
 }
 
-static void on_answer(struct question *q, const struct answer *a,
-		      int *take_fd)
+static void on_answer(struct question *q, const struct answer *a, int *take_fd)
 {
-	struct flow *fl = (struct flow *)((char *)q -
-					  offsetof(struct flow, question));
+	struct flow *fl =
+		(struct flow *)((char *)q - offsetof(struct flow, question));
 	bool dialled = fl->state == FLOW_ASK;
 
 	(void)event_del(&fl->timer);
@@ -722,8 +720,8 @@ static void timer_cb(evutil_socket_t fd, short what, void *flow)
 static void flow_begin(struct flow *fl)
 {
 	const struct posture *p = fl->posture;
-	enum policy_carry carry = policy_carry(p->policy, &fl->to.addr,
-					       RULE_TCP, fl->to.port);
+	enum policy_carry carry =
+		policy_carry(p->policy, &fl->to.addr, RULE_TCP, fl->to.port);
 
 	if (p->front->is_own(&fl->to.addr)) {
 		(void)flow_refuse_bytes(fl, POLICY_R_OWN, NULL);
@@ -742,8 +740,8 @@ static void flow_begin(struct flow *fl)
 		return;
 	}
 	fl->on = ON_CLIENT_IN;
-	flow_timer(fl, may_be_silent(fl) ? LIMIT_SERVER_FIRST_MS :
-					   LIMIT_PEEK_MS);
+	flow_timer(fl,
+		   may_be_silent(fl) ? LIMIT_SERVER_FIRST_MS : LIMIT_PEEK_MS);
 }
 
 static void flow_new(struct posture *p, int take_fd)

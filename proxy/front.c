@@ -123,7 +123,7 @@ void front_cancel(struct front *f, struct question *q)
 void front_tell(struct front *f, enum ask_message type, struct ask *a)
 {
 	a->id = new_id(f);
-	(void)message_send(f, type, a);	/* said again later */
+	(void)message_send(f, type, a); /* said again later */
 }
 
 static bool on_answer(struct front *f, struct msg *m)
@@ -136,7 +136,7 @@ static bool on_answer(struct front *f, struct msg *m)
 		return false;
 	q = question_take(f, a.id);
 	if (!q)
-		return true;		/* cancelled; msg_done() closes */
+		return true; /* cancelled; msg_done() closes */
 	if (!q->on_answer)
 		return false;
 	fd = m->nfds > 0 ? fd_steal(&m->fds[0]) : -1;
@@ -202,7 +202,7 @@ static void listen_event(struct event *ev, bool on)
 	if (!event_initialized(ev))
 		return;
 	if (on)
-		(void)event_add(ev, NULL);	/* re-adding needs no memory */
+		(void)event_add(ev, NULL); /* re-adding needs no memory */
 	else
 		(void)event_del(ev);
 }
@@ -263,7 +263,7 @@ void front_event(struct posture *p, struct audit_event *e)
 	struct front *f = p->front;
 	struct timespec ts;
 
-	(void)clock_gettime(CLOCK_REALTIME, &ts);	/* cannot fail */
+	(void)clock_gettime(CLOCK_REALTIME, &ts); /* cannot fail */
 	e->time_us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 	e->run = p->run;
 	e->posture = p->id;
@@ -313,8 +313,8 @@ int front_new(struct event_base *base, int take_dialer_fd,
 	f->fd_max = descriptor_limit();
 	TAILQ_INIT(&f->udp_age);
 	TAILQ_INIT(&f->dns_age);
-	chan_init(&f->dialer, take_dialer_fd, ask_front_rules,
-		  ask_front_nrules, LIMIT_CHAN_QUEUE);
+	chan_init(&f->dialer, take_dialer_fd, ask_front_rules, ask_front_nrules,
+		  LIMIT_CHAN_QUEUE);
 	f->chunk = malloc(LIMIT_RELAY_CHUNK);
 	(void)event_assign(&f->dialer_in, base, take_dialer_fd,
 			   EV_READ | EV_PERSIST, dialer_readable_cb, f);
@@ -360,7 +360,7 @@ void front_free(struct front *f)
 
 	if (!f)
 		return;
-	f->broken = true;		/* nobody is to be told any more */
+	f->broken = true; /* nobody is to be told any more */
 	while ((p = LIST_FIRST(&f->postures))) {
 		LIST_REMOVE(p, link);
 		posture_free(p);
@@ -404,15 +404,15 @@ static int listen_on(struct posture *p, struct event *ev, int fd,
 {
 	if (fd < 0)
 		return 0;
-	if (event_assign(ev, p->front->base, fd, EV_READ | EV_PERSIST, cb,
-			 p) < 0)
+	if (event_assign(ev, p->front->base, fd, EV_READ | EV_PERSIST, cb, p) <
+	    0)
 		return -EINVAL;
 	return event_add(ev, NULL) < 0 ? -ENOMEM : 0;
 }
 
 int front_add_posture(struct front *f, uint32_t posture,
-		      const struct policy *policy,
-		      struct front_sockets *take, struct err *err)
+		      const struct policy *policy, struct front_sockets *take,
+		      struct err *err)
 {
 	struct posture *p = posture_find(f, posture) ? NULL :
 						       calloc(1, sizeof(*p));

@@ -18,7 +18,7 @@ struct event_base;
 struct front;
 
 struct front_sockets {
-	int tcp, dns_tcp, udp, dns_udp, raw4, raw6;	/* -1: none (blocked) */
+	int tcp, dns_tcp, udp, dns_udp, raw4, raw6; /* -1: none (blocked) */
 };
 
 struct front_hooks {
@@ -42,8 +42,8 @@ void front_free(struct front *f);
  * the dialer's.
  */
 int front_add_posture(struct front *f, uint32_t posture,
-		      const struct policy *policy,
-		      struct front_sockets *take, struct err *err);
+		      const struct policy *policy, struct front_sockets *take,
+		      struct err *err);
 /* Close its listeners and every flow of it. */
 void front_drop_posture(struct front *f, uint32_t posture);
 

@@ -29,8 +29,7 @@ struct question {
 	 * closed. */
 	void (*on_answer)(struct question *q, const struct answer *a,
 			  int *take_fd);
-	void (*on_resolve)(struct question *q,
-			   const struct answer_resolve *a);
+	void (*on_resolve)(struct question *q, const struct answer_resolve *a);
 };
 
 struct flow;
@@ -43,11 +42,11 @@ struct posture {
 	struct front *front;
 	uint32_t id, run;
 	const struct policy *policy;
-	bool peek_any;			/* names matter where addresses decide:
+	bool peek_any; /* names matter where addresses decide:
 					 * deny rules with names, or
 					 * require_names */
 	struct front_sockets sockets;
-	struct event tcp, dns_tcp, udp, dns_udp;	/* listeners */
+	struct event tcp, dns_tcp, udp, dns_udp; /* listeners */
 	LIST_HEAD(, flow) flows;
 	LIST_HEAD(, udp_flow) udp_flows;
 	LIST_HEAD(, dns_conn) dns_conns;
@@ -68,18 +67,18 @@ struct front {
 	struct question *open[QUESTION_BUCKETS];
 	LIST_HEAD(, posture) postures;
 
-	bool paused;			/* accepting */
+	bool paused; /* accepting */
 	struct event resume;
-	int fd_max;			/* accept pauses from this one on */
-	struct event tick;		/* one coarse timer for what is many */
+	int fd_max;	   /* accept pauses from this one on */
+	struct event tick; /* one coarse timer for what is many */
 	struct front_stats stats;
-	uint32_t unconnected;		/* flows that will get a descriptor */
-	uint8_t *chunk;			/* LIMIT_RELAY_CHUNK bytes, for nobody
+	uint32_t unconnected; /* flows that will get a descriptor */
+	uint8_t *chunk;	      /* LIMIT_RELAY_CHUNK bytes, for nobody
 					 * longer than one call */
 
-	struct udp_age udp_age;		/* least recently used first */
+	struct udp_age udp_age; /* least recently used first */
 	LIST_HEAD(, udp_flow) udp_table[UDP_BUCKETS];
-	struct dns_age dns_age;		/* oldest first */
+	struct dns_age dns_age; /* oldest first */
 	uint32_t dns_conns;
 
 	/* Is this destination the gate itself (a loop)? Replaced in tests,
@@ -117,7 +116,7 @@ void udp_drop_all(struct posture *p);
 /* One datagram of a transparent socket. */
 struct datagram {
 	struct endpoint client;
-	struct endpoint to;		/* original destination */
+	struct endpoint to; /* original destination */
 	const uint8_t *data;
 	size_t len;
 };

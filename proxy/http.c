@@ -21,7 +21,7 @@
 enum {
 	METHOD_MAX = 32,
 	HEADERS_MAX = 256,
-	AUTHORITY_MAX = LIMIT_NAME + 1 + 6,	/* trailing dot, port */
+	AUTHORITY_MAX = LIMIT_NAME + 1 + 6, /* trailing dot, port */
 };
 
 /* A piece of the head; not terminated. */
@@ -108,8 +108,9 @@ static enum http_status bad(struct http_head *h, const char *why)
  */
 static enum http_status classify_line(struct text line)
 {
-	static const char *const methods[] = { "GET", "HEAD", "POST", "PUT",
-		"DELETE", "OPTIONS", "PATCH", "TRACE" };
+	static const char *const methods[] = { "GET",	"HEAD",	  "POST",
+					       "PUT",	"DELETE", "OPTIONS",
+					       "PATCH", "TRACE" };
 	struct text method;
 
 	if (text_contains(line, "HTTP/"))
@@ -179,7 +180,7 @@ static bool parse_authority(struct text t, char ret[LIMIT_NAME + 1],
 			return false;
 	}
 	if (*cursor == '\0' || (cursor[0] == ':' && cursor[1] == '\0'))
-		return true;	/* RFC 3986 3.2.3: an empty port is one */
+		return true; /* RFC 3986 3.2.3: an empty port is one */
 	cursor++;
 	return num_parse_u64(&cursor, UINT16_MAX, &port) && *cursor == '\0';
 }
@@ -227,7 +228,8 @@ static const char *parse_request_line(struct text line, struct http_head *h,
 	if (text_starts(target, "/"))
 		return NULL;
 	return text_is(target, "*") && text_is(method, "OPTIONS") ?
-		       NULL : "bad request target";
+		       NULL :
+		       "bad request target";
 }
 
 static void see_upgrade(struct seen *s, struct text value)
@@ -291,7 +293,8 @@ static const char *judge_body(const struct seen *s, struct http_head *h)
 	if (s->encodings) {
 		h->chunked = true;
 		return h->version == 11 && text_is(s->encoding, "chunked") ?
-			       NULL : "bad Transfer-Encoding";
+			       NULL :
+			       "bad Transfer-Encoding";
 	}
 	if (!s->lengths)
 		return NULL;

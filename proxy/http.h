@@ -21,32 +21,32 @@
 enum http_status {
 	HTTP_NEED_MORE,
 	HTTP_OK,
-	HTTP_NOT_HTTP,		/* the first line is no HTTP request */
-	HTTP_H2,		/* the preface of HTTP/2, RFC 9113 3.4 */
-	HTTP_BAD,		/* HTTP that breaks the rules: see `why` */
+	HTTP_NOT_HTTP, /* the first line is no HTTP request */
+	HTTP_H2,       /* the preface of HTTP/2, RFC 9113 3.4 */
+	HTTP_BAD,      /* HTTP that breaks the rules: see `why` */
 };
 
 enum http_method { HTTP_OTHER, HTTP_CONNECT, HTTP_TRACE };
 
 enum http_upgrade {
 	HTTP_UPGRADE_NONE,
-	HTTP_UPGRADE_WEBSOCKET,	/* and nothing else */
+	HTTP_UPGRADE_WEBSOCKET, /* and nothing else */
 	HTTP_UPGRADE_H2C,
 	HTTP_UPGRADE_OTHER,
 };
 
 struct http_head {
 	enum http_method method;
-	unsigned version;		/* 10 or 11 */
+	unsigned version; /* 10 or 11 */
 	/* Host, or the authority of CONNECT; "" if there is none or it is an
 	 * address. Canonical. */
 	char name[LIMIT_NAME + 1];
-	bool literal;			/* it is an address */
+	bool literal; /* it is an address */
 	bool chunked;
-	uint64_t length;		/* of the body, if not chunked */
+	uint64_t length; /* of the body, if not chunked */
 	enum http_upgrade upgrade;
-	size_t len;			/* of the head, empty line included */
-	const char *why;		/* HTTP_BAD: static text */
+	size_t len;	 /* of the head, empty line included */
+	const char *why; /* HTTP_BAD: static text */
 };
 
 enum http_status http_peek(const uint8_t *data, size_t len,
@@ -56,19 +56,19 @@ enum http_status http_peek(const uint8_t *data, size_t len,
 enum http_body_state {
 	HTTP_BODY_END,
 	HTTP_BODY_LENGTH,
-	HTTP_BODY_SIZE,			/* chunk-size line */
+	HTTP_BODY_SIZE, /* chunk-size line */
 	HTTP_BODY_CHUNK,
-	HTTP_BODY_CHUNK_END,		/* CRLF after a chunk */
+	HTTP_BODY_CHUNK_END, /* CRLF after a chunk */
 	HTTP_BODY_TRAILER,
 };
 
 struct http_body {
 	enum http_body_state state;
-	uint64_t left;			/* of the body or chunk */
-	unsigned line;			/* bytes of the line so far */
-	unsigned trailers;		/* bytes of all trailer lines */
-	bool cr;			/* the last byte was CR */
-	bool extension;			/* behind the digits of a chunk size */
+	uint64_t left;	   /* of the body or chunk */
+	unsigned line;	   /* bytes of the line so far */
+	unsigned trailers; /* bytes of all trailer lines */
+	bool cr;	   /* the last byte was CR */
+	bool extension;	   /* behind the digits of a chunk size */
 };
 
 /* Start at the end of a head. */

@@ -10,8 +10,8 @@
 #include "proxy/http.h"
 
 enum {
-	SIZE_DIGITS_MAX = 15,		/* < 2^60 */
-	SIZE_LINE_MAX = 256,		/* with extensions */
+	SIZE_DIGITS_MAX = 15, /* < 2^60 */
+	SIZE_LINE_MAX = 256,  /* with extensions */
 	TRAILERS_MAX = 8192,
 };
 
@@ -60,12 +60,12 @@ static bool feed_size(struct http_body *b, uint8_t c)
 	if (!line_end(b, c, &ended))
 		return false;
 	if (ended) {
-		next_state(b, b->left > 0 ? HTTP_BODY_CHUNK :
-					    HTTP_BODY_TRAILER);
+		next_state(b,
+			   b->left > 0 ? HTTP_BODY_CHUNK : HTTP_BODY_TRAILER);
 		return true;
 	}
 	if (b->cr)
-		return b->line > 0;	/* at least one digit */
+		return b->line > 0; /* at least one digit */
 	if (++b->line > SIZE_LINE_MAX)
 		return false;
 	if (b->extension)
@@ -96,8 +96,7 @@ static bool feed_trailer(struct http_body *b, uint8_t c)
 	if (++b->trailers > TRAILERS_MAX || !line_end(b, c, &ended))
 		return false;
 	if (ended)
-		next_state(b, b->line == 0 ? HTTP_BODY_END :
-					     HTTP_BODY_TRAILER);
+		next_state(b, b->line == 0 ? HTTP_BODY_END : HTTP_BODY_TRAILER);
 	else if (!b->cr)
 		b->line++;
 	return true;

@@ -55,7 +55,7 @@ static void put_ip4(struct wbuf *w, const struct endpoint *from,
 	wbuf_u8(w, 0x45);
 	wbuf_u8(w, 0);
 	wbuf_u16(w, (uint16_t)(IP4_HEAD + payload));
-	wbuf_u16(w, 0);			/* the kernel numbers it */
+	wbuf_u16(w, 0); /* the kernel numbers it */
 	wbuf_u16(w, 0);
 	wbuf_u8(w, TTL);
 	wbuf_u8(w, IPPROTO_UDP);
@@ -113,12 +113,11 @@ size_t packet_udp_head(const struct endpoint *from, const struct endpoint *to,
 }
 
 int packet_send_udp(int raw4, int raw6, const struct endpoint *from,
-		    const struct endpoint *to, const uint8_t *data,
-		    size_t len)
+		    const struct endpoint *to, const uint8_t *data, size_t len)
 {
 	uint8_t head[PACKET_HEAD_MAX];
 	size_t n = packet_udp_head(from, to, data, len, head);
-	struct endpoint where = { .addr = to->addr };	/* raw: no port */
+	struct endpoint where = { .addr = to->addr }; /* raw: no port */
 	struct sockaddr_storage sa;
 	int fd = addr_is_v4(&to->addr) ? raw4 : raw6;
 	struct iovec iov[2] = {

@@ -14,7 +14,7 @@
 
 enum {
 	PACKET_HEAD_MAX = 40 + 8,
-	PACKET_UDP_MAX = 65535 - 20 - 8,	/* bytes of data that fit */
+	PACKET_UDP_MAX = 65535 - 20 - 8, /* bytes of data that fit */
 };
 
 /*
@@ -31,7 +31,6 @@ size_t packet_udp_head(const struct endpoint *from, const struct endpoint *to,
  * `raw6`. 0 or -errno (-EAFNOSUPPORT: that socket is -1; -EMSGSIZE).
  */
 int packet_send_udp(int raw4, int raw6, const struct endpoint *from,
-		    const struct endpoint *to, const uint8_t *data,
-		    size_t len);
+		    const struct endpoint *to, const uint8_t *data, size_t len);
 
 #endif

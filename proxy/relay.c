@@ -100,6 +100,6 @@ void relay_finish(struct relay *r, int fd)
 {
 	if (!r->eof || r->shut || r->len > 0)
 		return;
-	(void)shutdown(fd, SHUT_WR);	/* ENOTCONN: it is gone already */
+	(void)shutdown(fd, SHUT_WR); /* ENOTCONN: it is gone already */
 	r->shut = true;
 }

@@ -15,11 +15,11 @@
 
 struct relay {
 	uint8_t *p;
-	size_t off, len, size;		/* waiting: p[off .. off + len) */
-	size_t ok;			/* of these, may be written */
-	bool eof;			/* the reading side ended */
-	bool shut;			/* and the writing side was told */
-	uint64_t bytes;			/* written */
+	size_t off, len, size; /* waiting: p[off .. off + len) */
+	size_t ok;	       /* of these, may be written */
+	bool eof;	       /* the reading side ended */
+	bool shut;	       /* and the writing side was told */
+	uint64_t bytes;	       /* written */
 };
 
 void relay_done(struct relay *r);

@@ -11,7 +11,7 @@
 
 enum {
 	RECORD_HEAD = 5,
-	RECORD_MAX = 16384 + 2048,	/* RFC 5246 6.2.3, the larger */
+	RECORD_MAX = 16384 + 2048, /* RFC 5246 6.2.3, the larger */
 	MESSAGE_HEAD = 4,
 
 	TYPE_CHANGE_CIPHER = 20,
@@ -40,7 +40,7 @@ static const uint8_t retry_random[RANDOM_LEN] = {
 
 struct record {
 	uint8_t type;
-	size_t len;			/* without the head */
+	size_t len; /* without the head */
 };
 
 static enum tls_status record_head(const uint8_t *data, size_t len,
@@ -135,7 +135,7 @@ static bool parse_hello(const uint8_t *body, size_t len, struct tls_hello *ret)
 	uint16_t suites;
 	uint8_t methods;
 
-	if (rbuf_u8(&r) != 3)		/* major version, for ever */
+	if (rbuf_u8(&r) != 3) /* major version, for ever */
 		return false;
 	rbuf_skip(&r, 1 + RANDOM_LEN);
 	session = rbuf_u8(&r);
@@ -158,9 +158,9 @@ static bool parse_hello(const uint8_t *body, size_t len, struct tls_hello *ret)
  */
 struct message {
 	const uint8_t *p;
-	size_t len;			/* there */
-	size_t total;			/* said by its head; 0: not yet known */
-	size_t end;			/* in the stream: after the last record */
+	size_t len;   /* there */
+	size_t total; /* said by its head; 0: not yet known */
+	size_t end;   /* in the stream: after the last record */
 	uint8_t gathered[LIMIT_PEEK_BYTES];
 };
 
@@ -214,8 +214,7 @@ static enum tls_status message_read(const uint8_t *data, size_t len,
 	return m->len == m->total ? TLS_OK : TLS_BAD;
 }
 
-enum tls_status tls_peek(const uint8_t *data, size_t len,
-			 struct tls_hello *ret)
+enum tls_status tls_peek(const uint8_t *data, size_t len, struct tls_hello *ret)
 {
 	struct message m;
 	enum tls_status s;
@@ -261,8 +260,8 @@ static enum tls_watch_state judge_server(const uint8_t *data, size_t len,
 
 		if (s == TLS_NEED_MORE)
 			return len < size ? TLS_WATCH_SERVER : TLS_WATCH_BAD;
-		if (s != TLS_OK || (rec.type != TYPE_HANDSHAKE &&
-				    rec.type != TYPE_ALERT))
+		if (s != TLS_OK ||
+		    (rec.type != TYPE_HANDSHAKE && rec.type != TYPE_ALERT))
 			return TLS_WATCH_BAD;
 		at += RECORD_HEAD;
 		there = len - at < rec.len ? len - at : rec.len;
@@ -299,8 +298,7 @@ void tls_watch_server(struct tls_watch *w, const uint8_t *data, size_t len)
 
 /* A record that begins here; `at` moves over what passes. */
 static enum tls_status watch_record(struct tls_watch *w, const char *name,
-				    const uint8_t *data, size_t len,
-				    size_t *at)
+				    const uint8_t *data, size_t len, size_t *at)
 {
 	struct tls_hello second;
 	struct record rec;

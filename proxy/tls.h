@@ -20,17 +20,17 @@
 enum tls_status {
 	TLS_NEED_MORE,
 	TLS_OK,
-	TLS_NOT_TLS,		/* the first bytes are no TLS record */
-	TLS_BAD,		/* it begins as TLS and breaks its rules */
+	TLS_NOT_TLS, /* the first bytes are no TLS record */
+	TLS_BAD,     /* it begins as TLS and breaks its rules */
 };
 
 enum { TLS_ALPN_MAX = 64 };
 
 struct tls_hello {
-	char sni[LIMIT_NAME + 1];	/* canonical; "" if none */
+	char sni[LIMIT_NAME + 1]; /* canonical; "" if none */
 	bool has_ech;
-	char alpn[TLS_ALPN_MAX];	/* "h2,http/1.1": printable ones, cut */
-	size_t len;			/* bytes up to the end of the hello's
+	char alpn[TLS_ALPN_MAX]; /* "h2,http/1.1": printable ones, cut */
+	size_t len;		 /* bytes up to the end of the hello's
 					 * last record */
 };
 
@@ -51,17 +51,17 @@ enum tls_status tls_peek(const uint8_t *data, size_t len,
  * change_cipher_spec of the client pass, handshake records wait.
  */
 enum tls_watch_state {
-	TLS_WATCH_SERVER,	/* the server has not answered */
-	TLS_WATCH_SECOND,	/* it wants a second hello */
-	TLS_WATCH_OVER,		/* everything passes */
-	TLS_WATCH_BAD,		/* the server's answer is not TLS's */
+	TLS_WATCH_SERVER, /* the server has not answered */
+	TLS_WATCH_SECOND, /* it wants a second hello */
+	TLS_WATCH_OVER,	  /* everything passes */
+	TLS_WATCH_BAD,	  /* the server's answer is not TLS's */
 };
 
 struct tls_watch {
 	enum tls_watch_state state;
-	size_t left;			/* of the record that passes */
+	size_t left; /* of the record that passes */
 	size_t nserver;
-	uint8_t server[512];		/* its first bytes */
+	uint8_t server[512]; /* its first bytes */
 };
 
 void tls_watch_init(struct tls_watch *w);

@@ -32,8 +32,8 @@
 
 enum {
 	DATAGRAMS_AT_ONCE = 64,
-	QUEUE_MAX = 8,			/* datagrams of a flow that is dialled */
-	QUEUE_BYTES = 16 << 10,		/* of these; the rest is dropped */
+	QUEUE_MAX = 8,		/* datagrams of a flow that is dialled */
+	QUEUE_BYTES = 16 << 10, /* of these; the rest is dropped */
 	TOMBSTONE_MS = 5000,
 	USED_MS = 60000,
 	ASK_MS = LIMIT_DIAL_MS + 5000,
@@ -49,7 +49,7 @@ struct udp_flow {
 	TAILQ_ENTRY(udp_flow) age;
 	struct posture *posture;
 	struct endpoint client, to;
-	int target;			/* -1: asking, or refused */
+	int target; /* -1: asking, or refused */
 	bool refused;
 	struct event target_in;
 	struct question question;
@@ -288,11 +288,11 @@ static void target_readable_cb(evutil_socket_t fd, short what, void *flow)
 		flow_used(fl, clock_ms());
 }
 
-static void on_answer(struct question *q, const struct answer *a,
-		      int *take_fd)
+static void on_answer(struct question *q, const struct answer *a, int *take_fd)
 {
-	struct udp_flow *fl = (struct udp_flow *)
-		((char *)q - offsetof(struct udp_flow, question));
+	struct udp_flow *fl =
+		(struct udp_flow *)((char *)q -
+				    offsetof(struct udp_flow, question));
 	unsigned n = fl->nqueued;
 
 	if (a->name[0])
@@ -305,9 +305,8 @@ static void on_answer(struct question *q, const struct answer *a,
 	if (a->error || *take_fd < 0)
 		return flow_close(fl, a->error ? a->error : EPROTO);
 	fl->target = fd_steal(take_fd);
-	(void)event_assign(&fl->target_in, fl->posture->front->base,
-			   fl->target, EV_READ | EV_PERSIST,
-			   target_readable_cb, fl);
+	(void)event_assign(&fl->target_in, fl->posture->front->base, fl->target,
+			   EV_READ | EV_PERSIST, target_readable_cb, fl);
 	if (event_add(&fl->target_in, NULL) < 0)
 		return flow_close(fl, ENOMEM);
 	for (unsigned i = 0; i < n; i++)
@@ -373,8 +372,8 @@ static struct udp_flow *flow_new(struct posture *p, const struct datagram *d,
 static void flow_begin(struct posture *p, const struct datagram *d,
 		       int64_t now_ms)
 {
-	enum policy_carry carry = policy_carry(p->policy, &d->to.addr,
-					       RULE_UDP, d->to.port);
+	enum policy_carry carry =
+		policy_carry(p->policy, &d->to.addr, RULE_UDP, d->to.port);
 	struct audit_event full = {
 		.layer = AUDIT_UDP,
 		.verdict = AUDIT_DENY,

@@ -17,9 +17,14 @@ static void check_query(const uint8_t *data, size_t size)
 	struct dns_query q;
 	enum dns_status s = dns_query_parse(data, size, &q);
 	const struct dns_reply r = {
-		.rcode = dns_status_rcode(s), .ttl_s = 5, .addrs = addrs,
-		.naddrs = 2, .rdata = rdata, .rdata_len = sizeof(rdata),
-		.ede = DNS_EDE_BLOCKED, .ede_text = "no rule allows it",
+		.rcode = dns_status_rcode(s),
+		.ttl_s = 5,
+		.addrs = addrs,
+		.naddrs = 2,
+		.rdata = rdata,
+		.rdata_len = sizeof(rdata),
+		.ede = DNS_EDE_BLOCKED,
+		.ede_text = "no rule allows it",
 	};
 	uint8_t buf[4096];
 	struct dns_answer a;
@@ -58,8 +63,7 @@ static void check_answer(const uint8_t *data, size_t size)
 	struct dns_answer a;
 
 	for (size_t i = 0; i < 4; i++) {
-		if (!dns_answer_parse(data, size, NULL, "a.test", types[i],
-				      &a))
+		if (!dns_answer_parse(data, size, NULL, "a.test", types[i], &a))
 			continue;
 		assert(a.nchain <= LIMIT_CNAME_CHAIN);
 		assert(a.naddrs <= LIMIT_DNS_ADDRS);

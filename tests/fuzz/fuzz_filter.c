@@ -13,7 +13,7 @@
 struct outcome {
 	size_t passed;
 	unsigned asked;
-	uint32_t names;			/* a digest of them, in order */
+	uint32_t names; /* a digest of them, in order */
 	bool refused;
 };
 
@@ -57,7 +57,9 @@ static struct outcome run(enum policy_carry carry, const uint8_t *data,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const enum policy_carry carries[] = { POLICY_CARRY_ANY,
-		POLICY_CARRY_TLS, POLICY_CARRY_HTTP, POLICY_CARRY_PINNED };
+						     POLICY_CARRY_TLS,
+						     POLICY_CARRY_HTTP,
+						     POLICY_CARRY_PINNED };
 	struct outcome whole, cut;
 	enum policy_carry carry;
 	size_t piece;

@@ -22,8 +22,7 @@ static int udp_client(const char *address, uint16_t port)
 
 	assert_true(addr_parse(&cursor, &ep.addr));
 	len = endpoint_to_sockaddr(&ep, &sa);
-	fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-		    0);
+	fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
 	return fd;
 }
@@ -218,8 +217,8 @@ static void dns_refused(void **state)
 	(void)state;
 	assert_int_equal(send(fd, buf, n, 0), n);
 	got = hear(w, fd, buf, sizeof(buf));
-	assert_true(dns_answer_parse(buf, (size_t)got, NULL, "evil.test", 1,
-				     &a));
+	assert_true(
+		dns_answer_parse(buf, (size_t)got, NULL, "evil.test", 1, &a));
 	assert_int_equal(a.rcode, DNS_NXDOMAIN);
 	assert_non_null(memmem(buf, (size_t)got, "--allow hinted.test", 19));
 	assert_int_equal(world_last(w)->e.verdict, AUDIT_DENY);
@@ -249,8 +248,8 @@ static void dns_blocked(void **state)
 	(void)state;
 	assert_int_equal(send(fd, buf, n, 0), n);
 	got = hear(w, fd, buf, sizeof(buf));
-	assert_true(dns_answer_parse(buf, (size_t)got, NULL, "allowed.test",
-				     1, &a));
+	assert_true(dns_answer_parse(buf, (size_t)got, NULL, "allowed.test", 1,
+				     &a));
 	assert_int_equal(a.rcode, DNS_NXDOMAIN);
 	assert_int_equal(world_asked(w, ASK_RESOLVE), 0);
 	assert_string_equal(world_last(w)->reason,

@@ -18,7 +18,10 @@
 #define ASKS "\0\1\0\0\0\0\0\0"
 #define A_TEST "\1a\4test\0"
 #define IN_A "\0\1\0\1"
-#define BYTES(s) { s, sizeof(s) - 1 }
+#define BYTES(s)                 \
+	{                        \
+		s, sizeof(s) - 1 \
+	}
 
 struct bytes {
 	const char *p;
@@ -41,10 +44,10 @@ static void queries(void **state)
 		{ BYTES("\x12\x34\1\0\0\1\0\0\0\0\0"), DNS_IS_DROP, "" },
 		{ BYTES(HEAD("\x21\0", ASKS) A_TEST IN_A), DNS_IS_NOTIMP, "" },
 		{ BYTES(HEAD("\x29\0", ASKS) A_TEST IN_A), DNS_IS_NOTIMP, "" },
-		{ BYTES(HEAD("\1\0", "\0\0\0\0\0\0\0\0")), DNS_IS_FORMERR,
-		  "" },
-		{ BYTES(HEAD("\1\0", "\0\2\0\0\0\0\0\0") A_TEST IN_A
-			A_TEST IN_A), DNS_IS_FORMERR, "" },
+		{ BYTES(HEAD("\1\0", "\0\0\0\0\0\0\0\0")), DNS_IS_FORMERR, "" },
+		{ BYTES(HEAD("\1\0", "\0\2\0\0\0\0\0\0")
+				A_TEST IN_A A_TEST IN_A),
+		  DNS_IS_FORMERR, "" },
 		{ BYTES(HEAD("\1\0", "\0\1\0\1\0\0\0\0") A_TEST IN_A),
 		  DNS_IS_FORMERR, "" },
 		{ BYTES(HEAD("\1\0", "\0\1\0\0\0\1\0\0") A_TEST IN_A),
@@ -53,36 +56,37 @@ static void queries(void **state)
 		  DNS_IS_FORMERR, "" },
 		{ BYTES(HEAD("\1\0", ASKS) A_TEST IN_A "x"), DNS_IS_FORMERR,
 		  "" },
-		{ BYTES(HEAD("\1\0", ASKS) A_TEST "\0\1"), DNS_IS_FORMERR,
-		  "" },
+		{ BYTES(HEAD("\1\0", ASKS) A_TEST "\0\1"), DNS_IS_FORMERR, "" },
 		{ BYTES(HEAD("\1\0", ASKS) "\xc0\x0c" IN_A), DNS_IS_FORMERR,
 		  "" },
-		{ BYTES(HEAD("\1\0", ASKS) "\1a\xc0\x0c" IN_A),
+		{ BYTES(HEAD("\1\0", ASKS) "\1a\xc0\x0c" IN_A), DNS_IS_FORMERR,
+		  "" },
+		{ BYTES(HEAD("\1\0", ASKS) "\x40"
+					   "a\0" IN_A),
 		  DNS_IS_FORMERR, "" },
-		{ BYTES(HEAD("\1\0", ASKS) "\x40" "a\0" IN_A),
+		{ BYTES(HEAD("\1\0", ASKS) "\x3f"
+					   "a\0" IN_A),
 		  DNS_IS_FORMERR, "" },
-		{ BYTES(HEAD("\1\0", ASKS) "\x3f" "a\0" IN_A),
-		  DNS_IS_FORMERR, "" },
-		{ BYTES(HEAD("\1\0", ASKS) A_TEST "\0\1\0\3"),
-		  DNS_IS_REFUSED, "a.test" },		/* class CH */
-		{ BYTES(HEAD("\1\0", ASKS) A_TEST "\0\1\0\xff"),
-		  DNS_IS_REFUSED, "a.test" },
+		{ BYTES(HEAD("\1\0", ASKS) A_TEST "\0\1\0\3"), DNS_IS_REFUSED,
+		  "a.test" }, /* class CH */
+		{ BYTES(HEAD("\1\0", ASKS) A_TEST "\0\1\0\xff"), DNS_IS_REFUSED,
+		  "a.test" },
 		{ BYTES(HEAD("\1\0", ASKS) "\0" IN_A), DNS_IS_BAD_NAME, "" },
 		{ BYTES(HEAD("\1\0", ASKS) "\3a.b\4test\0" IN_A),
-		  DNS_IS_BAD_NAME, "" },		/* a dot in a label */
+		  DNS_IS_BAD_NAME, "" }, /* a dot in a label */
 		{ BYTES(HEAD("\1\0", ASKS) "\3a b\4test\0" IN_A),
 		  DNS_IS_BAD_NAME, "" },
 		{ BYTES(HEAD("\1\0", ASKS) "\2a\0\4test\0" IN_A),
 		  DNS_IS_BAD_NAME, "" },
 		{ BYTES(HEAD("\1\0", "\0\1\0\0\0\0\0\1") A_TEST IN_A
-			"\0\0\x29\4\xd0\0\0\x80\0\0\0"), DNS_IS_OK,
-		  "a.test" },
+			"\0\0\x29\4\xd0\0\0\x80\0\0\0"),
+		  DNS_IS_OK, "a.test" },
 		{ BYTES(HEAD("\1\0", "\0\1\0\0\0\0\0\1") A_TEST IN_A
-			"\0\0\x29\4\xd0\0\0\0\0\0\6\0\x0a\0\2xy"), DNS_IS_OK,
-		  "a.test" },
+			"\0\0\x29\4\xd0\0\0\0\0\0\6\0\x0a\0\2xy"),
+		  DNS_IS_OK, "a.test" },
 		{ BYTES(HEAD("\1\0", "\0\1\0\0\0\0\0\1") A_TEST IN_A
-			"\0\0\x29\4\xd0\0\1\0\0\0\0"), DNS_IS_BADVERS,
-		  "a.test" },
+			"\0\0\x29\4\xd0\0\1\0\0\0\0"),
+		  DNS_IS_BADVERS, "a.test" },
 		{ BYTES(HEAD("\1\0", "\0\1\0\0\0\0\0\1") A_TEST IN_A
 			"\0\0\x29\4\xd0\0\0\0\0\0\5\0\x0a\0\2x"),
 		  DNS_IS_FORMERR, "" },
@@ -91,7 +95,8 @@ static void queries(void **state)
 		  DNS_IS_FORMERR, "" },
 		{ BYTES(HEAD("\1\0", "\0\1\0\0\0\0\0\2") A_TEST IN_A
 			"\0\0\x29\4\xd0\0\0\0\0\0\0"
-			"\0\0\x29\4\xd0\0\0\0\0\0\0"), DNS_IS_FORMERR, "" },
+			"\0\0\x29\4\xd0\0\0\0\0\0\0"),
+		  DNS_IS_FORMERR, "" },
 	};
 
 	(void)state;
@@ -166,7 +171,8 @@ static void replies(void **state)
 {
 	struct addr addrs[LIMIT_DNS_ADDRS];
 	struct dns_query q = parsed(DNS_TYPE_AAAA, false, 0);
-	struct dns_reply r = { .ttl_s = 60, .addrs = addrs,
+	struct dns_reply r = { .ttl_s = 60,
+			       .addrs = addrs,
 			       .ede = DNS_EDE_NONE };
 	struct dns_answer a;
 	uint8_t buf[4096];
@@ -182,11 +188,13 @@ static void replies(void **state)
 	r.naddrs = 3;
 	n = dns_reply_build(&q, &r, true, buf, sizeof(buf));
 	/* the question as it was asked; QR, RD, CD, RA */
-	assert_memory_equal(buf, "\x12\x34\x81\x90\0\1\0\2\0\0\0\0\1A\4tesT\0"
-			    "\0\x1c\0\1\xc0\x0c", 26);
-	assert_true(dns_answer_parse(buf, n, NULL, "a.test", DNS_TYPE_AAAA,
-				     &a));
-	assert_int_equal(a.naddrs, 2);	/* not the IPv4 one */
+	assert_memory_equal(buf,
+			    "\x12\x34\x81\x90\0\1\0\2\0\0\0\0\1A\4tesT\0"
+			    "\0\x1c\0\1\xc0\x0c",
+			    26);
+	assert_true(
+		dns_answer_parse(buf, n, NULL, "a.test", DNS_TYPE_AAAA, &a));
+	assert_int_equal(a.naddrs, 2); /* not the IPv4 one */
 	assert_int_equal(a.ttl_s, 60);
 	q = parsed(DNS_TYPE_A, false, 0);
 	n = dns_reply_build(&q, &r, true, buf, sizeof(buf));
@@ -203,7 +211,7 @@ static void replies(void **state)
 	q = parsed(DNS_TYPE_AAAA, true, 1232);
 	n = dns_reply_build(&q, &r, true, buf, sizeof(buf));
 	assert_true(n > 512 && n <= 1232 && !(buf[2] & 2));
-	q = parsed(DNS_TYPE_AAAA, true, 100);	/* counts as 512 */
+	q = parsed(DNS_TYPE_AAAA, true, 100); /* counts as 512 */
 	assert_int_equal(q.udp_size, 512);
 	/* another type: no data */
 	q = parsed(16, false, 0);
@@ -219,7 +227,8 @@ static void replies(void **state)
 
 static void extended_errors(void **state)
 {
-	struct dns_reply r = { .rcode = DNS_NXDOMAIN, .ede = DNS_EDE_BLOCKED,
+	struct dns_reply r = { .rcode = DNS_NXDOMAIN,
+			       .ede = DNS_EDE_BLOCKED,
 			       .ede_text = "why" };
 	struct dns_query q = parsed(1, true, 1232);
 	char text[600];
@@ -227,7 +236,10 @@ static void extended_errors(void **state)
 	size_t n = dns_reply_build(&q, &r, true, buf, sizeof(buf));
 
 	(void)state;
-	assert_memory_equal(buf + n - 11, "\0\x09\0\x0f\0\5\0\x0f" "why", 11);
+	assert_memory_equal(buf + n - 11,
+			    "\0\x09\0\x0f\0\5\0\x0f"
+			    "why",
+			    11);
 	/* one is understood only by who speaks EDNS */
 	q = parsed(1, false, 0);
 	n = dns_reply_build(&q, &r, true, buf, sizeof(buf));
@@ -242,14 +254,14 @@ static void extended_errors(void **state)
 	r = (struct dns_reply){ .rcode = DNS_BADVERS, .ede = DNS_EDE_NONE };
 	n = dns_reply_build(&q, &r, true, buf, sizeof(buf));
 	assert_int_equal(buf[3] & 0xf, 0);
-	assert_int_equal(buf[n - 6], 1);	/* 16 >> 4 */
+	assert_int_equal(buf[n - 6], 1); /* 16 >> 4 */
 }
 
 /* -- upstream answers -- */
 
 #define SAYS(n) "\x12\x34\x81\x80\0\1\0" n "\0\0\0\0"
 #define TTL60 "\0\0\0\x3c"
-#define ME "\xc0\x0c"			/* the asked name */
+#define ME "\xc0\x0c" /* the asked name */
 #define C(owner, target, len) owner "\0\5\0\1" TTL60 "\0" len target
 #define A(owner, ttl, addr) owner "\0\1\0\1" ttl "\0\4" addr
 
@@ -261,53 +273,61 @@ static void answers(void **state)
 		size_t naddrs, nchain;
 		uint32_t ttl_s;
 	} rows[] = {
-		{ BYTES(SAYS("\1") A_TEST IN_A A(ME, TTL60, "\1\2\3\4")), 1,
-		  1, 0, 60 },
-		{ BYTES(SAYS("\1") "\1A\4TEST\0" IN_A
-			A(ME, TTL60, "\1\2\3\4")), 1, 1, 0, 60 },
+		{ BYTES(SAYS("\1") A_TEST IN_A A(ME, TTL60, "\1\2\3\4")), 1, 1,
+		  0, 60 },
+		{ BYTES(SAYS("\1") "\1A\4TEST\0" IN_A A(ME, TTL60, "\1\2\3\4")),
+		  1, 1, 0, 60 },
 		{ BYTES(SAYS("\2") A_TEST IN_A A(ME, TTL60, "\1\2\3\4")
-			A(ME, "\0\0\0\1", "\1\2\3\4")), 1, 1, 0, 1 },
-		{ BYTES(SAYS("\1") A_TEST IN_A
-			A(ME, "\x80\0\0\1", "\1\2\3\4")), 1, 1, 0, 0 },
+				A(ME, "\0\0\0\1", "\1\2\3\4")),
+		  1, 1, 0, 1 },
+		{ BYTES(SAYS("\1") A_TEST IN_A A(ME, "\x80\0\0\1", "\1\2\3\4")),
+		  1, 1, 0, 0 },
 		/* chains, in any order, by pointer and in full */
 		{ BYTES(SAYS("\2") A_TEST IN_A C(ME, "\1b\xc0\x0e", "\4")
-			A("\1b\4test\0", TTL60, "\1\2\3\4")), 1, 1, 1, 60 },
-		{ BYTES(SAYS("\2") A_TEST IN_A
-			A("\1b\4test\0", TTL60, "\1\2\3\4")
-			C(ME, "\1b\xc0\x0e", "\4")), 1, 1, 1, 60 },
+				A("\1b\4test\0", TTL60, "\1\2\3\4")),
+		  1, 1, 1, 60 },
+		{ BYTES(SAYS("\2")
+				A_TEST IN_A A("\1b\4test\0", TTL60, "\1\2\3\4")
+					C(ME, "\1b\xc0\x0e", "\4")),
+		  1, 1, 1, 60 },
 		{ BYTES(SAYS("\1") A_TEST IN_A C(ME, "\1b\xc0\x0e", "\4")), 1,
 		  0, 1, 60 },
 		/* of somebody else, another class, another type */
-		{ BYTES(SAYS("\1") A_TEST IN_A
-			A("\1b\4test\0", TTL60, "\1\2\3\4")), 1, 0, 0, 0 },
+		{ BYTES(SAYS("\1") A_TEST IN_A A("\1b\4test\0", TTL60,
+						 "\1\2\3\4")),
+		  1, 0, 0, 0 },
 		{ BYTES(SAYS("\1") A_TEST IN_A ME "\0\1\0\3" TTL60
-			"\0\4\1\2\3\4"), 1, 0, 0, 0 },
+						  "\0\4\1\2\3\4"),
+		  1, 0, 0, 0 },
 		{ BYTES(SAYS("\1") A_TEST IN_A ME "\0\x10\0\1" TTL60
-			"\0\3\2hi"), 1, 0, 0, 0 },
+						  "\0\3\2hi"),
+		  1, 0, 0, 0 },
 		/* the address stands under the end of the chain only */
 		{ BYTES(SAYS("\2") A_TEST IN_A C(ME, "\1b\xc0\x0e", "\4")
-			A(ME, TTL60, "\1\2\3\4")), 1, 0, 1, 60 },
+				A(ME, TTL60, "\1\2\3\4")),
+		  1, 0, 1, 60 },
 		/* loops, bad targets */
 		{ BYTES(SAYS("\1") A_TEST IN_A C(ME, ME, "\2")), 0, 0, 0, 0 },
 		{ BYTES(SAYS("\2") A_TEST IN_A C(ME, "\1b\xc0\x0e", "\4")
-			C("\1b\4test\0", ME, "\2")), 0, 0, 0, 0 },
-		{ BYTES(SAYS("\1") A_TEST IN_A C(ME, "\0", "\1")), 0, 0, 0,
+				C("\1b\4test\0", ME, "\2")),
+		  0, 0, 0, 0 },
+		{ BYTES(SAYS("\1") A_TEST IN_A C(ME, "\0", "\1")), 0, 0, 0, 0 },
+		{ BYTES(SAYS("\1") A_TEST IN_A C(ME, "\3a b\0", "\5")), 0, 0, 0,
 		  0 },
-		{ BYTES(SAYS("\1") A_TEST IN_A C(ME, "\3a b\0", "\5")), 0, 0,
-		  0, 0 },
-		{ BYTES(SAYS("\1") A_TEST IN_A C(ME, "\1b\0x", "\4")), 0, 0,
-		  0, 0 },
+		{ BYTES(SAYS("\1") A_TEST IN_A C(ME, "\1b\0x", "\4")), 0, 0, 0,
+		  0 },
 		{ BYTES(SAYS("\1") A_TEST IN_A C(ME, "\1b\xc0\xff", "\4")), 0,
 		  0, 0, 0 },
 		{ BYTES(SAYS("\1") A_TEST IN_A C("\xc0\x18", ME, "\2")), 0, 0,
 		  0, 0 },
 		/* broken frames */
-		{ BYTES(SAYS("\1") A_TEST IN_A A(ME, TTL60, "\1\2\3")), 0, 0,
+		{ BYTES(SAYS("\1") A_TEST IN_A A(ME, TTL60, "\1\2\3")), 0, 0, 0,
+		  0 },
+		{ BYTES(SAYS("\2") A_TEST IN_A A(ME, TTL60, "\1\2\3\4")), 0, 0,
 		  0, 0 },
-		{ BYTES(SAYS("\2") A_TEST IN_A A(ME, TTL60, "\1\2\3\4")), 0,
-		  0, 0, 0 },
 		{ BYTES(SAYS("\1") A_TEST IN_A ME "\0\1\0\1" TTL60
-			"\0\5\1\2\3\4\5"), 0, 0, 0, 0 },
+						  "\0\5\1\2\3\4\5"),
+		  0, 0, 0, 0 },
 		{ BYTES(SAYS("\0") A_TEST "\0\1"), 0, 0, 0, 0 },
 		{ BYTES(SAYS("\0") "\1b\4test\0" IN_A), 0, 0, 0, 0 },
 		{ BYTES(SAYS("\0") A_TEST "\0\x1c\0\1"), 0, 0, 0, 0 },
@@ -354,7 +374,7 @@ static size_t chain_message(size_t n, uint8_t *buf, size_t size)
 		wbuf_u16(&w, 1);
 		wbuf_u32(&w, (uint32_t)(100 - i));
 		wbuf_u16(&w, 4);
-		wbuf_bytes(&w, target, 4);	/* or any address */
+		wbuf_bytes(&w, target, 4); /* or any address */
 	}
 	assert_false(w.bad);
 	return wbuf_len(&w);
@@ -388,7 +408,7 @@ static void chains(void **state)
 static void svcb(void **state)
 {
 	static const struct {
-		struct bytes in, out;		/* out.p NULL: refused */
+		struct bytes in, out; /* out.p NULL: refused */
 	} rows[] = {
 		{ BYTES(P1), BYTES(P1) },
 		{ BYTES("\0\0\1B\4Test\0"), BYTES("\0\0\1b\4test\0") },
@@ -396,7 +416,9 @@ static void svcb(void **state)
 		{ BYTES(P1 "\0\1\0\3\2h2\0\2\0\0"),
 		  BYTES(P1 "\0\1\0\3\2h2\0\2\0\0") },
 		{ BYTES(P1 "\0\3\0\2\x20\xfb\0\4\0\4abcd\0\5\0\3ech"
-			"\0\6\0\x10" "0123456789abcdef"), BYTES(P1) },
+			   "\0\6\0\x10"
+			   "0123456789abcdef"),
+		  BYTES(P1) },
 		{ BYTES(P1 "\0\1\0\3\2h2\x1f\xff\0\4data"),
 		  BYTES(P1 "\0\1\0\3\2h2") },
 		{ BYTES(P1 "\0\0\0\2\0\1\0\1\0\3\2h2"),
@@ -405,12 +427,12 @@ static void svcb(void **state)
 		  BYTES(P1 "\0\0\0\2\0\1\0\1\0\3\2h2") },
 		{ BYTES(P1 "\0\0\0\2\0\3\0\3\0\2\0\1"), BYTES(P1) },
 		{ BYTES(P1 "\0\0\0\2\0\7\0\7\0\0"), { NULL, 0 } },
-		{ BYTES(P1 "\0\0\0\2\0\3"), { NULL, 0 } },	/* missing */
+		{ BYTES(P1 "\0\0\0\2\0\3"), { NULL, 0 } }, /* missing */
 		{ BYTES(P1 "\0\0\0\4\0\3\0\1\0\1\0\3\2h2\0\3\0\2\0\1"),
 		  { NULL, 0 } },
 		{ BYTES(P1 "\0\0\0\0"), { NULL, 0 } },
 		{ BYTES(P1 "\0\0\0\1\0"), { NULL, 0 } },
-		{ BYTES(P1 "\0\2\0\0"), { NULL, 0 } },	/* without alpn */
+		{ BYTES(P1 "\0\2\0\0"), { NULL, 0 } }, /* without alpn */
 		{ BYTES(P1 "\0\1\0\3\2h2\0\2\0\1x"), { NULL, 0 } },
 		{ BYTES(P1 "\0\1\0\3\3h2"), { NULL, 0 } },
 		{ BYTES(P1 "\0\1\0\1\0"), { NULL, 0 } },
@@ -443,10 +465,10 @@ static void svcb(void **state)
 /* Of several the one that matters; an unusable one is passed over. */
 static void svcb_answer(void **state)
 {
-	static const char msg[] = SAYS("\3") A_TEST "\0\x41\0\1"
-		ME "\0\x41\0\1" TTL60 "\0\x0a\0\2\0\0\1\0\3\2h2"
-		ME "\0\x41\0\1" TTL60 "\0\3\0\3\0"
-		ME "\0\x41\0\1" TTL60 "\0\7\0\1\0\0\2\0\0";
+	static const char msg[] = SAYS("\3") A_TEST
+		"\0\x41\0\1" ME "\0\x41\0\1" TTL60 "\0\x0a\0\2\0\0\1\0\3\2h2" ME
+		"\0\x41\0\1" TTL60 "\0\3\0\3\0" ME "\0\x41\0\1" TTL60
+		"\0\7\0\1\0\0\2\0\0";
 	struct dns_answer a;
 
 	(void)state;
@@ -459,14 +481,10 @@ static void svcb_answer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(queries),
-		cmocka_unit_test(long_names),
-		cmocka_unit_test(replies),
-		cmocka_unit_test(extended_errors),
-		cmocka_unit_test(answers),
-		cmocka_unit_test(chains),
-		cmocka_unit_test(svcb),
-		cmocka_unit_test(svcb_answer),
+		cmocka_unit_test(queries), cmocka_unit_test(long_names),
+		cmocka_unit_test(replies), cmocka_unit_test(extended_errors),
+		cmocka_unit_test(answers), cmocka_unit_test(chains),
+		cmocka_unit_test(svcb),	   cmocka_unit_test(svcb_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

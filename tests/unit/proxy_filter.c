@@ -17,26 +17,45 @@
 #include "tests/unit/proxy_hello.h"
 
 #define GET(name) "GET / HTTP/1.1\r\nHost: " name "\r\n\r\n"
-#define CHAT(kind) "GET / HTTP/1.1\r\nHost: a.test\r\n" \
-		   "Upgrade: " kind "\r\n\r\n"
+#define CHAT(kind)                           \
+	"GET / HTTP/1.1\r\nHost: a.test\r\n" \
+	"Upgrade: " kind "\r\n\r\n"
 
 enum who { END, CLIENT, SERVER, ALLOW, ADMIT };
 
 struct step {
 	enum who who;
 	const char *bytes;
-	enum filter_step says;		/* CLIENT */
-	const char *name;		/* ASK */
+	enum filter_step says; /* CLIENT */
+	const char *name;      /* ASK */
 	enum policy_learnt learnt;
-	enum policy_reason reason;	/* REFUSE */
+	enum policy_reason reason; /* REFUSE */
 };
 
-#define SAY(b) { CLIENT, b, FILTER_PASS, NULL, 0, 0 }
-#define HOLD(b) { CLIENT, b, FILTER_HOLD, NULL, 0, 0 }
-#define ASK(b, name, learnt) { CLIENT, b, FILTER_ASK, name, learnt, 0 }
-#define REFUSE(b, reason) { CLIENT, b, FILTER_REFUSE, NULL, 0, reason }
-#define ANSWERS(b) { SERVER, b, 0, NULL, 0, 0 }
-#define ALLOWED { ALLOW, "", FILTER_PASS, NULL, 0, 0 }
+#define SAY(b)                                     \
+	{                                          \
+		CLIENT, b, FILTER_PASS, NULL, 0, 0 \
+	}
+#define HOLD(b)                                    \
+	{                                          \
+		CLIENT, b, FILTER_HOLD, NULL, 0, 0 \
+	}
+#define ASK(b, name, learnt)                           \
+	{                                              \
+		CLIENT, b, FILTER_ASK, name, learnt, 0 \
+	}
+#define REFUSE(b, reason)                                 \
+	{                                                 \
+		CLIENT, b, FILTER_REFUSE, NULL, 0, reason \
+	}
+#define ANSWERS(b)                       \
+	{                                \
+		SERVER, b, 0, NULL, 0, 0 \
+	}
+#define ALLOWED                                    \
+	{                                          \
+		ALLOW, "", FILTER_PASS, NULL, 0, 0 \
+	}
 
 struct script {
 	enum policy_carry carry;
@@ -87,58 +106,57 @@ static void play(size_t row, const struct script *s)
 static void http_scripts(void **state)
 {
 	static const struct script rows[] = {
-		{ POLICY_CARRY_HTTP, {
-			HOLD("GET / "), HOLD("HTTP/1.1\r\nHost: a.t"),
-			ASK("est\r\n\r\n", "a.test", POLICY_NAME_HOST),
-			ALLOWED, SAY(GET("A.test")),
-			ASK(GET("b.test"), "b.test", POLICY_NAME_HOST) } },
-		{ POLICY_CARRY_HTTP, {
-			ASK(GET("a.test") GET("b.test"), "a.test",
-			    POLICY_NAME_HOST),
-			{ ALLOW, "", FILTER_ASK, "b.test", POLICY_NAME_HOST,
-			  0 }, ALLOWED } },
+		{ POLICY_CARRY_HTTP,
+		  { HOLD("GET / "), HOLD("HTTP/1.1\r\nHost: a.t"),
+		    ASK("est\r\n\r\n", "a.test", POLICY_NAME_HOST), ALLOWED,
+		    SAY(GET("A.test")),
+		    ASK(GET("b.test"), "b.test", POLICY_NAME_HOST) } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK(GET("a.test") GET("b.test"), "a.test", POLICY_NAME_HOST),
+		    { ALLOW, "", FILTER_ASK, "b.test", POLICY_NAME_HOST, 0 },
+		    ALLOWED } },
 		/* no name: not even by the pin */
-		{ POLICY_CARRY_HTTP, {
-			ASK("GET / HTTP/1.0\r\n\r\n", "", POLICY_NAME_HOST) } },
-		{ POLICY_CARRY_HTTP, {
-			ASK(GET("192.0.2.1"), "", POLICY_NAME_HOST) } },
-		{ POLICY_CARRY_PINNED, {
-			ASK("GET / HTTP/1.0\r\n\r\n", "", POLICY_NAME_PIN) } },
-		{ POLICY_CARRY_PINNED, {
-			ASK(GET("192.0.2.1"), "", POLICY_NAME_HOST) } },
-		{ POLICY_CARRY_ANY, {
-			ASK(GET("192.0.2.1"), "", POLICY_NAME_NONE) } },
-		{ POLICY_CARRY_HTTP, {
-			REFUSE("PRI * HTTP/2.0\r\n", POLICY_R_PROTOCOL) } },
-		{ POLICY_CARRY_ANY, {
-			ASK("PRI * HTTP/2.0\r\n", "", POLICY_NAME_NONE),
-			ALLOWED, SAY("anything") } },
-		{ POLICY_CARRY_HTTP, {
-			REFUSE("CONNECT a.test:443 HTTP/1.1\r\n"
-			       "Host: a.test:443\r\n\r\n",
-			       POLICY_R_PROTOCOL) } },
-		{ POLICY_CARRY_ANY, {
-			ASK("CONNECT a.test:443 HTTP/1.1\r\n"
-			    "Host: a.test:443\r\n\r\n", "a.test",
-			    POLICY_NAME_HOST), ALLOWED, SAY("\1\2\3") } },
-		{ POLICY_CARRY_HTTP, {
-			ASK("POST / HTTP/1.1\r\nHost: a.test\r\n"
-			    "Transfer-Encoding: chunked\r\n\r\n", "a.test",
-			    POLICY_NAME_HOST), ALLOWED,
-			SAY("5\r\nGET /\r\n0\r\n\r\n"), SAY(GET("a.test")),
-			REFUSE("\r\n", POLICY_R_MALFORMED) } },
-		{ POLICY_CARRY_HTTP, {
-			ASK("POST / HTTP/1.1\r\nHost: a.test\r\n"
-			    "Transfer-Encoding: chunked\r\n\r\n", "a.test",
-			    POLICY_NAME_HOST), ALLOWED,
-			REFUSE("x\r\n", POLICY_R_MALFORMED) } },
-		{ POLICY_CARRY_HTTP, {
-			ASK(GET("a.test"), "a.test", POLICY_NAME_HOST),
-			ALLOWED, REFUSE("EHLO x\r\n", POLICY_R_MALFORMED) } },
-		{ POLICY_CARRY_HTTP, {
-			ASK(GET("a.test"), "a.test", POLICY_NAME_HOST),
-			ALLOWED, REFUSE("PRI * HTTP/2.0\r\n",
-					POLICY_R_MALFORMED) } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK("GET / HTTP/1.0\r\n\r\n", "", POLICY_NAME_HOST) } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK(GET("192.0.2.1"), "", POLICY_NAME_HOST) } },
+		{ POLICY_CARRY_PINNED,
+		  { ASK("GET / HTTP/1.0\r\n\r\n", "", POLICY_NAME_PIN) } },
+		{ POLICY_CARRY_PINNED,
+		  { ASK(GET("192.0.2.1"), "", POLICY_NAME_HOST) } },
+		{ POLICY_CARRY_ANY,
+		  { ASK(GET("192.0.2.1"), "", POLICY_NAME_NONE) } },
+		{ POLICY_CARRY_HTTP,
+		  { REFUSE("PRI * HTTP/2.0\r\n", POLICY_R_PROTOCOL) } },
+		{ POLICY_CARRY_ANY,
+		  { ASK("PRI * HTTP/2.0\r\n", "", POLICY_NAME_NONE), ALLOWED,
+		    SAY("anything") } },
+		{ POLICY_CARRY_HTTP,
+		  { REFUSE("CONNECT a.test:443 HTTP/1.1\r\n"
+			   "Host: a.test:443\r\n\r\n",
+			   POLICY_R_PROTOCOL) } },
+		{ POLICY_CARRY_ANY,
+		  { ASK("CONNECT a.test:443 HTTP/1.1\r\n"
+			"Host: a.test:443\r\n\r\n",
+			"a.test", POLICY_NAME_HOST),
+		    ALLOWED, SAY("\1\2\3") } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK("POST / HTTP/1.1\r\nHost: a.test\r\n"
+			"Transfer-Encoding: chunked\r\n\r\n",
+			"a.test", POLICY_NAME_HOST),
+		    ALLOWED, SAY("5\r\nGET /\r\n0\r\n\r\n"), SAY(GET("a.test")),
+		    REFUSE("\r\n", POLICY_R_MALFORMED) } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK("POST / HTTP/1.1\r\nHost: a.test\r\n"
+			"Transfer-Encoding: chunked\r\n\r\n",
+			"a.test", POLICY_NAME_HOST),
+		    ALLOWED, REFUSE("x\r\n", POLICY_R_MALFORMED) } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK(GET("a.test"), "a.test", POLICY_NAME_HOST), ALLOWED,
+		    REFUSE("EHLO x\r\n", POLICY_R_MALFORMED) } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK(GET("a.test"), "a.test", POLICY_NAME_HOST), ALLOWED,
+		    REFUSE("PRI * HTTP/2.0\r\n", POLICY_R_MALFORMED) } },
 	};
 
 	(void)state;
@@ -149,28 +167,26 @@ static void http_scripts(void **state)
 static void upgrade_scripts(void **state)
 {
 	static const struct script rows[] = {
-		{ POLICY_CARRY_HTTP, {
-			ASK(CHAT("websocket"), "a.test", POLICY_NAME_HOST),
-			ALLOWED, HOLD("\x81\1"), ANSWERS("HTTP/1"),
-			HOLD("z"), ANSWERS(".1 101 x\r\n"), SAY("\x81\1") } },
-		{ POLICY_CARRY_HTTP, {
-			ASK(CHAT("websocket"), "a.test", POLICY_NAME_HOST),
-			ALLOWED, ANSWERS("HTTP/1.1 101 x\r\n"),
-			SAY("\x81\1z") } },
-		{ POLICY_CARRY_HTTP, {
-			ASK(CHAT("websocket"), "a.test", POLICY_NAME_HOST),
-			ALLOWED, ANSWERS("HTTP/1.1 200 OK\r\n"),
-			SAY(GET("a.test")),
-			REFUSE("\x81\1", POLICY_R_MALFORMED) } },
-		{ POLICY_CARRY_HTTP, {
-			REFUSE(CHAT("h2c"), POLICY_R_PROTOCOL) } },
-		{ POLICY_CARRY_PINNED, {
-			REFUSE(CHAT("h2c"), POLICY_R_PROTOCOL) } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK(CHAT("websocket"), "a.test", POLICY_NAME_HOST), ALLOWED,
+		    HOLD("\x81\1"), ANSWERS("HTTP/1"), HOLD("z"),
+		    ANSWERS(".1 101 x\r\n"), SAY("\x81\1") } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK(CHAT("websocket"), "a.test", POLICY_NAME_HOST), ALLOWED,
+		    ANSWERS("HTTP/1.1 101 x\r\n"), SAY("\x81\1z") } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK(CHAT("websocket"), "a.test", POLICY_NAME_HOST), ALLOWED,
+		    ANSWERS("HTTP/1.1 200 OK\r\n"), SAY(GET("a.test")),
+		    REFUSE("\x81\1", POLICY_R_MALFORMED) } },
+		{ POLICY_CARRY_HTTP,
+		  { REFUSE(CHAT("h2c"), POLICY_R_PROTOCOL) } },
+		{ POLICY_CARRY_PINNED,
+		  { REFUSE(CHAT("h2c"), POLICY_R_PROTOCOL) } },
 		/* a switch that nobody asked for opens nothing */
-		{ POLICY_CARRY_HTTP, {
-			ASK(CHAT("other/1"), "a.test", POLICY_NAME_HOST),
-			ALLOWED, ANSWERS("HTTP/1.1 101 x\r\n"),
-			REFUSE("\x81\1", POLICY_R_MALFORMED) } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK(CHAT("other/1"), "a.test", POLICY_NAME_HOST), ALLOWED,
+		    ANSWERS("HTTP/1.1 101 x\r\n"),
+		    REFUSE("\x81\1", POLICY_R_MALFORMED) } },
 	};
 
 	(void)state;
@@ -181,31 +197,31 @@ static void upgrade_scripts(void **state)
 static void other_scripts(void **state)
 {
 	static const struct script rows[] = {
-		{ POLICY_CARRY_PINNED, {
-			ASK("SSH-2.0-x\r\n", "", POLICY_NAME_PIN), ALLOWED,
-			SAY(GET("b.test")) } },
-		{ POLICY_CARRY_ANY, {
-			ASK("\1\2\3", "", POLICY_NAME_NONE), ALLOWED,
-			SAY("x") } },
-		{ POLICY_CARRY_TLS, {
-			REFUSE("SSH-2.0-x\r\n", POLICY_R_PROTOCOL) } },
-		{ POLICY_CARRY_HTTP, {
-			REFUSE("\1", POLICY_R_PROTOCOL) } },
+		{ POLICY_CARRY_PINNED,
+		  { ASK("SSH-2.0-x\r\n", "", POLICY_NAME_PIN), ALLOWED,
+		    SAY(GET("b.test")) } },
+		{ POLICY_CARRY_ANY,
+		  { ASK("\1\2\3", "", POLICY_NAME_NONE), ALLOWED, SAY("x") } },
+		{ POLICY_CARRY_TLS,
+		  { REFUSE("SSH-2.0-x\r\n", POLICY_R_PROTOCOL) } },
+		{ POLICY_CARRY_HTTP, { REFUSE("\1", POLICY_R_PROTOCOL) } },
 		/* the server spoke first; the first bytes come late */
-		{ POLICY_CARRY_PINNED, {
-			{ ADMIT, "", 0, NULL, 0, 0 }, SAY("USER x\r\n"),
-			SAY(GET("b.test")) } },
-		{ POLICY_CARRY_PINNED, {
-			{ ADMIT, "", 0, NULL, 0, 0 },
-			ASK(GET("b.test"), "b.test", POLICY_NAME_HOST) } },
-		{ POLICY_CARRY_PINNED, {
-			{ ADMIT, "", 0, NULL, 0, 0 }, HOLD("G") } },
+		{ POLICY_CARRY_PINNED,
+		  { { ADMIT, "", 0, NULL, 0, 0 },
+		    SAY("USER x\r\n"),
+		    SAY(GET("b.test")) } },
+		{ POLICY_CARRY_PINNED,
+		  { { ADMIT, "", 0, NULL, 0, 0 },
+		    ASK(GET("b.test"), "b.test", POLICY_NAME_HOST) } },
+		{ POLICY_CARRY_PINNED,
+		  { { ADMIT, "", 0, NULL, 0, 0 }, HOLD("G") } },
 		/* first bytes that a lenient server would skip */
 		{ POLICY_CARRY_PINNED, { REFUSE("\r\n", POLICY_R_MALFORMED) } },
 		{ POLICY_CARRY_PINNED, { REFUSE("\n\n", POLICY_R_MALFORMED) } },
 		{ POLICY_CARRY_PINNED, { REFUSE(" ", POLICY_R_MALFORMED) } },
-		{ POLICY_CARRY_PINNED, { HOLD("\x16"), HOLD("\3"),
-			REFUSE("\1\x7f\xff", POLICY_R_MALFORMED) } },
+		{ POLICY_CARRY_PINNED,
+		  { HOLD("\x16"), HOLD("\3"),
+		    REFUSE("\1\x7f\xff", POLICY_R_MALFORMED) } },
 	};
 
 	(void)state;
@@ -217,17 +233,19 @@ static void other_scripts(void **state)
 static void tls_second(void **state)
 {
 	static uint8_t hello[1024], retry[64], second[1024];
-	const struct hello_spec a = { .name = "a.test" }, b = { .name =
-								"b.test" };
+	const struct hello_spec a = { .name = "a.test" },
+				b = { .name = "b.test" };
 	struct wbuf w = wbuf_make(retry, sizeof(retry));
 	static struct filter f;
 	size_t n = hello_build(&a, hello, sizeof(hello)), m, pass;
 
 	(void)state;
 	wbuf_bytes(&w, "\x16\x03\x03\x00\x2c\x02\x00\x00\x28\x03\x03", 11);
-	wbuf_bytes(&w, "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e"
+	wbuf_bytes(&w,
+		   "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e"
 		   "\x65\xb8\x91\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09"
-		   "\xe2\xc8\xa8\x33\x9c", 32);
+		   "\xe2\xc8\xa8\x33\x9c",
+		   32);
 	wbuf_bytes(&w, "\x00\x13\x01\x00\x00\x00", 6);
 	for (int same = 0; same < 2; same++) {
 		m = hello_build(same ? &a : &b, second, sizeof(second));
@@ -267,7 +285,8 @@ static void tls_without_name(void **state)
 		[POLICY_CARRY_PINNED] = POLICY_NAME_PIN,
 	};
 	static const enum policy_carry carries[] = { POLICY_CARRY_ANY,
-		POLICY_CARRY_TLS, POLICY_CARRY_PINNED };
+						     POLICY_CARRY_TLS,
+						     POLICY_CARRY_PINNED };
 	const struct hello_spec none = { .name = NULL };
 	static uint8_t hello[512];
 	size_t n = hello_build(&none, hello, sizeof(hello)), pass;

@@ -15,7 +15,8 @@ static uint8_t hello[80 << 10];
 
 static size_t hello_for(const char *name, size_t padding, size_t record)
 {
-	const struct hello_spec s = { .name = name, .padding = padding,
+	const struct hello_spec s = { .name = name,
+				      .padding = padding,
 				      .record = record };
 	size_t n = hello_build(&s, hello, sizeof(hello));
 
@@ -116,8 +117,10 @@ static void first_bytes_refused(void **state)
 		{ 80, "GET / HTTP/1.1\r\n\r\n", POLICY_R_MALFORMED },
 		{ 80, "TRACE / HTTP/1.1\r\nHost: allowed.test\r\n\r\n",
 		  POLICY_R_PROTOCOL },
-		{ 80, "CONNECT allowed.test:443 HTTP/1.1\r\n"
-		      "Host: allowed.test:443\r\n\r\n", POLICY_R_PROTOCOL },
+		{ 80,
+		  "CONNECT allowed.test:443 HTTP/1.1\r\n"
+		  "Host: allowed.test:443\r\n\r\n",
+		  POLICY_R_PROTOCOL },
 		{ 80, "GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",
 		  POLICY_R_NO_NAME },
 		{ 8080, "GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",
@@ -266,8 +269,9 @@ static void http_pipelined(void **state)
 	char text[2048];
 
 	(void)state;
-	world_say(w, client, "GET /a HTTP/1.1\r\nHost: allowed.test\r\n\r\n"
-			     "GET /b HTTP/1.1\r\nHost: evil.test\r\n\r\n");
+	world_say(w, client,
+		  "GET /a HTTP/1.1\r\nHost: allowed.test\r\n\r\n"
+		  "GET /b HTTP/1.1\r\nHost: evil.test\r\n\r\n");
 	target = world_accept(w);
 	assert_int_equal(world_read_end(w, client, text, sizeof(text)),
 			 ECONNRESET);
@@ -308,7 +312,7 @@ static void server_first(void **state)
 	int client = world_connect(NAMED, PORT_OTHER), target;
 
 	(void)state;
-	target = world_accept(w);	/* after a short silence */
+	target = world_accept(w); /* after a short silence */
 	assert_string_equal(w->last.name, "");
 	assert_int_equal(w->last.learnt, POLICY_NAME_PIN);
 	world_say(w, target, "220 hello\r\n");
@@ -446,8 +450,8 @@ static void bulk(struct world *w, int from, int to)
 		ssize_t n = recv(to, got, BLOCK, 0);
 
 		for (ssize_t i = 0; i < n; i++)
-			if (got[i] != (uint8_t)((received + (size_t)i) * 31 >>
-						8))
+			if (got[i] !=
+			    (uint8_t)((received + (size_t)i) * 31 >> 8))
 				fail_msg("wrong byte at %zu",
 					 received + (size_t)i);
 		if (n > 0)

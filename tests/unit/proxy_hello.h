@@ -11,13 +11,13 @@
 #include "core/base/buf.h"
 
 struct hello_spec {
-	const char *name;		/* NULL: no SNI */
-	const char *second_name;	/* a second entry of the list */
-	const char *alpn;		/* one protocol */
-	size_t padding;			/* bytes of an extension that pads */
-	size_t record;			/* bytes a record; 0: as large as may be */
+	const char *name;	 /* NULL: no SNI */
+	const char *second_name; /* a second entry of the list */
+	const char *alpn;	 /* one protocol */
+	size_t padding;		 /* bytes of an extension that pads */
+	size_t record;		 /* bytes a record; 0: as large as may be */
 	int ech;
-	int twice;			/* the SNI extension, two times */
+	int twice; /* the SNI extension, two times */
 };
 
 /* Reserve a length field; fill it when what it measures is written. */

@@ -52,14 +52,13 @@ static void good_heads(void **state)
 		{ R "Host: [2001:db8::1]:8080\r\n" END, HTTP_OK, "" },
 		{ "GET / HTTP/1.0\r\n" END, HTTP_OK, "" },
 		{ "GET / HTTP/1.0\r\n" H END, HTTP_OK, "a.test" },
-		{ "GET http://a.test/x HTTP/1.1\r\n" H END, HTTP_OK,
-		  "a.test" },
+		{ "GET http://a.test/x HTTP/1.1\r\n" H END, HTTP_OK, "a.test" },
 		{ "GET HTTP://A.TEST HTTP/1.1\r\n" H END, HTTP_OK, "a.test" },
 		{ "GET http://a.test?q HTTP/1.0\r\n" END, HTTP_OK, "a.test" },
 		{ "OPTIONS * HTTP/1.1\r\n" H END, HTTP_OK, "a.test" },
 		{ "M-SEARCH /x HTTP/1.1\r\n" H END, HTTP_OK, "a.test" },
-		{ "GET /\xc3\xbc HTTP/1.1\r\n" H "X: \xc3\xbc\r\n" END,
-		  HTTP_OK, "a.test" },
+		{ "GET /\xc3\xbc HTTP/1.1\r\n" H "X: \xc3\xbc\r\n" END, HTTP_OK,
+		  "a.test" },
 		{ "CONNECT b.test:443 HTTP/1.1\r\nHost: b.test:443\r\n" END,
 		  HTTP_OK, "b.test" },
 	};
@@ -71,7 +70,7 @@ static void good_heads(void **state)
 static void bad_heads(void **state)
 {
 	static const struct head_row rows[] = {
-		{ R END, HTTP_BAD, NULL },			/* no Host */
+		{ R END, HTTP_BAD, NULL }, /* no Host */
 		{ R H H END, HTTP_BAD, NULL },
 		{ R H "host: b.test\r\n" END, HTTP_BAD, NULL },
 		{ R "Host:\r\n" END, HTTP_BAD, NULL },
@@ -116,8 +115,9 @@ static void bad_heads(void **state)
 		{ "GET https://a.test/ HTTP/1.1\r\n" H END, HTTP_BAD, NULL },
 		{ "GET http://b.test/ HTTP/1.1\r\n" H END, HTTP_BAD, NULL },
 		{ "GET http://a.test@b.test/ HTTP/1.1\r\n"
-		  "Host: b.test\r\n" END, HTTP_BAD, NULL },
-		{ "GET /\r\n", HTTP_BAD, NULL },		/* HTTP/0.9 */
+		  "Host: b.test\r\n" END,
+		  HTTP_BAD, NULL },
+		{ "GET /\r\n", HTTP_BAD, NULL }, /* HTTP/0.9 */
 		{ "\r\n" R H END, HTTP_BAD, NULL },
 		{ "\n", HTTP_BAD, NULL },
 		{ " GET / HTTP/1.1\r\n", HTTP_BAD, NULL },
@@ -167,7 +167,8 @@ static void nul_bytes(void **state)
 		struct http_head h;
 
 		assert_int_equal(http_peek((const uint8_t *)texts[i],
-					   sizeof(texts[i]), &h), HTTP_BAD);
+					   sizeof(texts[i]), &h),
+				 HTTP_BAD);
 	}
 }
 
@@ -197,8 +198,8 @@ static void framing(void **state)
 		{ "Transfer-Encoding: identity\r\n", false, 0, 0, 0 },
 		{ "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n",
 		  false, 0, 0, 0 },
-		{ "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
-		  false, 0, 0, 0 },
+		{ "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", false,
+		  0, 0, 0 },
 		{ "Upgrade: websocket\r\n", true, false, 0,
 		  HTTP_UPGRADE_WEBSOCKET },
 		{ "Upgrade: h2c\r\n", true, false, 0, HTTP_UPGRADE_H2C },
@@ -234,7 +235,8 @@ static void old_chunks(void **state)
 {
 	static const struct head_row row = {
 		"POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n" END,
-		HTTP_BAD, NULL };
+		HTTP_BAD, NULL
+	};
 
 	(void)state;
 	check_head(&row);
@@ -288,7 +290,8 @@ static void bodies(void **state)
 	assert_int_equal(http_body_feed(&b, (const uint8_t *)"ab", 2, &used),
 			 HTTP_NEED_MORE);
 	assert_int_equal(http_body_feed(&b, (const uint8_t *)"cdeGET", 6,
-					&used), HTTP_OK);
+					&used),
+			 HTTP_OK);
 	assert_int_equal(used, 3);
 }
 
@@ -324,14 +327,10 @@ static void endless(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good_heads),
-		cmocka_unit_test(bad_heads),
-		cmocka_unit_test(other_protocols),
-		cmocka_unit_test(nul_bytes),
-		cmocka_unit_test(framing),
-		cmocka_unit_test(old_chunks),
-		cmocka_unit_test(bodies),
-		cmocka_unit_test(endless),
+		cmocka_unit_test(good_heads),	   cmocka_unit_test(bad_heads),
+		cmocka_unit_test(other_protocols), cmocka_unit_test(nul_bytes),
+		cmocka_unit_test(framing),	   cmocka_unit_test(old_chunks),
+		cmocka_unit_test(bodies),	   cmocka_unit_test(endless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,8 @@ static void hellos(void **state)
 		{ { .name = "a.test", .padding = 60000 }, TLS_OK, "a.test" },
 		{ { .name = "a.test", .padding = 65500 }, TLS_BAD, "" },
 		{ { .name = "a.test", .padding = 20000, .record = 1 },
-		  TLS_BAD, "" },
+		  TLS_BAD,
+		  "" },
 		{ { .name = "192.0.2.1" }, TLS_BAD, "" },
 		{ { .name = "a b.test" }, TLS_BAD, "" },
 		{ { .name = "a..test" }, TLS_BAD, "" },
@@ -93,14 +94,14 @@ static void other_bytes(void **state)
 		{ "\x16", 1, TLS_NEED_MORE },
 		{ "\x16\x02", 2, TLS_NOT_TLS },
 		{ "\x16\x03\x01\x00\x00", 5, TLS_BAD },		/* empty */
-		{ "\x15\x03\x01\x00\x02\x01\x00", 7, TLS_BAD },	/* alert */
+		{ "\x15\x03\x01\x00\x02\x01\x00", 7, TLS_BAD }, /* alert */
 		{ "\x17\x03\x03\x00\x01z", 6, TLS_BAD },
-		{ "\x16\x03\x01\xff\xff", 5, TLS_BAD },		/* too long */
-		{ "\x16\x03\x01\x00\x01\x02", 6, TLS_BAD },	/* other type */
+		{ "\x16\x03\x01\xff\xff", 5, TLS_BAD },	    /* too long */
+		{ "\x16\x03\x01\x00\x01\x02", 6, TLS_BAD }, /* other type */
 		{ "\x16\x03\x01\x00\x04\x01\xff\xff\xff", 9, TLS_BAD },
 		{ "\x16\x03\x01\x00\x04\x01\x00\x00\x00", 9, TLS_BAD },
 		{ "\x16\x03\x01\x00\x02\x01\x00G", 8, TLS_BAD },
-		{ "\x80\x2e\x01\x03\x01", 5, TLS_NOT_TLS },	/* SSL 2 */
+		{ "\x80\x2e\x01\x03\x01", 5, TLS_NOT_TLS }, /* SSL 2 */
 	};
 
 	(void)state;
@@ -186,8 +187,8 @@ static void server_judged(void **state)
 		for (size_t step = 1; step <= n; step += 6) {
 			tls_watch_init(&w);
 			for (size_t at = 0; at < n; at += step)
-				tls_watch_server(&w, buf + at, n - at < step ?
-							n - at : step);
+				tls_watch_server(&w, buf + at,
+						 n - at < step ? n - at : step);
 			assert_int_equal(w.state, retry ? TLS_WATCH_SECOND :
 							  TLS_WATCH_OVER);
 		}
@@ -201,14 +202,13 @@ static void server_judged(void **state)
 #define EARLY "\x17\x03\x03\x00\x03xyz"
 
 /* What the client sends behind its hello: `tail`, then a hello for `name`. */
-static size_t second_flight(const char *tail, size_t tail_len,
-			    const char *name)
+static size_t second_flight(const char *tail, size_t tail_len, const char *name)
 {
 	const struct hello_spec spec = { .name = name };
 
 	memcpy(buf, tail, tail_len);
-	return tail_len + hello_build(&spec, buf + tail_len,
-				      sizeof(buf) - tail_len);
+	return tail_len +
+	       hello_build(&spec, buf + tail_len, sizeof(buf) - tail_len);
 }
 
 static void second_hello(void **state)
@@ -228,7 +228,8 @@ static void second_hello(void **state)
 	/* it wants a second one, with the same name */
 	w.state = TLS_WATCH_SECOND;
 	assert_int_equal(tls_watch_client(&w, "a.test", buf + pass, n - pass,
-					  &pass), TLS_OK);
+					  &pass),
+			 TLS_OK);
 	assert_int_equal(pass, n - tail_len);
 	assert_int_equal(w.state, TLS_WATCH_OVER);
 	/* another name, or none */
@@ -247,29 +248,27 @@ static void second_hello(void **state)
 		tls_watch_init(&w);
 		w.state = TLS_WATCH_SECOND;
 		assert_int_not_equal(tls_watch_client(&w, "a.test", buf, cut,
-						      &first), TLS_BAD);
+						      &first),
+				     TLS_BAD);
 		assert_int_equal(tls_watch_client(&w, "a.test", buf + first,
-						  n - first, &rest), TLS_OK);
+						  n - first, &rest),
+				 TLS_OK);
 		assert_int_equal(first + rest, n);
 	}
 	/* no second one is wanted: everything passes */
 	tls_watch_init(&w);
 	w.state = TLS_WATCH_OVER;
 	n = second_flight(tail, tail_len, "b.test");
-	assert_int_equal(tls_watch_client(&w, "a.test", buf, n, &pass),
-			 TLS_OK);
+	assert_int_equal(tls_watch_client(&w, "a.test", buf, n, &pass), TLS_OK);
 	assert_int_equal(pass, n);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(hellos),
-		cmocka_unit_test(truncated),
-		cmocka_unit_test(other_bytes),
-		cmocka_unit_test(mutated),
-		cmocka_unit_test(server_judged),
-		cmocka_unit_test(second_hello),
+		cmocka_unit_test(hellos),	 cmocka_unit_test(truncated),
+		cmocka_unit_test(other_bytes),	 cmocka_unit_test(mutated),
+		cmocka_unit_test(server_judged), cmocka_unit_test(second_hello),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,10 +24,14 @@ static struct endpoint endpoint(const char *address, uint16_t port)
 
 static void asks(void **state)
 {
-	struct ask in = { .id = 7, .posture = 3, .proto = RULE_UDP,
-			  .learnt = POLICY_NAME_PROXY, .qtype = 65 }, out;
-	static const char *const bad_names[] = { "A.test", "a.test.", "a b",
-						 "192.0.2.1", "a..b", "." };
+	struct ask in = { .id = 7,
+			  .posture = 3,
+			  .proto = RULE_UDP,
+			  .learnt = POLICY_NAME_PROXY,
+			  .qtype = 65 },
+		   out;
+	static const char *const bad_names[] = { "A.test",    "a.test.", "a b",
+						 "192.0.2.1", "a..b",	 "." };
 	struct sbuf b;
 
 	(void)state;
@@ -58,7 +62,7 @@ static void asks(void **state)
 	in.name[0] = '\0';
 	ask_encode(&in, &b);
 	assert_true(ask_decode(b.s, b.len, &out));
-	b.s[8] = RULE_TCP_UDP;		/* one of the two, never both */
+	b.s[8] = RULE_TCP_UDP; /* one of the two, never both */
 	assert_false(ask_decode(b.s, b.len, &out));
 	b.s[8] = 0;
 	assert_false(ask_decode(b.s, b.len, &out));
@@ -67,10 +71,14 @@ static void asks(void **state)
 
 static void answers(void **state)
 {
-	static struct answer in = { .id = 9, .allow = true, .error = 111,
+	static struct answer in = { .id = 9,
+				    .allow = true,
+				    .error = 111,
 				    .reason = POLICY_R_LIMIT,
-				    .rule = "a.test:22", .hint = "",
-				    .name = "a.test" }, out;
+				    .rule = "a.test:22",
+				    .hint = "",
+				    .name = "a.test" },
+			     out;
 	struct sbuf b;
 
 	(void)state;
@@ -86,23 +94,28 @@ static void answers(void **state)
 	assert_memory_equal(&out.peer, &in.peer, sizeof(in.peer));
 	for (size_t len = 0; len < b.len; len++)
 		assert_false(answer_decode(b.s, len, &out));
-	b.s[4] = 2;			/* a verdict is yes or no */
+	b.s[4] = 2; /* a verdict is yes or no */
 	assert_false(answer_decode(b.s, b.len, &out));
 	b.s[4] = 1;
 	b.s[9] = POLICY_R_LIMIT + 1;
 	assert_false(answer_decode(b.s, b.len, &out));
 	b.s[9] = 0;
-	b.s[5] = '\x80';		/* an errno is positive */
+	b.s[5] = '\x80'; /* an errno is positive */
 	assert_false(answer_decode(b.s, b.len, &out));
 	sbuf_done(&b);
 }
 
 static void lookups(void **state)
 {
-	static struct answer_resolve in = { .id = 9, .allow = true,
-		.rcode = 3, .ttl_s = 300, .rule = "*.a.test",
-		.chain = "b.test c.test", .naddrs = LIMIT_DNS_ADDRS,
-		.rdata_len = sizeof(in.rdata) }, out;
+	static struct answer_resolve in = { .id = 9,
+					    .allow = true,
+					    .rcode = 3,
+					    .ttl_s = 300,
+					    .rule = "*.a.test",
+					    .chain = "b.test c.test",
+					    .naddrs = LIMIT_DNS_ADDRS,
+					    .rdata_len = sizeof(in.rdata) },
+				     out;
 	struct sbuf b;
 
 	(void)state;
@@ -164,11 +177,10 @@ static void packets(void **state)
 		assert_int_equal(head[0], 0x60);
 		check_udp(head, 40, 8, data, len);
 	}
-	assert_int_equal(packet_udp_head(&a, &b, data, sizeof(data), head),
-			 28);
+	assert_int_equal(packet_udp_head(&a, &b, data, sizeof(data), head), 28);
 	check_udp(head, 20, 12, data, sizeof(data));
-	assert_int_equal(packet_udp_head(&a, &b, data, sizeof(data) + 1,
-					 head), 0);
+	assert_int_equal(packet_udp_head(&a, &b, data, sizeof(data) + 1, head),
+			 0);
 	assert_int_equal(packet_udp_head(&a, &d, data, 1, head), 0);
 	assert_int_equal(packet_send_udp(-1, -1, &a, &b, data, 1),
 			 -EAFNOSUPPORT);

@@ -123,9 +123,11 @@ static int udp_socket(uint16_t port)
 	const int one = 1;
 
 	assert_int_equal(setsockopt(fd, SOL_IP, IP_RECVORIGDSTADDR, &one,
-				    sizeof(one)), 0);
+				    sizeof(one)),
+			 0);
 	assert_int_equal(setsockopt(fd, SOL_IPV6, IPV6_RECVORIGDSTADDR, &one,
-				    sizeof(one)), 0);
+				    sizeof(one)),
+			 0);
 	return fd;
 }
 
@@ -154,8 +156,8 @@ int world_accept(struct world *w)
 {
 	int fd = -1;
 
-	world_until(w, (fd = accept4(w->target, NULL, NULL, SOCK_NONBLOCK |
-				     SOCK_CLOEXEC)) >= 0);
+	world_until(w, (fd = accept4(w->target, NULL, NULL,
+				     SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0);
 	return fd;
 }
 
@@ -164,8 +166,10 @@ static int dial(struct world *w, enum rule_proto proto)
 	struct endpoint ep = endpoint_of("127.0.0.1", w->target_port);
 	struct sockaddr_storage sa;
 	socklen_t len = endpoint_to_sockaddr(&ep, &sa);
-	int fd = socket(AF_INET, (proto == RULE_TCP ? SOCK_STREAM :
-				  SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET,
+			(proto == RULE_TCP ? SOCK_STREAM : SOCK_DGRAM) |
+				SOCK_CLOEXEC,
+			0);
 
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
 	return fd;
@@ -210,8 +214,8 @@ static void answer_ask(struct world *w, enum ask_message type,
 		fd = dial(w, a->proto);
 	sbuf_init(&b, MSG_INLINE_MAX);
 	answer_encode(&ans, &b);
-	assert_int_equal(chan_send(&w->dialer, ANSWER, b.s, b.len, &fd,
-				   fd >= 0), 0);
+	assert_int_equal(
+		chan_send(&w->dialer, ANSWER, b.s, b.len, &fd, fd >= 0), 0);
 	sbuf_done(&b);
 	fd_close(&fd);
 }
@@ -228,8 +232,8 @@ static void answer_lookup(struct world *w, const struct ask *a)
 		       ans.allow ? "" : "hinted.test");
 	sbuf_init(&b, MSG_INLINE_MAX);
 	answer_resolve_encode(&ans, &b);
-	assert_int_equal(chan_send(&w->dialer, ANSWER_RESOLVE, b.s, b.len,
-				   NULL, 0), 0);
+	assert_int_equal(
+		chan_send(&w->dialer, ANSWER_RESOLVE, b.s, b.len, NULL, 0), 0);
 	sbuf_done(&b);
 }
 
@@ -445,8 +449,9 @@ int world_read_end(struct world *w, int fd, char *buf, size_t size)
 	ssize_t n;
 
 	for (;;) {
-		world_until(w, (n = recv(fd, buf + at, size - 1 - at, 0)) >=
-				       0 || errno != EAGAIN);
+		world_until(w,
+			    (n = recv(fd, buf + at, size - 1 - at, 0)) >= 0 ||
+				    errno != EAGAIN);
 		if (n <= 0) {
 			buf[at] = '\0';
 			return n < 0 ? errno : 0;

@@ -28,7 +28,7 @@
 enum { PORT_OTHER = 8080, WORLD_EVENTS = 256 };
 
 struct world_event {
-	struct audit_event e;		/* texts below; others NULL */
+	struct audit_event e; /* texts below; others NULL */
 	char name[LIMIT_NAME + 1], reason[64], rule[128], hint[128];
 	char learnt[16], chain[256];
 };
@@ -36,15 +36,15 @@ struct world_event {
 struct world {
 	struct event_base *base;
 	struct front *front;
-	struct chan dialer;		/* the fake one's end */
+	struct chan dialer; /* the fake one's end */
 	struct event *dialer_in;
-	int target;			/* listener: what is dialled */
+	int target; /* listener: what is dialled */
 	uint16_t target_port;
 	int target_udp;
-	unsigned asked[ANSWER];		/* by message: index type - ASK_DIAL */
+	unsigned asked[ANSWER]; /* by message: index type - ASK_DIAL */
 	struct ask last;
-	int dial_error;			/* allowed, but not reached */
-	bool mute;			/* do not answer */
+	int dial_error; /* allowed, but not reached */
+	bool mute;	/* do not answer */
 	int broken;
 	unsigned nevents;
 	struct world_event events[WORLD_EVENTS];
@@ -64,14 +64,14 @@ unsigned world_asked(const struct world *w, enum ask_message type);
 const struct world_event *world_last(const struct world *w);
 
 /* Let everything run until `cond`, or fail after some seconds. */
-#define world_until(w, cond)                                              \
-	do {                                                              \
-		int64_t until_ = clock_ms() + 20000;                      \
-		while (!(cond)) {                                         \
-			if (clock_ms() > until_)                          \
-				fail_msg("never came true: %s", #cond);   \
-			world_turn(w);                                    \
-		}                                                         \
+#define world_until(w, cond)                                            \
+	do {                                                            \
+		int64_t until_ = clock_ms() + 20000;                    \
+		while (!(cond)) {                                       \
+			if (clock_ms() > until_)                        \
+				fail_msg("never came true: %s", #cond); \
+			world_turn(w);                                  \
+		}                                                       \
 	} while (0)
 void world_turn(struct world *w);
 
@@ -88,6 +88,6 @@ void world_hear(struct world *w, int fd, const char *text);
 /* Read until the end; what came before is put into buf, terminated. Returns
  * 0 or the errno that ended it. */
 int world_read_end(struct world *w, int fd, char *buf, size_t size);
-void world_reset(int *fd);		/* close with a RST */
+void world_reset(int *fd); /* close with a RST */
 
 #endif
