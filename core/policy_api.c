@@ -302,48 +302,65 @@ int exeat_policy_test(const struct exeat_policy *policy, const char *target,
 
 /* ---- presets ---- */
 
-/* Title and side of a preset are in its file, which preset.c has read; a
- * preset that cannot be resolved is listed with the reason. */
-static int tell_preset(const char *name,
-		       void (*each)(void *, const struct exeat_preset_info *),
+typedef void each_preset(void *user_data, const struct exeat_preset_info *info);
+
+/* Its rules and settings, as far as they can be had now. */
+static int tell_resolved(struct exeat_preset_info *info, each_preset *each,
+			 void *user_data, struct err *err)
+{
+	struct preset_set set = { 0 };
+	const char **rules = NULL;
+	char text[1024];
+	size_t n;
+
+	if (preset_set_make_one(info->name, &set, err) < 0) {
+		info->error = err_str(err, text, sizeof(text));
+		each(user_data, info);
+		return 0;
+	}
+	n = set.presets[0].nrules;
+	rules = calloc(n + 1, sizeof(*rules));
+	if (!rules) {
+		preset_set_done(&set);
+		return err_sys(err, ENOMEM, "list preset", NULL);
+	}
+	for (size_t i = 0; i < n; i++)
+		rules[i] = set.presets[0].rules[i];
+	info->rules = rules;
+	if (set.env)
+		info->env = (const char *const *)set.env;
+	each(user_data, info);
+	free(rules);
+	preset_set_done(&set);
+	return 0;
+}
+
+/* `in_list`: a data file that cannot be read is told, too. */
+static int tell_preset(const char *name, bool in_list, each_preset *each,
 		       void *user_data, struct err *err)
 {
 	static const char *const none[] = { NULL };
-	struct exeat_preset_info info = { .name = name,
-					  .rules = none,
-					  .env = none };
-	struct preset_set set = { 0 };
-	const char **rules = NULL;
+	struct exeat_preset_info info = {
+		.name = name,
+		.title = "",
+		.rules = none,
+		.env = none,
+	};
 	char text[1024], *title;
 	bool deny_only;
-	int r;
+	int r = preset_describe(name, &title, &deny_only, err);
 
-	r = preset_describe(name, &title, &deny_only, err);
-	if (r < 0)
+	if (r < 0 && !in_list)
 		return r;
+	if (r < 0) {
+		info.error = err_str(err, text, sizeof(text));
+		each(user_data, &info);
+		return 0;
+	}
 	info.title = title;
 	info.deny_only = deny_only;
-	r = preset_set_make_one(name, &set, err);
-	if (r < 0)
-		info.error = err_str(err, text, sizeof(text));
-	if (r == 0) {
-		const struct policy_preset *p = &set.presets[0];
-
-		rules = calloc(p->nrules + 1, sizeof(*rules));
-		r = rules ? 0 : err_sys(err, ENOMEM, "list preset", NULL);
-		for (size_t i = 0; rules && i < p->nrules; i++)
-			rules[i] = p->rules[i];
-		info.rules = rules;
-		if (set.env)
-			info.env = (const char *const *)set.env;
-	}
-	if (r == 0 || info.error) {
-		each(user_data, &info);
-		r = 0;
-	}
-	free(rules);
+	r = tell_resolved(&info, each, user_data, err);
 	free(title);
-	preset_set_done(&set);
 	return r;
 }
 
@@ -357,14 +374,14 @@ int exeat_presets(const char *name,
 	int r;
 
 	if (name) {
-		r = tell_preset(*name == '@' ? name + 1 : name, each, user_data,
-				&err);
+		r = tell_preset(*name == '@' ? name + 1 : name, false, each,
+				user_data, &err);
 	} else {
 		r = preset_names(&names);
 		if (r < 0)
 			(void)err_sys(&err, -r, "list presets", NULL);
 		for (char **n = names; r == 0 && *n; n++)
-			r = tell_preset(*n, each, user_data, &err);
+			r = tell_preset(*n, true, each, user_data, &err);
 		preset_names_free(names);
 	}
 	if (r < 0)

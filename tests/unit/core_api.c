@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,11 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
+#include "core/base/fd.h"
 #include "core/error.h"
 #include "core/include/exeat.h"
+#include "core/workdir.h"
 
 static struct exeat_policy *make(const char *mode, const char *const *allow,
 				 const char *const *deny)
@@ -212,7 +216,7 @@ static void refusals(void **state)
 }
 
 struct seen {
-	unsigned n, deny_only;
+	unsigned n, deny_only, broken;
 	int github, github_rule;
 };
 
@@ -222,8 +226,11 @@ static void see(void *user_data, const struct exeat_preset_info *info)
 
 	s->n++;
 	s->deny_only += info->deny_only != 0;
-	assert_string_not_equal(info->title, "");
-	assert_true(info->error || info->rules[0]);
+	assert_true(info->error || (info->rules[0] && info->title[0]));
+	if (strcmp(info->name, "broken") == 0) {
+		assert_non_null(info->error);
+		s->broken++;
+	}
 	if (strcmp(info->name, "github") != 0)
 		return;
 	s->github++;
@@ -244,6 +251,35 @@ static void presets(void **state)
 	assert_int_equal(s.deny_only, 1);
 	assert_int_equal(exeat_presets("nosuch", see, &s, &e), -EINVAL);
 	assert_string_equal(e.object, "@nosuch");
+}
+
+/* One bad file of the user's hides no other preset. */
+static void presets_listed(void **state)
+{
+	char home[] = "/tmp/exeat-unit-XXXXXX", path[96], *old;
+	struct seen s = { 0 };
+	struct exeat_error e;
+
+	(void)state;
+	old = strdup(getenv("PATH"));
+	assert_non_null(mkdtemp(home));
+	(void)snprintf(path, sizeof(path), "%s/exeat", home);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/exeat/presets", home);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/exeat/presets/broken.json",
+		       home);
+	assert_int_equal(fd_write_file(AT_FDCWD, path, "{"), 0);
+	assert_int_equal(setenv("XDG_CONFIG_HOME", home, 1), 0);
+	/* no package manager of the machine is asked */
+	assert_int_equal(setenv("PATH", "/nowhere", 1), 0);
+	assert_int_equal(exeat_presets(NULL, see, &s, &e), 0);
+	assert_true(s.n > 10 && s.broken == 1 && s.github == 1);
+	assert_int_equal(exeat_presets("broken", see, &s, &e), -EINVAL);
+	assert_int_equal(setenv("XDG_CONFIG_HOME", "/nowhere", 1), 0);
+	assert_int_equal(setenv("PATH", old, 1), 0);
+	free(old);
+	assert_int_equal(workdir_remove_tree(AT_FDCWD, home, 0), 0);
 }
 
 static void errors(void **state)
@@ -273,10 +309,10 @@ static void errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(targets),  cmocka_unit_test(bad_targets),
-		cmocka_unit_test(modes),    cmocka_unit_test(json),
-		cmocka_unit_test(refusals), cmocka_unit_test(presets),
-		cmocka_unit_test(errors),
+		cmocka_unit_test(targets),	  cmocka_unit_test(bad_targets),
+		cmocka_unit_test(modes),	  cmocka_unit_test(json),
+		cmocka_unit_test(refusals),	  cmocka_unit_test(presets),
+		cmocka_unit_test(presets_listed), cmocka_unit_test(errors),
 	};
 
 	/* no presets of whoever runs the tests */
