@@ -83,8 +83,8 @@ static void add_list_ports(const struct policy *p, const char *name,
 		const struct image_rule *r = &p->rules[p->lists[l->first + k]];
 
 		if (r->kind == RULE_GLOB ?
-		    pattern_matches(p->text + r->name, name) :
-		    r->kind == RULE_NAME)
+			    pattern_matches(p->text + r->name, name) :
+			    r->kind == RULE_NAME)
 			add_rule_ports(p, r, set);
 	}
 }
@@ -138,8 +138,7 @@ size_t policy_name_ports(const struct policy *p, const char *name,
 
 	if (policy_name_denied(p, name, &rule) || name_is_host_alias(name))
 		return 0;
-	if (policy_get_mode(p) == POLICY_OPEN &&
-	    policy_get_require_names(p)) {
+	if (policy_get_mode(p) == POLICY_OPEN && policy_get_require_names(p)) {
 		image_mark_ports(set.words[0],
 				 (struct port_range){ 1, UINT16_MAX });
 		image_mark_ports(set.words[1], below_quic);

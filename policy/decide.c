@@ -53,9 +53,8 @@ static bool fits(const struct policy *p, const struct policy_question *q,
 }
 
 /* One list of name rules of one side, ascending. */
-static void visit_list(const struct policy *p,
-		       const struct policy_question *q, const char *name,
-		       const struct image_list *l, bool match,
+static void visit_list(const struct policy *p, const struct policy_question *q,
+		       const char *name, const struct image_list *l, bool match,
 		       struct facts *f)
 {
 	const uint32_t *list = p->lists + l->first;
@@ -83,10 +82,9 @@ static void visit_list(const struct policy *p,
 	}
 }
 
-static void visit_slot(const struct policy *p,
-		       const struct policy_question *q, const char *name,
-		       const struct image_name *slot, bool whole,
-		       struct facts *f)
+static void visit_slot(const struct policy *p, const struct policy_question *q,
+		       const char *name, const struct image_name *slot,
+		       bool whole, struct facts *f)
 {
 	for (unsigned side = 0; side < IMAGE_SIDES; side++) {
 		const struct image_list *lists = slot->lists[side];
@@ -101,9 +99,8 @@ static void visit_slot(const struct policy *p,
 }
 
 /* Every suffix of the name, the empty one first. */
-static void visit_name(const struct policy *p,
-		       const struct policy_question *q, const char *name,
-		       struct facts *f)
+static void visit_name(const struct policy *p, const struct policy_question *q,
+		       const char *name, struct facts *f)
 {
 	size_t len = strlen(name);
 	uint32_t hash = IMAGE_HASH_SEED;
@@ -122,9 +119,8 @@ static void visit_name(const struct policy *p,
 }
 
 /* The host alias has two names: what is said of one holds for both. */
-static void visit_names(const struct policy *p,
-			const struct policy_question *q, const char *name,
-			struct facts *f)
+static void visit_names(const struct policy *p, const struct policy_question *q,
+			const char *name, struct facts *f)
 {
 	if (!name_is_host_alias(name)) {
 		visit_name(p, q, name, f);
@@ -137,8 +133,7 @@ static void visit_names(const struct policy *p,
 	f->name_private = POLICY_NO_RULE;
 }
 
-static void visit_cidr(const struct policy *p,
-		       const struct policy_question *q,
+static void visit_cidr(const struct policy *p, const struct policy_question *q,
 		       const struct image_list *l, struct facts *f)
 {
 	for (uint32_t k = 0; k < l->count; k++) {
@@ -152,14 +147,13 @@ static void visit_cidr(const struct policy *p,
 			lowest(&f->opener, i);
 		else
 			lowest(&f->cidr, i);
-		return;	/* equal prefixes are all of one kind */
+		return; /* equal prefixes are all of one kind */
 	}
 }
 
 /* Prefixes of 0.0.0.0/0 and longer are IPv4, ::/0 is IPv6 only. */
-static void visit_addr(const struct policy *p,
-		       const struct policy_question *q, unsigned side,
-		       const struct addr *a, struct facts *f)
+static void visit_addr(const struct policy *p, const struct policy_question *q,
+		       unsigned side, const struct addr *a, struct facts *f)
 {
 	const struct image_head *h = p->head;
 	bool v4 = addr_is_v4(a);
@@ -300,15 +294,15 @@ static enum policy_reason judge_connect(const struct policy *p,
 	v->private_ok = f->name_private != POLICY_NO_RULE;
 	if (name != POLICY_NO_RULE || cidr != POLICY_NO_RULE) {
 		v->rule = name != POLICY_NO_RULE ? name : cidr;
-		v->by_address = cidr != POLICY_NO_RULE ||
-				(open && !is_private &&
-				 !policy_get_require_names(p));
+		v->by_address =
+			cidr != POLICY_NO_RULE ||
+			(open && !is_private && !policy_get_require_names(p));
 		return POLICY_R_RULE;
 	}
 	if (open && !is_private)
 		return judge_open(p, q, v);
-	if (is_private && (open || f->name != POLICY_NO_RULE ||
-			   f->cidr != POLICY_NO_RULE))
+	if (is_private &&
+	    (open || f->name != POLICY_NO_RULE || f->cidr != POLICY_NO_RULE))
 		return POLICY_R_PRIVATE;
 	if (!q->name && image_name_port(p, q->proto, q->port))
 		return POLICY_R_NO_NAME;
@@ -355,7 +349,7 @@ struct policy_verdict policy_decide(const struct policy *p,
 	enum policy_reason reason = judge(p, q, &v);
 	bool yes = reason == POLICY_R_RULE || reason == POLICY_R_OPEN;
 
-	if (!yes) {	/* a refusal says nothing of how to go on */
+	if (!yes) { /* a refusal says nothing of how to go on */
 		uint32_t rule = v.rule;
 
 		v = deny;

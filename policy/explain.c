@@ -68,8 +68,8 @@ static void hint_default(const struct policy_question *q,
 	/* QUIC cannot be held to a name, and these two want an address too */
 	bool by_addr = !q->name || reason == POLICY_R_PROTOCOL ||
 		       reason == POLICY_R_NOT_PINNED ||
-		       (q->ask == POLICY_ASK_CONNECT &&
-			q->proto == RULE_UDP && q->port == 443);
+		       (q->ask == POLICY_ASK_CONNECT && q->proto == RULE_UDP &&
+			q->port == 443);
 
 	if (connect && class == ADDR_HOST_ALIAS)
 		hint_host(q, b);
@@ -80,8 +80,10 @@ static void hint_default(const struct policy_question *q,
 	else if (by_addr || alias)
 		hint_addr(q, b);
 	else
-		hint_name(q, reason == POLICY_R_PRIVATE ||
-			  (connect && class == ADDR_PRIVATE), b);
+		hint_name(q,
+			  reason == POLICY_R_PRIVATE ||
+				  (connect && class == ADDR_PRIVATE),
+			  b);
 }
 
 void policy_hint(const struct policy_question *q, enum policy_reason reason,
@@ -189,8 +191,10 @@ static void say_refusal(const struct policy_question *q,
 		sbuf_fmt(b, "; would be allowed by: --allow %s", hint);
 	else if (reason == POLICY_R_DEFAULT && q->name &&
 		 name_is_host_alias(q->name))
-		sbuf_fmt(b, "; a service of the host needs a rule with its "
-			 "port: --allow %s:PORT", HOST_ALIAS_NAME);
+		sbuf_fmt(b,
+			 "; a service of the host needs a rule with its "
+			 "port: --allow %s:PORT",
+			 HOST_ALIAS_NAME);
 }
 
 /* A hint of policy_hint() that this policy's mode would take. */

@@ -36,10 +36,9 @@ static int unavailable(const struct jread *j, const char *key)
 /* A rule with something beside it. Borrows *ret. */
 static int read_rule_object(const struct jread *j, const char **ret)
 {
-	static const char *const keys[] = {
-		"rule", "comment", "max_upload", "max_download",
-		"upstream_proxy", NULL
-	};
+	static const char *const keys[] = { "rule",	      "comment",
+					    "max_upload",     "max_download",
+					    "upstream_proxy", NULL };
 	const json_t *comment = jread_get(j, "comment");
 	const json_t *rule = jread_get(j, "rule");
 	int rc = jread_known(j, keys);
@@ -69,23 +68,22 @@ static int read_rule(const struct jread *j, const char *key, size_t i,
 	struct rule_error e;
 	struct rule r;
 
-	if (!text) {
+	if (json_is_object(value)) {
 		struct jread in;
-		int rc;
+		int rc = jread_enter(j, key, i, value, &in);
 
-		if (!json_is_object(value))
-			return jread_wrong(j, key, i,
-					   "a rule, or an object with one, "
-					   "was expected");
-		rc = jread_enter(j, key, i, value, &in);
 		if (!rc)
 			rc = read_rule_object(&in, &text);
 		if (rc)
 			return rc;
 	}
+	if (!text)
+		return jread_wrong(j, key, i,
+				   "a rule, or an object with one, "
+				   "was expected");
 	if (rule_parse(text, side, &r, &e))
-		return jread_wrong(j, key, i, "\"%.80s\" at byte %zu: %s",
-				   text, e.position, e.message);
+		return jread_wrong(j, key, i, "\"%.80s\" at byte %zu: %s", text,
+				   e.position, e.message);
 	*ret = strdup(text);
 	return *ret ? 0 : err_sys(j->err, ENOMEM, j->step, "%s", key);
 }
@@ -135,7 +133,8 @@ static int read_mode(const struct jread *j, struct policy_file *f)
 		return 0;
 	if (!json_is_string(v) ||
 	    !policy_mode_parse(json_string_value(v), &f->mode))
-		return jread_wrong(j, "network_mode", SIZE_MAX, "one of "
+		return jread_wrong(j, "network_mode", SIZE_MAX,
+				   "one of "
 				   "blocked, allowlist, open was expected");
 	f->has_mode = true;
 	return 0;
@@ -184,9 +183,9 @@ static int read_ceiling(const struct jread *j, struct policy_file *f)
 static int read_policy(const struct jread *j, struct policy_file *f)
 {
 	static const char *const keys[] = {
-		"version", "network_mode", "network_allowlist",
+		"version",	    "network_mode",    "network_allowlist",
 		"network_denylist", "network_ceiling", "upstream_proxy",
-		"dns_refusal", "require_names", NULL
+		"dns_refusal",	    "require_names",   NULL
 	};
 	int rc = jread_known(j, keys);
 
@@ -298,7 +297,7 @@ static int read_lines(const char *text, size_t len, struct string_list *l,
 			return err_new(err, ERR_INVALID, "rule list", NULL,
 				       "line %zu is not a rule: %s", number,
 				       n >= LIMIT_RULE_TEXT ? "too long" :
-							     "a NUL byte");
+							      "a NUL byte");
 		if (l->n >= LIMIT_RULES)
 			return err_new(err, ERR_LIMIT, "rule list", NULL,
 				       "line %zu: too many rules", number);
@@ -314,7 +313,7 @@ int policy_lines_parse(const char *text, size_t len, char ***rules, size_t *n,
 		       struct err *err)
 {
 	struct string_list l = { 0 };
-	char **joined;
+	char **joined = NULL;
 	int rc = read_lines(text, len, &l, err);
 
 	if (!rc) {
@@ -323,7 +322,7 @@ int policy_lines_parse(const char *text, size_t len, char ***rules, size_t *n,
 			rc = err_sys(err, ENOMEM, "rule list", "%zu rules",
 				     l.n);
 	}
-	if (rc) {
+	if (!joined) {
 		strings_free(l.s);
 		return rc;
 	}

@@ -19,12 +19,20 @@
 
 #include <string.h>
 
-#define V4(a, b, c, d) \
-	{ { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d } }
+#define V4(a, b, c, d)                                                       \
+	{                                                                    \
+		{                                                            \
+			0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d \
+		}                                                            \
+	}
 
 /* fd5a:8f3c:e7a1::/48, a random prefix of ours (RFC 4193 3.2.2). */
-#define OURS(last) \
-	{ { 0xfd, 0x5a, 0x8f, 0x3c, 0xe7, 0xa1, [15] = last } }
+#define OURS(last)                                                      \
+	{                                                               \
+		{                                                       \
+			0xfd, 0x5a, 0x8f, 0x3c, 0xe7, 0xa1, [15] = last \
+		}                                                       \
+	}
 
 const struct gate_addrs gate_addrs = {
 	.own4 = V4(192, 0, 0, 2),
@@ -49,20 +57,20 @@ static const char why_gate[] = "an address of the gate";
 static const char why_private[] = "private";
 
 /* Metadata before the ranges it lies in, for the better reason. */
-#define GUARDED_V4(X) \
-	X(169, 254, 0, 0, 16, why_link_local) \
-	X(127, 0, 0, 0, 8, why_loopback) \
+#define GUARDED_V4(X)                           \
+	X(169, 254, 0, 0, 16, why_link_local)   \
+	X(127, 0, 0, 0, 8, why_loopback)        \
 	X(100, 100, 100, 200, 32, why_metadata) \
-	X(168, 63, 129, 16, 32, why_metadata) \
-	X(192, 0, 0, 192, 32, why_metadata) \
-	X(192, 0, 0, 0, 24, why_protocol) \
-	X(0, 0, 0, 0, 8, why_this) \
-	X(224, 0, 0, 0, 4, why_multicast) \
+	X(168, 63, 129, 16, 32, why_metadata)   \
+	X(192, 0, 0, 192, 32, why_metadata)     \
+	X(192, 0, 0, 0, 24, why_protocol)       \
+	X(0, 0, 0, 0, 8, why_this)              \
+	X(224, 0, 0, 0, 4, why_multicast)       \
 	X(240, 0, 0, 0, 4, why_reserved)
 
-#define PRIVATE_V4(X) \
-	X(10, 0, 0, 0, 8, why_private) \
-	X(172, 16, 0, 0, 12, why_private) \
+#define PRIVATE_V4(X)                      \
+	X(10, 0, 0, 0, 8, why_private)     \
+	X(172, 16, 0, 0, 12, why_private)  \
 	X(192, 168, 0, 0, 16, why_private) \
 	X(100, 64, 0, 0, 10, why_private)
 
@@ -71,17 +79,17 @@ static const char why_private[] = "private";
  * time, container credentials), Google, Oracle, Akamai and Scaleway are in
  * ULA space; the others use link-local addresses.
  */
-#define GUARDED_V6(X) \
-	X(128, why_loopback, [15] = 1) \
-	X(10, why_link_local, 0xfe, 0x80) \
-	X(10, why_site_local, 0xfe, 0xc0) \
-	X(8, why_multicast, 0xff) \
-	X(64, why_discard, 0x01) \
-	X(32, why_teredo, 0x20, 0x01) \
-	X(32, why_metadata, 0xfd, 0x00, 0x0e, 0xc2) \
-	X(48, why_metadata, 0xfd, 0x20, 0x00, 0xce) \
-	X(48, why_metadata, 0xfd, 0x00, 0x00, 0xc1) \
-	X(48, why_metadata, 0xfd, 0x00, 0xa9, 0xfe, 0xa9, 0xfe) \
+#define GUARDED_V6(X)                                             \
+	X(128, why_loopback, [15] = 1)                            \
+	X(10, why_link_local, 0xfe, 0x80)                         \
+	X(10, why_site_local, 0xfe, 0xc0)                         \
+	X(8, why_multicast, 0xff)                                 \
+	X(64, why_discard, 0x01)                                  \
+	X(32, why_teredo, 0x20, 0x01)                             \
+	X(32, why_metadata, 0xfd, 0x00, 0x0e, 0xc2)               \
+	X(48, why_metadata, 0xfd, 0x20, 0x00, 0xce)               \
+	X(48, why_metadata, 0xfd, 0x00, 0x00, 0xc1)               \
+	X(48, why_metadata, 0xfd, 0x00, 0xa9, 0xfe, 0xa9, 0xfe)   \
 	X(128, why_metadata, 0xfd, 0x00, 0x00, 0x42, [15] = 0x42) \
 	X(128, why_gate, 0xfd, 0x5a, 0x8f, 0x3c, 0xe7, 0xa1, [15] = 2)
 
@@ -92,43 +100,36 @@ struct guard_entry {
 	const char *why;
 };
 
-#define REASON_V4(a, b, c, d, len, why) \
-	{ { V4(a, b, c, d), 96 + (len) }, why },
+#define REASON_V4(a, b, c, d, len, why) { { V4(a, b, c, d), 96 + (len) }, why },
 #define REASON_V6(len, why, ...) { { { { __VA_ARGS__ } }, len }, why },
 
-static const struct guard_entry guarded[] = {
-	GUARDED_V4(REASON_V4)
-	GUARDED_V6(REASON_V6)
-};
+static const struct guard_entry guarded[] = { GUARDED_V4(REASON_V4)
+						      GUARDED_V6(REASON_V6) };
 
-static const struct guard_entry private_ranges[] = {
-	PRIVATE_V4(REASON_V4)
-	PRIVATE_V6(REASON_V6)
-};
+static const struct guard_entry private_ranges[] = { PRIVATE_V4(
+	REASON_V4) PRIVATE_V6(REASON_V6) };
 
 /*
  * An IPv4 range and the prefixes that embed it: as itself (mapped, RFC 4291
  * 2.5.5.2), compatible (2.5.5.1), SIIT (RFC 2765 2.1), NAT64 well-known (RFC
  * 6052 2.1) and local-use (RFC 8215), 6to4 (RFC 3056 2).
  */
-#define FORMS(a, b, c, d, len, why) \
-	{ V4(a, b, c, d), 96 + (len) }, \
-	{ { { [12] = a, b, c, d } }, 96 + (len) }, \
-	{ { { [8] = 0xff, 0xff, 0, 0, a, b, c, d } }, 96 + (len) }, \
-	{ { { 0, 0x64, 0xff, 0x9b, [12] = a, b, c, d } }, 96 + (len) }, \
-	{ { { 0, 0x64, 0xff, 0x9b, 0, 1, [12] = a, b, c, d } }, 96 + (len) }, \
-	{ { { 0x20, 0x02, a, b, c, d } }, 16 + (len) },
+#define FORMS(a, b, c, d, len, why)                                         \
+	{ V4(a, b, c, d), 96 + (len) },                                     \
+		{ { { [12] = a, b, c, d } }, 96 + (len) },                  \
+		{ { { [8] = 0xff, 0xff, 0, 0, a, b, c, d } }, 96 + (len) }, \
+		{ { { 0, 0x64, 0xff, 0x9b, [12] = a, b, c, d } },           \
+		  96 + (len) },                                             \
+		{ { { 0, 0x64, 0xff, 0x9b, 0, 1, [12] = a, b, c, d } },     \
+		  96 + (len) },                                             \
+		{ { { 0x20, 0x02, a, b, c, d } }, 16 + (len) },
 #define FORM_V6(len, why, ...) { { { __VA_ARGS__ } }, len },
 
-static const struct prefix guarded_prefixes[] = {
-	GUARDED_V4(FORMS)
-	GUARDED_V6(FORM_V6)
-};
+static const struct prefix guarded_prefixes[] = { GUARDED_V4(FORMS)
+							  GUARDED_V6(FORM_V6) };
 
-static const struct prefix private_prefixes[] = {
-	PRIVATE_V4(FORMS)
-	PRIVATE_V6(FORM_V6)
-};
+static const struct prefix private_prefixes[] = { PRIVATE_V4(FORMS)
+							  PRIVATE_V6(FORM_V6) };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -178,8 +179,7 @@ static size_t local_nat64(const struct addr *a,
 	return n;
 }
 
-size_t guard_embedded(const struct addr *a,
-		      struct addr ret[GUARD_EMBEDDED_MAX])
+size_t guard_embedded(const struct addr *a, struct addr ret[GUARD_EMBEDDED_MAX])
 {
 	static const uint8_t zero[12];
 	static const uint8_t siit[12] = { [8] = 0xff, 0xff };
@@ -215,8 +215,8 @@ static bool covers(const struct prefix *p, const struct addr *a)
 
 	if (memcmp(p->addr.b, a->b, bytes) != 0)
 		return false;
-	return rest == 0 || ((p->addr.b[bytes] ^ a->b[bytes]) >>
-			     (8 - rest)) == 0;
+	return rest == 0 ||
+	       ((p->addr.b[bytes] ^ a->b[bytes]) >> (8 - rest)) == 0;
 }
 
 static const char *find(const struct guard_entry *table, size_t n,
@@ -291,14 +291,10 @@ bool guard_inside_private(const struct prefix *p)
 bool guard_name(const char *name)
 {
 	static const char *const names[] = {
-		"api.metadata.cloud.ibm.com",
-		"instance-data",
-		"instance-data.ec2.internal",
-		"metadata",
-		"metadata.azure.internal",
-		"metadata.goog",
-		"metadata.google.internal",
-		"metadata.tencentyun.com",
+		"api.metadata.cloud.ibm.com", "instance-data",
+		"instance-data.ec2.internal", "metadata",
+		"metadata.azure.internal",    "metadata.goog",
+		"metadata.google.internal",   "metadata.tencentyun.com",
 	};
 
 	for (size_t i = 0; i < COUNT(names); i++) {

@@ -157,8 +157,7 @@ static bool check_rule(const struct policy *p, const struct image_rule *r)
 		     r->protos <= RULE_TCP_UDP && r->prefix_len <= 128;
 
 	if (!shape || r->nports == 0 || r->nports > LIMIT_RULE_PORTS ||
-	    r->ports > h->ports.count ||
-	    r->nports > h->ports.count - r->ports)
+	    r->ports > h->ports.count || r->nports > h->ports.count - r->ports)
 		return false;
 	if (r->text >= h->text.count || r->name >= h->text.count ||
 	    r->origin >= h->text.count)

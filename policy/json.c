@@ -29,8 +29,8 @@ static json_t *rule_list(const struct policy *p, enum rule_side side)
 		policy_get_rule(p, i, &r);
 		if (r.side != side)
 			continue;
-		if (json_array_append_new(list, json_string(
-					  policy_rule_text(p, i))) != 0) {
+		if (json_array_append_new(
+			    list, json_string(policy_rule_text(p, i))) != 0) {
 			json_decref(list);
 			return NULL;
 		}
@@ -52,8 +52,8 @@ static int fill(const struct policy *p, json_t *o)
 		{ "network_denylist", rule_list(p, RULE_DENY) },
 		{ "network_ceiling", json_null() },
 		{ "upstream_proxy", json_null() },
-		{ "dns_refusal", json_string(refused ? "refused" :
-						       "nxdomain") },
+		{ "dns_refusal",
+		  json_string(refused ? "refused" : "nxdomain") },
 		{ "require_names", json_boolean(policy_get_require_names(p)) },
 	};
 	int rc = 0;

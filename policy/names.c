@@ -14,12 +14,9 @@ static const char *const modes[] = {
 };
 
 static const char *const learnts[] = {
-	[POLICY_NAME_NONE] = "none",
-	[POLICY_NAME_DNS] = "dns",
-	[POLICY_NAME_SNI] = "sni",
-	[POLICY_NAME_HOST] = "host",
-	[POLICY_NAME_PIN] = "pin",
-	[POLICY_NAME_PROXY] = "proxy",
+	[POLICY_NAME_NONE] = "none", [POLICY_NAME_DNS] = "dns",
+	[POLICY_NAME_SNI] = "sni",   [POLICY_NAME_HOST] = "host",
+	[POLICY_NAME_PIN] = "pin",   [POLICY_NAME_PROXY] = "proxy",
 };
 
 static const char *const reasons[] = {

@@ -137,9 +137,8 @@ static bool is_ascii(const char *text, size_t len)
 }
 
 /* Unicode to A-labels (RFC 5891 5, with the mappings of UTS 46). */
-static bool to_a_labels(const char *text, size_t len,
-			char ret[LIMIT_NAME + 1], size_t *ret_at,
-			const char **ret_why)
+static bool to_a_labels(const char *text, size_t len, char ret[LIMIT_NAME + 1],
+			size_t *ret_at, const char **ret_why)
 {
 	char in[LIMIT_RULE_TEXT];
 	uint8_t *out = NULL;
@@ -237,8 +236,8 @@ static size_t last_label(const char *s, size_t len)
  * others that only a star of the pattern takes: so the same walk serves
  * matching and implication.
  */
-static bool labels_match(const char *p, size_t plen, const char *s,
-			 size_t slen, bool open_left)
+static bool labels_match(const char *p, size_t plen, const char *s, size_t slen,
+			 bool open_left)
 {
 	while (plen > 0 && slen > 0) {
 		size_t pl = last_label(p, plen);

@@ -64,8 +64,8 @@ static void ranges_merge(struct ranges *v)
 		bool same = addr_is_v4(&last->first) ==
 			    addr_is_v4(&v->r[i].first);
 
-		if (same && (!more ||
-			     addr_compare(&v->r[i].first, &behind) <= 0)) {
+		if (same &&
+		    (!more || addr_compare(&v->r[i].first, &behind) <= 0)) {
 			if (addr_compare(&v->r[i].last, &last->last) > 0)
 				last->last = v->r[i].last;
 		} else {
@@ -97,9 +97,8 @@ static int add_without(struct ranges *v, struct plan_range whole,
 		    addr_compare(&hole->first, &whole.last) > 0)
 			continue;
 		if (addr_compare(&hole->first, &whole.first) > 0) {
-			struct plan_range left = {
-				whole.first, addr_before(hole->first)
-			};
+			struct plan_range left = { whole.first,
+						   addr_before(hole->first) };
 			int rc = ranges_add(v, &left);
 
 			if (rc)
@@ -134,7 +133,7 @@ static int private_holes(struct ranges *ret)
 /* ---- groups ---- */
 
 struct group {
-	const struct image_rule *like;	/* has its protocols and ports */
+	const struct image_rule *like; /* has its protocols and ports */
 	struct ranges ranges;
 };
 
@@ -219,7 +218,7 @@ static int fill_groups(const struct policy *p, struct groups *gs,
 				 out->ports[0].hi == UINT16_MAX;
 		out->ranges = gs->g[i].ranges.r;
 		out->nranges = gs->g[i].ranges.n;
-		gs->g[i].ranges.r = NULL;	/* the plan's now */
+		gs->g[i].ranges.r = NULL; /* the plan's now */
 	}
 	return 0;
 }
@@ -271,8 +270,7 @@ static bool find_classes(const struct policy *p,
 	bool fits = true;
 
 	*ret_n = 0;
-	if (policy_get_mode(p) == POLICY_OPEN &&
-	    policy_get_require_names(p)) {
+	if (policy_get_mode(p) == POLICY_OPEN && policy_get_require_names(p)) {
 		(void)add_class(classes, ret_n, RULE_TCP, &all);
 		(void)add_class(classes, ret_n, RULE_UDP, &below_quic);
 		(void)add_class(classes, ret_n, RULE_UDP, &above_quic);
@@ -368,8 +366,7 @@ static int plan_fill(const struct policy *p, struct plan *plan)
 	plan->mode = policy_get_mode(p);
 	plan->names = p->head->flags & IMAGE_NAMES;
 	if (!rc)
-		rc = plan_side(p, RULE_DENY, &holes, &plan->deny,
-			       &plan->ndeny);
+		rc = plan_side(p, RULE_DENY, &holes, &plan->deny, &plan->ndeny);
 	if (!rc)
 		rc = plan_side(p, RULE_ALLOW, &holes, &plan->allow,
 			       &plan->nallow);

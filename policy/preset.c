@@ -55,9 +55,8 @@ static bool one_star_at_most(const char *s)
 
 static int read_setting(const struct jread *j, struct preset_setting *s)
 {
-	static const char *const keys[] = {
-		"key", "env", "url", "path", "secret", "replaces", NULL
-	};
+	static const char *const keys[] = { "key",    "env",	  "url", "path",
+					    "secret", "replaces", NULL };
 	int rc = jread_known(j, keys);
 
 	if (!rc)
@@ -77,12 +76,13 @@ static int read_setting(const struct jread *j, struct preset_setting *s)
 	if (!s->key[0] || !one_star_at_most(s->key))
 		return jread_wrong(j, "key", SIZE_MAX,
 				   "a key, with one * at most, was expected");
-	if (s->env && (!s->env[0] || strchr(s->env, '=') ||
-		       !one_star_at_most(s->env)))
+	if (s->env &&
+	    (!s->env[0] || strchr(s->env, '=') || !one_star_at_most(s->env)))
 		return jread_wrong(j, "env", SIZE_MAX,
 				   "the name of a variable was expected");
 	if (s->env && !strchr(s->env, '*') && strchr(s->key, '*'))
-		return jread_wrong(j, "env", SIZE_MAX, "one variable cannot "
+		return jread_wrong(j, "env", SIZE_MAX,
+				   "one variable cannot "
 				   "hold many keys: put a * into it");
 	return 0;
 }
@@ -137,10 +137,9 @@ static int read_format(const struct jread *j, enum preset_format *ret)
 
 static int read_tool(const struct jread *j, struct preset_tool *t)
 {
-	static const char *const keys[] = {
-		"program", "files", "ask", "format", "watch", "watch_env",
-		"settings", NULL
-	};
+	static const char *const keys[] = { "program",	"files", "ask",
+					    "format",	"watch", "watch_env",
+					    "settings", NULL };
 	int rc = jread_known(j, keys);
 
 	if (!rc)
@@ -197,15 +196,15 @@ static int check_name(const struct jread *j, const struct preset *p)
 		if (rule_parse(text, RULE_ALLOW, &r, &e) == 0)
 			return 0;
 	}
-	return jread_wrong(j, "name", SIZE_MAX, "lower case letters, digits, "
+	return jread_wrong(j, "name", SIZE_MAX,
+			   "lower case letters, digits, "
 			   "- and _ were expected");
 }
 
 static int read_preset(const struct jread *j, struct preset *p)
 {
-	static const char *const keys[] = {
-		"name", "title", "rules", "deny_only", "tool", NULL
-	};
+	static const char *const keys[] = { "name",	 "title", "rules",
+					    "deny_only", "tool",  NULL };
 	const json_t *tool = jread_get(j, "tool");
 	struct jread in;
 	int rc = jread_known(j, keys);
@@ -269,8 +268,8 @@ bool preset_key_matches(const struct preset_setting *s, const char *key)
 	       strcmp(key + len - after, star + 1) == 0;
 }
 
-bool preset_env_name(const struct preset_setting *s, const char *key,
-		     char *ret, size_t size)
+bool preset_env_name(const struct preset_setting *s, const char *key, char *ret,
+		     size_t size)
 {
 	const char *star = s->env ? strchr(s->env, '*') : NULL;
 	struct wbuf w;
@@ -282,8 +281,7 @@ bool preset_env_name(const struct preset_setting *s, const char *key,
 			return false;
 	}
 	w = wbuf_make(ret, size - 1);
-	wbuf_bytes(&w, s->env, star ? (size_t)(star - s->env) :
-				      strlen(s->env));
+	wbuf_bytes(&w, s->env, star ? (size_t)(star - s->env) : strlen(s->env));
 	if (star) {
 		wbuf_bytes(&w, key, strlen(key));
 		wbuf_bytes(&w, star + 1, strlen(star + 1));
@@ -295,10 +293,10 @@ bool preset_env_name(const struct preset_setting *s, const char *key,
 /* ---- URLs (RFC 3986 3) ---- */
 
 struct url {
-	size_t scheme;			/* length before "://" */
-	const char *authority;		/* behind it */
-	const char *host;		/* behind user:pw@ */
-	const char *end;		/* of the authority */
+	size_t scheme;	       /* length before "://" */
+	const char *authority; /* behind it */
+	const char *host;      /* behind user:pw@ */
+	const char *end;       /* of the authority */
 };
 
 static bool url_split(const char *text, struct url *ret)
@@ -341,10 +339,10 @@ static uint16_t url_port(const struct url *u, const char **ret_host_end,
 	}
 	*ret_host_end = colon - 1;
 	p = colon;
-	if (colon == u->end)	/* "host:" */
+	if (colon == u->end) /* "host:" */
 		return otherwise;
-	return num_parse_u64(&p, UINT16_MAX, &v) && p == u->end ?
-	       (uint16_t)v : 0;
+	return num_parse_u64(&p, UINT16_MAX, &v) && p == u->end ? (uint16_t)v :
+								  0;
 }
 
 static bool put_rule(const char *host, size_t len, uint16_t port,

@@ -54,47 +54,47 @@
 
 /* What `ask` prints. */
 enum preset_format {
-	PRESET_JSON,	/* one object: key -> value (numbers, booleans as
+	PRESET_JSON,  /* one object: key -> value (numbers, booleans as
 			 * text; arrays: their strings, blank between) */
-	PRESET_LINES,	/* "key=value" lines; one pair of quotes round the
+	PRESET_LINES, /* "key=value" lines; one pair of quotes round the
 			 * value is not part of it */
-	PRESET_URLS,	/* a URL a line, all under the key "url"; a line that
+	PRESET_URLS,  /* a URL a line, all under the key "url"; a line that
 			 * is not an http(s) URL is skipped */
 };
 
 /* One setting of a package manager. */
 struct preset_setting {
-	char *key;		/* the tool's own name of it; one "*" in it
+	char *key;     /* the tool's own name of it; one "*" in it
 				 * stands for any text: "@*:registry" */
-	char *env;		/* variable that holds it and hands it in, or
+	char *env;     /* variable that holds it and hands it in, or
 				 * NULL; "*" stands for the whole key */
-	bool url;		/* URLs, between blanks, "," or "|" */
-	bool path;		/* a file to show inside (CA) */
-	bool secret;		/* never handed in unless asked for */
-	bool replaces;		/* instead of the preset's own rules */
+	bool url;      /* URLs, between blanks, "," or "|" */
+	bool path;     /* a file to show inside (CA) */
+	bool secret;   /* never handed in unless asked for */
+	bool replaces; /* instead of the preset's own rules */
 };
 
 /* Where a tool keeps its settings, as data. */
 struct preset_tool {
-	char *program;		/* "npm" */
-	char **files;		/* NULL-terminated, never NULL; "~/x" and
+	char *program; /* "npm" */
+	char **files;  /* NULL-terminated, never NULL; "~/x" and
 				 * "$VAR" or "$VAR/x" at the beginning are
 				 * expanded, one whose variable is unset is
 				 * skipped */
-	char **ask;		/* argv, NULL-terminated; empty: never asked */
+	char **ask;    /* argv, NULL-terminated; empty: never asked */
 	enum preset_format format;
-	char **watch;		/* like `files`: ends the cached answer. A
+	char **watch;	  /* like `files`: ends the cached answer. A
 				 * folder: its entries' names and times */
-	char **watch_env;	/* names; "*" at the end: all that begin so */
+	char **watch_env; /* names; "*" at the end: all that begin so */
 	struct preset_setting *settings;
 	size_t nsettings;
 };
 
 struct preset {
 	char *name, *title;
-	char **rules;		/* NULL-terminated, never NULL */
+	char **rules; /* NULL-terminated, never NULL */
 	bool deny_only;
-	struct preset_tool *tool;	/* NULL: data only */
+	struct preset_tool *tool; /* NULL: data only */
 };
 
 /*
@@ -119,8 +119,8 @@ bool preset_key_matches(const struct preset_setting *s, const char *key);
  * False if there is none, or it does not fit, or the key holds "=" or
  * control characters.
  */
-bool preset_env_name(const struct preset_setting *s, const char *key,
-		     char *ret, size_t size);
+bool preset_env_name(const struct preset_setting *s, const char *key, char *ret,
+		     size_t size);
 
 /*
  * "https://user:pw@host:8443/path" -> rule text "host:8443" ("host" for 443

@@ -20,7 +20,6 @@
 
 #include "core/base/buf.h"
 #include "core/base/num.h"
-#include "policy/guard.h"
 #include "policy/pattern.h"
 
 static const struct port_range all_ports = { 1, UINT16_MAX };
@@ -30,10 +29,12 @@ struct parser {
 	enum rule_side side;
 	struct rule *r;
 	struct rule_error *error;
-	const char *host;	/* where it begins */
+	const char *host; /* where it begins */
 };
 
-__attribute__((format(printf, 3, 4)))
+static int fail(struct parser *ps, const char *at, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
 static int fail(struct parser *ps, const char *at, const char *fmt, ...)
 {
 	va_list ap;
@@ -66,10 +67,12 @@ static int check_characters(struct parser *ps)
 		    !strchr(".*:/[]@+,!", c))
 			return fail(ps, p, "'%c' is not part of a rule", c);
 		if (c == '@' && p != ps->text)
-			return fail(ps, p, "'@' begins a preset; a host has "
+			return fail(ps, p,
+				    "'@' begins a preset; a host has "
 				    "no user information");
 		if (c == ':' && strncmp(p, "://", 3) == 0)
-			return fail(ps, p, "a rule is a host, not a URL: "
+			return fail(ps, p,
+				    "a rule is a host, not a URL: "
 				    "leave out the scheme and the path");
 	}
 	return 0;
@@ -78,13 +81,14 @@ static int check_characters(struct parser *ps)
 static int fail_here(struct parser *ps, const char *expected)
 {
 	if (*ps->p == '\0')
-		return fail(ps, ps->p, "ends too early: expected %s",
-			    expected);
+		return fail(ps, ps->p, "ends too early: expected %s", expected);
 	if (*ps->p == ',')
-		return fail(ps, ps->p, "a comma: one rule is one string, "
+		return fail(ps, ps->p,
+			    "a comma: one rule is one string, "
 			    "give several rules one by one");
 	if (*ps->p == '/')
-		return fail(ps, ps->p, "'/': a rule is a host without a path; "
+		return fail(ps, ps->p,
+			    "'/': a rule is a host without a path; "
 			    "only tcp/ and udp/ go before it");
 	return fail(ps, ps->p, "'%c' where %s was expected", *ps->p, expected);
 }
@@ -112,7 +116,8 @@ static int parse_preset(struct parser *ps)
 		ps->p++;
 	len = (size_t)(ps->p - start);
 	if (len == 0 || len > LIMIT_LABEL)
-		return fail(ps, start, "no preset name (lower case letters, "
+		return fail(ps, start,
+			    "no preset name (lower case letters, "
 			    "digits, -, _)");
 	if (*ps->p)
 		return fail(ps, ps->p, "a preset takes no ports or flags");
@@ -129,22 +134,21 @@ static int check_mapped(struct parser *ps, const char *at,
 			const struct prefix *p, bool written_as_v6,
 			bool bits_given)
 {
-	static const struct prefix mapped = {
-		{ { [10] = 0xff, 0xff } }, 96
-	};
+	static const struct prefix mapped = { { { [10] = 0xff, 0xff } }, 96 };
 	char buf[PREFIX_STRLEN];
 
 	if (written_as_v6 && bits_given && prefix_covers(&mapped, p))
 		return fail(ps, at, "a mapped prefix is IPv4: write %s",
 			    prefix_str(p, buf));
 	if (p->len > 0 && p->len < 96 && prefix_covers(p, &mapped))
-		return fail(ps, at, "this IPv6 prefix has all of IPv4 in it "
+		return fail(ps, at,
+			    "this IPv6 prefix has all of IPv4 in it "
 			    "(::ffff:0:0/96): write a longer one");
 	return 0;
 }
 
-static int parse_bits(struct parser *ps, const char *at,
-		      const struct addr *a, bool colons)
+static int parse_bits(struct parser *ps, const char *at, const struct addr *a,
+		      bool colons)
 {
 	struct prefix *p = &ps->r->prefix;
 	char buf[PREFIX_STRLEN];
@@ -155,8 +159,10 @@ static int parse_bits(struct parser *ps, const char *at,
 		ps->p++;
 		if ((ps->p[0] == '0' && name_char((unsigned char)ps->p[1])) ||
 		    !num_parse_u64(&ps->p, bits, &bits))
-			return fail(ps, ps->p, "a prefix length is a number "
-				    "up to %d", (int)bits);
+			return fail(ps, ps->p,
+				    "a prefix length is a number "
+				    "up to %d",
+				    (int)bits);
 	}
 	if (addr_is_v4(a) && !colons)
 		bits += 96;
@@ -164,8 +170,10 @@ static int parse_bits(struct parser *ps, const char *at,
 	if (check_mapped(ps, at, p, colons, ps->p != slash))
 		return -EINVAL;
 	if (!addr_equal(&p->addr, a))
-		return fail(ps, slash, "bits are set behind the prefix "
-			    "length: write %s", prefix_str(p, buf));
+		return fail(ps, slash,
+			    "bits are set behind the prefix "
+			    "length: write %s",
+			    prefix_str(p, buf));
 	ps->r->kind = RULE_CIDR;
 	return 0;
 }
@@ -177,7 +185,8 @@ static int parse_brackets(struct parser *ps)
 
 	if (!addr_parse(&ps->p, &a) ||
 	    !memchr(open, ':', (size_t)(ps->p - open)))
-		return fail(ps, open + 1, "brackets hold an IPv6 address and "
+		return fail(ps, open + 1,
+			    "brackets hold an IPv6 address and "
 			    "nothing else");
 	if (parse_bits(ps, open + 1, &a, true))
 		return -EINVAL;
@@ -185,7 +194,8 @@ static int parse_brackets(struct parser *ps)
 		return fail(ps, ps->p, "']' was expected");
 	ps->p++;
 	if (*ps->p == '/')
-		return fail(ps, ps->p, "the prefix length goes inside the "
+		return fail(ps, ps->p,
+			    "the prefix length goes inside the "
 			    "brackets");
 	return 0;
 }
@@ -211,9 +221,11 @@ static int parse_bare_v6(struct parser *ps)
 	ps->p = start;
 	colon = strchr(start, ':');
 	if (memchr(start, '.', (size_t)(colon - start)))
-		return fail(ps, strchr(colon + 1, ':'), "':' again; one colon "
+		return fail(ps, strchr(colon + 1, ':'),
+			    "':' again; one colon "
 			    "goes between a host and its ports");
-	return fail(ps, start, "not an IPv6 address (with ports it needs "
+	return fail(ps, start,
+		    "not an IPv6 address (with ports it needs "
 		    "brackets: [2001:db8::1]:443)");
 }
 
@@ -229,7 +241,8 @@ static int parse_name(struct parser *ps, size_t len)
 		return fail(ps, ps->p + at, "%s", why);
 	}
 	if (name_ends_in_number(r->name, strlen(r->name)))
-		return fail(ps, ps->p, "not a name, and an IPv4 address has "
+		return fail(ps, ps->p,
+			    "not a name, and an IPv4 address has "
 			    "four decimal numbers without leading zeros");
 	if (name_is_host_alias(r->name)) {
 		r->kind = RULE_HOST;
@@ -295,7 +308,8 @@ static int parse_port(struct parser *ps, uint16_t *ret)
 	if (*start < '0' || *start > '9')
 		return fail_here(ps, "a port");
 	if (*start == '0' || !num_parse_u64(&ps->p, UINT16_MAX, &v))
-		return fail(ps, start, "a port is 1-65535, without leading "
+		return fail(ps, start,
+			    "a port is 1-65535, without leading "
 			    "zeros");
 	*ret = (uint16_t)v;
 	return 0;
@@ -304,13 +318,14 @@ static int parse_port(struct parser *ps, uint16_t *ret)
 static int parse_port_item(struct parser *ps)
 {
 	const char *start = ps->p;
-	struct port_range range;
+	struct port_range range = { 0, 0 };
 
 	if (*start == '*')
 		return fail(ps, start, "'*' is every port and stands alone");
 	if (*start && *start != ',' && (*start < '0' || *start > '9') &&
 	    start[-1] == ',')
-		return fail(ps, start, "not a port; a comma goes between "
+		return fail(ps, start,
+			    "not a port; a comma goes between "
 			    "ports, never between rules");
 	if (parse_port(ps, &range.lo))
 		return -EINVAL;
@@ -320,8 +335,9 @@ static int parse_port_item(struct parser *ps)
 		if (parse_port(ps, &range.hi))
 			return -EINVAL;
 	}
-	if (*ps->p == '.')	/* "a.com:80,10.0.0.1" */
-		return fail(ps, start, "not a port; a comma goes between "
+	if (*ps->p == '.') /* "a.com:80,10.0.0.1" */
+		return fail(ps, start,
+			    "not a port; a comma goes between "
 			    "ports, never between rules");
 	if (range.hi < range.lo)
 		return fail(ps, start, "the range runs backwards");
@@ -364,7 +380,8 @@ static int check_flag(struct parser *ps, const char *at, uint8_t flag)
 	if (flag == RULE_WIDE && ps->r->kind != RULE_GLOB)
 		return fail(ps, at, "+wide goes with a wildcard name only");
 	if (flag == RULE_PRIVATE && ps->r->kind == RULE_CIDR)
-		return fail(ps, at, "+private goes with names; an address "
+		return fail(ps, at,
+			    "+private goes with names; an address "
 			    "inside a private range opens it by itself, a "
 			    "wider prefix never does");
 	return 0;
@@ -382,7 +399,8 @@ static int parse_flags(struct parser *ps)
 		else if (len == 4 && strncmp(ps->p, "wide", len) == 0)
 			flag = RULE_WIDE;
 		else
-			return fail(ps, ps->p, "unknown flag (known: +private, "
+			return fail(ps, ps->p,
+				    "unknown flag (known: +private, "
 				    "+wide)");
 		if (check_flag(ps, at, flag))
 			return -EINVAL;
@@ -411,9 +429,8 @@ static bool is_all_ports(const struct rule *r)
 
 static bool is_web_ports(const struct rule *r)
 {
-	return r->nports == 2 && r->ports[0].lo == 80 &&
-	       r->ports[0].hi == 80 && r->ports[1].lo == 443 &&
-	       r->ports[1].hi == 443;
+	return r->nports == 2 && r->ports[0].lo == 80 && r->ports[0].hi == 80 &&
+	       r->ports[1].lo == 443 && r->ports[1].hi == 443;
 }
 
 static int complete_allow_name(struct parser *ps)
@@ -424,15 +441,18 @@ static int complete_allow_name(struct parser *ps)
 		return fail(ps, ps->p, "needs a port: %s:PORT",
 			    HOST_ALIAS_NAME);
 	if (r->protos == RULE_UDP && !r->ports_given)
-		return fail(ps, ps->p, "a udp rule for a name needs ports: "
+		return fail(ps, ps->p,
+			    "a udp rule for a name needs ports: "
 			    "udp/NAME:PORT");
 	if (r->protos == RULE_UDP && r->kind != RULE_HOST && has_port(r, 443))
-		return fail(ps, ps->host, "QUIC cannot be held to a name, so "
+		return fail(ps, ps->host,
+			    "QUIC cannot be held to a name, so "
 			    "udp port 443 goes with addresses only; leave it "
 			    "out (clients fall back to tcp)");
 	if (r->kind == RULE_GLOB && !(r->flags & RULE_WIDE) &&
 	    pattern_is_public(r->name))
-		return fail(ps, ps->host, "the wildcard covers names that "
+		return fail(ps, ps->host,
+			    "the wildcard covers names that "
 			    "anybody can register; %s+wide says it is meant",
 			    ps->text);
 	if (!r->ports_given) {
@@ -457,8 +477,7 @@ static void complete_wide(struct rule *r)
 	/* ":*" says something only where it saves the lookup */
 	if (is_all_ports(r) && (!name || r->proto_given))
 		r->ports_given = false;
-	r->lookup = r->side == RULE_DENY && !r->proto_given &&
-		    !r->ports_given;
+	r->lookup = r->side == RULE_DENY && !r->proto_given && !r->ports_given;
 }
 
 static int complete(struct parser *ps)
@@ -477,12 +496,13 @@ int rule_parse(const char *text, enum rule_side side, struct rule *ret,
 	struct parser ps = { text, text, side, &r, error ? error : &ignored,
 			     text };
 
-	memset(&r, 0, sizeof(r));	/* equal rules are equal bytes */
+	memset(&r, 0, sizeof(r)); /* equal rules are equal bytes */
 	r.side = side;
 	if (check_characters(&ps))
 		return -EINVAL;
 	if (*text == '!')
-		return fail(&ps, text, "'!' is not part of a rule: what is "
+		return fail(&ps, text,
+			    "'!' is not part of a rule: what is "
 			    "to be refused goes to the deny-list");
 	if (*text == '@') {
 		if (parse_preset(&ps))
@@ -531,8 +551,11 @@ static void print_ports(const struct rule *r, struct wbuf *w)
 		const struct port_range *x = &r->ports[i];
 		char buf[16];
 
-		(void)snprintf(buf, sizeof(buf), x->lo == x->hi ? "%c%d" :
-			       "%c%d-%d", i == 0 ? ':' : ',', x->lo, x->hi);
+		wbuf_u8(w, i == 0 ? ':' : ',');
+		if (x->lo == x->hi)
+			(void)snprintf(buf, sizeof(buf), "%d", x->lo);
+		else
+			(void)snprintf(buf, sizeof(buf), "%d-%d", x->lo, x->hi);
 		wbuf_bytes(w, buf, strlen(buf));
 	}
 }
@@ -554,99 +577,4 @@ const char *rule_str(const struct rule *r, char buf[LIMIT_RULE_TEXT])
 		wbuf_bytes(&w, "+wide", 5);
 	buf[wbuf_len(&w)] = '\0';
 	return buf;
-}
-
-/* ---- matching and implication ---- */
-
-bool rule_matches_name(const struct rule *r, const char *name)
-{
-	switch (r->kind) {
-	case RULE_NAME:
-		return strcmp(r->name, name) == 0;
-	case RULE_GLOB:
-		return pattern_matches(r->name, name);
-	case RULE_HOST:
-		return name_is_host_alias(name);
-	case RULE_CIDR:
-	case RULE_PRESET:
-		break;
-	}
-	return false;
-}
-
-bool rule_fits_open(const struct rule *r)
-{
-	switch (r->kind) {
-	case RULE_HOST:
-		return true;
-	case RULE_CIDR:
-		return guard_inside_private(&r->prefix);
-	case RULE_NAME:
-	case RULE_GLOB:
-		return r->flags & RULE_PRIVATE;
-	case RULE_PRESET:
-		break;
-	}
-	return false;
-}
-
-static bool ports_imply(const struct rule *outer, const struct rule *inner)
-{
-	for (uint8_t i = 0; i < inner->nports; i++) {
-		bool found = false;
-
-		for (uint8_t k = 0; k < outer->nports && !found; k++)
-			found = outer->ports[k].lo <= inner->ports[i].lo &&
-				inner->ports[i].hi <= outer->ports[k].hi;
-		if (!found)
-			return false;
-	}
-	return true;
-}
-
-static bool cidr_implies(const struct rule *outer, const struct rule *inner)
-{
-	/* what lies inside a private range opens it, a wider one does not */
-	bool opens = inner->side == RULE_ALLOW &&
-		     guard_inside_private(&inner->prefix);
-
-	if (addr_is_v4(&outer->prefix.addr) != addr_is_v4(&inner->prefix.addr))
-		return false;
-	if (opens && !guard_inside_private(&outer->prefix))
-		return false;
-	return prefix_covers(&outer->prefix, &inner->prefix);
-}
-
-static bool host_implies(const struct rule *outer, const struct rule *inner)
-{
-	switch (outer->kind) {
-	case RULE_NAME:
-		return inner->kind == RULE_NAME &&
-		       strcmp(outer->name, inner->name) == 0;
-	case RULE_GLOB:
-		if (inner->kind == RULE_HOST && outer->side == RULE_DENY)
-			return pattern_matches(outer->name, HOST_ALIAS_NAME) &&
-			       pattern_matches(outer->name, HOST_ALIAS_OTHER);
-		return (inner->kind == RULE_NAME || inner->kind == RULE_GLOB) &&
-		       pattern_implies(outer->name, inner->name);
-	case RULE_CIDR:
-		return inner->kind == RULE_CIDR && cidr_implies(outer, inner);
-	case RULE_HOST:
-		return inner->kind == RULE_HOST;
-	case RULE_PRESET:
-		return inner->kind == RULE_PRESET &&
-		       strcmp(outer->name, inner->name) == 0;
-	}
-	return false;
-}
-
-bool rule_implies(const struct rule *outer, const struct rule *inner)
-{
-	if (outer->side != inner->side || inner->lookup > outer->lookup)
-		return false;
-	if ((inner->protos & outer->protos) != inner->protos)
-		return false;
-	if ((inner->flags & RULE_PRIVATE) && !(outer->flags & RULE_PRIVATE))
-		return false;
-	return ports_imply(outer, inner) && host_implies(outer, inner);
 }

@@ -116,8 +116,8 @@ int main(int argc, char **argv)
 		ns = decide(p, sizes[i], (unsigned)rounds);
 		first = i == 0 ? ns : first;
 		printf("%6u rules: compile %7.1f ms, verdict %6.0f ns, "
-		       "ratio %.2f\n", sizes[i], compile_ns / 1e6, ns,
-		       ns / first);
+		       "ratio %.2f\n",
+		       sizes[i], compile_ns / 1e6, ns, ns / first);
 		policy_free(p);
 		free(image);
 	}

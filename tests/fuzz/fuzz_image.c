@@ -14,21 +14,35 @@
 #include "tests/fuzz/fuzz.h"
 
 static const char *const allow[] = {
-	"a.test", "*.wild.test:1-1000", "x*y.wild.test+private",
-	"udp/dns.test:53", "10.1.0.0/16", "203.0.113.9:22", "[2001:db8::/32]:*",
+	"a.test",
+	"*.wild.test:1-1000",
+	"x*y.wild.test+private",
+	"udp/dns.test:53",
+	"10.1.0.0/16",
+	"203.0.113.9:22",
+	"[2001:db8::/32]:*",
 	"host.exeat.internal:80",
 };
 static const char *const openers[] = {
-	"*+wide+private", "10.0.0.0/8:22", "host.exeat.internal:80-90",
+	"*+wide+private",
+	"10.0.0.0/8:22",
+	"host.exeat.internal:80-90",
 };
 static const char *const deny[] = {
 	"evil.test", "*.bad.test", "e*.test:80", "198.51.100.0/24", "::/0:25",
 };
 static const struct policy_spec specs[] = {
-	{ .mode = POLICY_ALLOWLIST, .allow = allow, .nallow = 8, .deny = deny,
+	{ .mode = POLICY_ALLOWLIST,
+	  .allow = allow,
+	  .nallow = 8,
+	  .deny = deny,
 	  .ndeny = 4 },
-	{ .mode = POLICY_OPEN, .allow = openers, .nallow = 3, .deny = deny,
-	  .ndeny = 4, .require_names = true },
+	{ .mode = POLICY_OPEN,
+	  .allow = openers,
+	  .nallow = 3,
+	  .deny = deny,
+	  .ndeny = 4,
+	  .require_names = true },
 	{ .mode = POLICY_BLOCKED },
 };
 
@@ -42,8 +56,8 @@ static void ask(const struct policy *p, const struct policy_question *q)
 	uint32_t rule;
 
 	assert(v.rule == POLICY_NO_RULE || v.rule < policy_nrules(p));
-	assert(v.allow == (v.reason == POLICY_R_RULE ||
-			   v.reason == POLICY_R_OPEN));
+	assert(v.allow ==
+	       (v.reason == POLICY_R_RULE || v.reason == POLICY_R_OPEN));
 	/* whatever the bytes say, the guard is not in them */
 	if (q->ask == POLICY_ASK_CONNECT &&
 	    guard_class(&q->addr, NULL) == ADDR_GUARDED &&
@@ -64,12 +78,13 @@ static void ask(const struct policy *p, const struct policy_question *q)
 static void ask_everything(const struct policy *p)
 {
 	static const char *const names[] = {
-		NULL, "a.test", "x1y.wild.test", "evil.test", "test",
-		"host.docker.internal", "B..",
+		NULL,	     "a.test", "x1y.wild.test",
+		"evil.test", "test",   "host.docker.internal",
+		"B..",
 	};
 	static const char *const addrs[] = {
-		"10.1.2.3", "203.0.113.9", "2001:db8::1", "64:ff9b::a00:1",
-		"192.0.0.6", "127.0.0.1", "::",
+		"10.1.2.3",  "203.0.113.9", "2001:db8::1", "64:ff9b::a00:1",
+		"192.0.0.6", "127.0.0.1",   "::",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -51,8 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		assert(err.code != ERR_NONE && err.message[0]);
 	}
-	if (policy_lines_parse((const char *)data, size, &rules, &n,
-			       NULL) == 0) {
+	if (policy_lines_parse((const char *)data, size, &rules, &n, NULL) ==
+	    0) {
 		assert(rules && !rules[n]);
 		for (size_t i = 0; i < n; i++) {
 			assert(rules[i][0] && !strpbrk(rules[i], "\n#"));

@@ -34,9 +34,8 @@ static inline struct built build_spec(struct policy_spec *spec,
 	return b;
 }
 
-static inline struct built build(enum policy_mode mode,
-				 const char *const *allow,
-				 const char *const *deny)
+static inline struct built
+build(enum policy_mode mode, const char *const *allow, const char *const *deny)
 {
 	struct policy_spec spec = { .mode = mode };
 

@@ -22,13 +22,16 @@ static void keeps_rules_in_order(void **unused)
 				    "a.test", "tcp/b.test:80,443"),
 			       LIST("x.test", "x.test"));
 	static const char *const texts[] = {
-		"b.test", "a.test", "10.0.0.1:22", "x.test",
+		"b.test",
+		"a.test",
+		"10.0.0.1:22",
+		"x.test",
 	};
 	struct rule r;
 
 	(void)unused;
 	assert_non_null(b.p);
-	assert_int_equal(policy_nrules(b.p), 4);	/* no repetitions */
+	assert_int_equal(policy_nrules(b.p), 4); /* no repetitions */
 	for (uint32_t i = 0; i < 4; i++) {
 		assert_string_equal(policy_rule_text(b.p, i), texts[i]);
 		assert_string_equal(policy_rule_origin(b.p, i),
@@ -100,12 +103,12 @@ static void refuses(void **unused)
 		  "deny[0] \"a..b\"", "empty label" },
 		{ POLICY_ALLOWLIST, "@nope", NULL, ERR_INVALID,
 		  "allow[1] \"@nope\"", "@pypi @metadata" },
-		{ POLICY_ALLOWLIST, "@metadata", NULL, ERR_INVALID,
-		  "@metadata", "deny-list only" },
+		{ POLICY_ALLOWLIST, "@metadata", NULL, ERR_INVALID, "@metadata",
+		  "deny-list only" },
 		{ POLICY_ALLOWLIST, "@broken", NULL, ERR_INVALID,
 		  "allow[1] @broken[1] \"b..test\"", "empty label" },
-		{ POLICY_ALLOWLIST, "@nested", NULL, ERR_INVALID,
-		  "@nested[0]", "preset within" },
+		{ POLICY_ALLOWLIST, "@nested", NULL, ERR_INVALID, "@nested[0]",
+		  "preset within" },
 		{ POLICY_BLOCKED, "a.test", NULL, ERR_INVALID, "",
 		  "takes no allow-list" },
 		{ POLICY_OPEN, "a.test", NULL, ERR_INVALID, "a.test",
@@ -136,10 +139,11 @@ static void refuses(void **unused)
 
 static void open_takes_what_it_leaves_shut(void **unused)
 {
-	struct built b = build(POLICY_OPEN,
-			       LIST("a.test+private", "10.0.0.0/8", "fd00::1",
-				    "host.exeat.internal:5432",
-				    "*+wide+private"), NULL);
+	struct built b =
+		build(POLICY_OPEN,
+		      LIST("a.test+private", "10.0.0.0/8", "fd00::1",
+			   "host.exeat.internal:5432", "*+wide+private"),
+		      NULL);
 
 	(void)unused;
 	assert_non_null(b.p);
@@ -162,7 +166,7 @@ static void limits_port_lists(void **unused)
 	assert_null(b.p);
 	assert_int_equal(b.err.code, ERR_LIMIT);
 	list[LIMIT_PORT_GROUPS] = NULL;
-	b = build(POLICY_ALLOWLIST, list, list);	/* a limit a side */
+	b = build(POLICY_ALLOWLIST, list, list); /* a limit a side */
 	assert_non_null(b.p);
 	built_done(&b);
 
@@ -252,8 +256,8 @@ static void views_only_whole_images(void **unused)
 
 /* One wrong number in a table. */
 struct wrong {
-	size_t table;		/* offset of its image_table in the head */
-	size_t at, size;	/* in the table */
+	size_t table;	 /* offset of its image_table in the head */
+	size_t at, size; /* in the table */
 	uint64_t value;
 };
 
@@ -264,9 +268,9 @@ static void views_no_wrong_tables(void **unused)
 			       LIST("x*.test", "10.1.0.0/16"));
 	const struct image_head *h = b.image;
 	uint32_t slot = 0, cidr = 0;
-#define IN(table, type, field) \
+#define IN(table, type, field)                                     \
 	offsetof(struct image_head, table), offsetof(type, field), \
-	sizeof(((type *)0)->field)
+		sizeof(((type *)0)->field)
 	struct wrong rows[] = {
 		{ IN(rules, struct image_rule, side), 2 },
 		{ IN(rules, struct image_rule, kind), RULE_PRESET },
@@ -286,8 +290,7 @@ static void views_no_wrong_tables(void **unused)
 		{ IN(names, struct image_name, key), h->text.count },
 		{ IN(names, struct image_name, lists[1][2].first),
 		  h->lists.count + 1 },
-		{ IN(names, struct image_name, lists[1][2].count),
-		  UINT32_MAX },
+		{ IN(names, struct image_name, lists[1][2].count), UINT32_MAX },
 		{ offsetof(struct image_head, slots), 0, 4, h->names.count },
 		{ offsetof(struct image_head, cidrs), 0, 4,
 		  h->lists.count + 1 },
@@ -327,15 +330,16 @@ static void views_no_wrong_tables(void **unused)
 
 static void writes_json(void **unused)
 {
-	struct built b = with_presets(POLICY_ALLOWLIST,
-				      LIST("B.test", "@pypi"), LIST("c.test"));
+	struct built b = with_presets(POLICY_ALLOWLIST, LIST("B.test", "@pypi"),
+				      LIST("c.test"));
 	struct policy_file f;
 	struct sbuf text;
 
 	(void)unused;
 	sbuf_init(&text, 4096);
 	assert_int_equal(policy_json(b.p, &text), 0);
-	assert_string_equal(text.s,
+	assert_string_equal(
+		text.s,
 		"{\"version\":1,\"network_mode\":\"allowlist\","
 		"\"network_allowlist\":[\"b.test\",\"pypi.org\","
 		"\"files.test+private\"],\"network_denylist\":[\"c.test\"],"

@@ -70,7 +70,7 @@ static void refuses_files(void **unused)
 	static const struct {
 		const char *text;
 		enum err_code code;
-		const char *says;	/* in the whole line */
+		const char *says; /* in the whole line */
 	} rows[] = {
 		{ "", ERR_INVALID, "line 1" },
 		{ "[]", ERR_INVALID, "object was expected" },
@@ -98,14 +98,14 @@ static void refuses_files(void **unused)
 		{ "{\"version\":1,\"network_allowlist\":[{\"comment\":\"x\"}]}",
 		  ERR_INVALID, "network_allowlist[0].rule" },
 		{ "{\"version\":1,\"network_allowlist\":[{\"rule\":\"a\","
-		  "\"x\":1}]}", ERR_INVALID,
-		  "network_allowlist[0].x: unknown key" },
+		  "\"x\":1}]}",
+		  ERR_INVALID, "network_allowlist[0].x: unknown key" },
 		{ "{\"version\":1,\"network_allowlist\":[{\"rule\":\"a\","
-		  "\"max_upload\":\"1M\"}]}", ERR_UNAVAILABLE,
-		  "network_allowlist[0].max_upload" },
+		  "\"max_upload\":\"1M\"}]}",
+		  ERR_UNAVAILABLE, "network_allowlist[0].max_upload" },
 		{ "{\"version\":1,\"network_allowlist\":[{\"rule\":\"a\","
-		  "\"upstream_proxy\":\"direct\"}]}", ERR_UNAVAILABLE,
-		  "network_allowlist[0].upstream_proxy" },
+		  "\"upstream_proxy\":\"direct\"}]}",
+		  ERR_UNAVAILABLE, "network_allowlist[0].upstream_proxy" },
 		{ "{\"version\":1,\"upstream_proxy\":\"http://p:1\"}",
 		  ERR_UNAVAILABLE, "upstream_proxy" },
 		{ "{\"version\":1,\"dns_refusal\":\"drop\"}", ERR_INVALID,
@@ -117,7 +117,8 @@ static void refuses_files(void **unused)
 		{ "{\"version\":1,\"network_ceiling\":{\"x\":1}}", ERR_INVALID,
 		  "network_ceiling.x: unknown key" },
 		{ "{\"version\":1,\"network_ceiling\":{\"network_ceiling\":"
-		  "{}}}", ERR_INVALID, "has no ceiling" },
+		  "{}}}",
+		  ERR_INVALID, "has no ceiling" },
 		{ "{\"version\":1,\"network_ceiling\":{\"version\":3}}",
 		  ERR_INVALID, "network_ceiling.version" },
 	};
@@ -129,7 +130,9 @@ static void refuses_files(void **unused)
 		char line[1024];
 
 		assert_int_not_equal(policy_file_parse(rows[i].text,
-				strlen(rows[i].text), &f, &err), 0);
+						       strlen(rows[i].text), &f,
+						       &err),
+				     0);
 		err_str(&err, line, sizeof(line));
 		if (err.code != rows[i].code || !strstr(line, rows[i].says))
 			fail_msg("%s: %s: %s", rows[i].text,
@@ -147,8 +150,8 @@ static void reads_lines(void **unused)
 	(void)unused;
 	assert_int_equal(policy_lines_parse("x.test\n", 7, &rules, &n, NULL),
 			 0);
-	assert_int_equal(policy_lines_parse(text, strlen(text), &rules, &n,
-					    NULL), 0);
+	assert_int_equal(
+		policy_lines_parse(text, strlen(text), &rules, &n, NULL), 0);
 	assert_int_equal(n, 4);
 	assert_string_equal(rules[0], "x.test");
 	assert_string_equal(rules[1], "a.test");
@@ -176,7 +179,8 @@ static void refuses_lines(void **unused)
 	(void)unused;
 	memset(longer + 7, 'a', sizeof(longer) - 7);
 	assert_int_not_equal(policy_lines_parse(longer, sizeof(longer), &rules,
-						&n, &err), 0);
+						&n, &err),
+			     0);
 	assert_non_null(strstr(err.message, "line 2"));
 	assert_int_not_equal(policy_lines_parse("a\0b\n", 4, &rules, &n, &err),
 			     0);

@@ -223,14 +223,21 @@ static void inside_private(void **unused)
 		const char *prefix;
 		bool inside;
 	} list[] = {
-		{ "10.0.0.0/8", true },	 { "10.1.0.0/16", true },
-		{ "10.0.0.0/7", false }, { "0.0.0.0/0", false },
-		{ "172.16.0.0/12", true }, { "172.0.0.0/8", false },
-		{ "fd00::/8", true },	 { "fc00::/7", true },
-		{ "::/0", false },	 { "64:ff9b::a00:0/104", true },
-		{ "203.0.113.0/24", false }, { "2001:db8::5efe:a00:1", true },
+		{ "10.0.0.0/8", true },
+		{ "10.1.0.0/16", true },
+		{ "10.0.0.0/7", false },
+		{ "0.0.0.0/0", false },
+		{ "172.16.0.0/12", true },
+		{ "172.0.0.0/8", false },
+		{ "fd00::/8", true },
+		{ "fc00::/7", true },
+		{ "::/0", false },
+		{ "64:ff9b::a00:0/104", true },
+		{ "203.0.113.0/24", false },
+		{ "2001:db8::5efe:a00:1", true },
 		{ "2001:db8::5efe:a00:0/104", false },
-		{ "203.0.113.9", false }, { "127.0.0.1", false },
+		{ "203.0.113.9", false },
+		{ "127.0.0.1", false },
 	};
 
 	(void)unused;
@@ -266,9 +273,8 @@ static void gate_addresses(void **unused)
 	assert_int_equal(guard_class(&gate_addrs.own6, NULL), ADDR_GUARDED);
 	assert_int_equal(guard_class(&gate_addrs.resolver6, NULL),
 			 ADDR_RESOLVER);
-	assert_int_equal(guard_class(&gate_addrs.host6, NULL),
-			 ADDR_HOST_ALIAS);
-	assert_int_equal(gate_addrs.own6.b[0], 0xfd);	/* RFC 4193 */
+	assert_int_equal(guard_class(&gate_addrs.host6, NULL), ADDR_HOST_ALIAS);
+	assert_int_equal(gate_addrs.own6.b[0], 0xfd); /* RFC 4193 */
 }
 
 int main(void)

@@ -50,12 +50,12 @@ static struct plan *plan_of(const struct built *b)
 
 static void merges_and_groups(void **unused)
 {
-	struct built b = build(POLICY_ALLOWLIST,
+	struct built b = build(
+		POLICY_ALLOWLIST,
 		LIST("203.0.113.128/25", "203.0.113.0/25", "2001:db8::/33",
-		     "2001:db8:8000::/33", "198.51.100.9:22",
-		     "198.51.100.8:22", "198.51.100.11:22",
-		     "udp/198.51.100.1:53,5353", "203.0.113.7",
-		     "255.255.255.255", "255.255.255.254"),
+		     "2001:db8:8000::/33", "198.51.100.9:22", "198.51.100.8:22",
+		     "198.51.100.11:22", "udp/198.51.100.1:53,5353",
+		     "203.0.113.7", "255.255.255.255", "255.255.255.254"),
 		LIST("203.0.113.9", "ffff::/16"));
 	struct plan *plan = plan_of(&b);
 
@@ -85,7 +85,8 @@ static void merges_and_groups(void **unused)
 static void cuts_out_what_is_private(void **unused)
 {
 	struct built b = build(POLICY_ALLOWLIST,
-		LIST("0.0.0.0/0", "10.1.0.0/16"), LIST("0.0.0.0/0:25"));
+			       LIST("0.0.0.0/0", "10.1.0.0/16"),
+			       LIST("0.0.0.0/0:25"));
 	struct plan *plan = plan_of(&b);
 
 	(void)unused;
@@ -104,8 +105,7 @@ static void cuts_out_what_is_private(void **unused)
 	assert_int_equal(plan->nallow, 2);
 	check_group(&plan->allow[0], RULE_TCP_UDP, true,
 		    "fe00::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
-	check_group(&plan->allow[1], RULE_TCP, true,
-		    "11.0.0.0-11.255.255.255");
+	check_group(&plan->allow[1], RULE_TCP, true, "11.0.0.0-11.255.255.255");
 	policy_plan_free(plan);
 	built_done(&b);
 }
@@ -129,10 +129,12 @@ static void open_has_only_the_openers(void **unused)
 
 static void classes_of_wide_ranges(void **unused)
 {
-	struct built b = build(POLICY_ALLOWLIST,
-		LIST("a.test", "a.test:1000-1015", "a.test:1000-1016",
-		     "b.test:1000-1016,5000-6000", "udp/a.test:1000-1016",
-		     "203.0.113.9:1-1000"), NULL);
+	struct built b =
+		build(POLICY_ALLOWLIST,
+		      LIST("a.test", "a.test:1000-1015", "a.test:1000-1016",
+			   "b.test:1000-1016,5000-6000", "udp/a.test:1000-1016",
+			   "203.0.113.9:1-1000"),
+		      NULL);
 	struct policy_spec strict = { .mode = POLICY_OPEN,
 				      .require_names = true };
 	struct plan *plan = plan_of(&b);
@@ -156,7 +158,8 @@ static void classes_of_wide_ranges(void **unused)
 
 static void ports_of_the_host(void **unused)
 {
-	struct built b = build(POLICY_ALLOWLIST,
+	struct built b = build(
+		POLICY_ALLOWLIST,
 		LIST("host.exeat.internal:80-90", "host.docker.internal:85-95",
 		     "host.exeat.internal:443", "udp/host.exeat.internal:53"),
 		NULL);

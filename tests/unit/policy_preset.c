@@ -36,8 +36,8 @@ static void reads_builtins(void **unused)
 		/* narrow: no wildcard that anybody can register under */
 		for (size_t i = 0; p.rules[i]; i++) {
 			bool plain;
-			const char *suffix = pattern_literal_suffix(
-				p.rules[i], &plain);
+			const char *suffix =
+				pattern_literal_suffix(p.rules[i], &plain);
 
 			assert_false(suffix != p.rules[i] &&
 				     pattern_is_public(p.rules[i]));
@@ -59,8 +59,8 @@ static void tools_without_hosts(void **unused)
 		if (strcmp(b->name, names[0]) != 0 &&
 		    strcmp(b->name, names[1]) != 0)
 			continue;
-		assert_int_equal(preset_parse(b->json, strlen(b->json), &p,
-					      NULL), 0);
+		assert_int_equal(
+			preset_parse(b->json, strlen(b->json), &p, NULL), 0);
 		assert_null(p.rules[0]);
 		assert_non_null(p.tool);
 		assert_non_null(p.tool->ask[0]);
@@ -97,7 +97,7 @@ static void reads_a_tool(void **unused)
 	assert_true(p.tool->settings[1].secret);
 	assert_null(p.tool->settings[1].env);
 	preset_done(&p);
-	preset_done(&p);	/* twice does no harm */
+	preset_done(&p); /* twice does no harm */
 }
 
 static void refuses_files(void **unused)
@@ -120,11 +120,14 @@ static void refuses_files(void **unused)
 		{ "{\"name\":\"x\",\"title\":\"\",\"tool\":{}}",
 		  "tool.program" },
 		{ "{\"name\":\"x\",\"title\":\"\",\"tool\":{\"program\":\"p\","
-		  "\"ask\":[\"p\"]}}", "tool.format" },
+		  "\"ask\":[\"p\"]}}",
+		  "tool.format" },
 		{ "{\"name\":\"x\",\"title\":\"\",\"tool\":{\"program\":\"p\","
-		  "\"format\":\"xml\"}}", "tool.format" },
+		  "\"format\":\"xml\"}}",
+		  "tool.format" },
 		{ "{\"name\":\"x\",\"title\":\"\",\"tool\":{\"program\":\"p\","
-		  "\"settings\":[{}]}}", "tool.settings[0].key" },
+		  "\"settings\":[{}]}}",
+		  "tool.settings[0].key" },
 		{ "{\"name\":\"x\",\"title\":\"\",\"tool\":{\"program\":\"p\","
 		  "\"settings\":[{\"key\":\"a*b*\"}]}}",
 		  "tool.settings[0].key" },
@@ -140,7 +143,9 @@ static void refuses_files(void **unused)
 		char line[1024];
 
 		assert_int_not_equal(preset_parse(rows[i].text,
-				strlen(rows[i].text), &p, &err), 0);
+						  strlen(rows[i].text), &p,
+						  &err),
+				     0);
 		err_str(&err, line, sizeof(line));
 		if (!strstr(line, rows[i].says))
 			fail_msg("%s: %s", rows[i].text, line);
@@ -160,10 +165,8 @@ static void keys_and_variables(void **unused)
 	assert_false(preset_key_matches(&s, "@registry"));
 	assert_true(preset_env_name(&s, "@corp:registry", buf, sizeof(buf)));
 	assert_string_equal(buf, "npm_config_@corp:registry");
-	assert_false(preset_env_name(&s, "@corp=x:registry", buf,
-				     sizeof(buf)));
-	assert_false(preset_env_name(&s, "@corp\n:registry", buf,
-				     sizeof(buf)));
+	assert_false(preset_env_name(&s, "@corp=x:registry", buf, sizeof(buf)));
+	assert_false(preset_env_name(&s, "@corp\n:registry", buf, sizeof(buf)));
 	assert_false(preset_env_name(&s, "@corp:registry", buf, 20));
 	s.env = fixed;
 	assert_true(preset_env_name(&s, "key", buf, sizeof(buf)));
@@ -175,7 +178,7 @@ static void keys_and_variables(void **unused)
 static void urls_to_rules(void **unused)
 {
 	static const struct {
-		const char *url, *rule, *stripped;	/* NULL: none */
+		const char *url, *rule, *stripped; /* NULL: none */
 	} rows[] = {
 		{ "https://a.test/simple/", "a.test+private",
 		  "https://a.test/simple/" },
@@ -189,8 +192,7 @@ static void urls_to_rules(void **unused)
 		  "https://a.test:8443/x?y#z" },
 		{ "https://u:p@q@a.test/x@y", "a.test+private",
 		  "https://a.test/x@y" },
-		{ "http://10.0.0.1/x", "tcp/10.0.0.1:80",
-		  "http://10.0.0.1/x" },
+		{ "http://10.0.0.1/x", "tcp/10.0.0.1:80", "http://10.0.0.1/x" },
 		{ "https://u@10.0.0.1:8080", "tcp/10.0.0.1:8080",
 		  "https://10.0.0.1:8080" },
 		{ "https://[2001:db8::1]/", "tcp/[2001:db8::1]:443",
@@ -223,8 +225,8 @@ static void urls_to_rules(void **unused)
 	(void)unused;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char rule[LIMIT_RULE_TEXT] = "", strip[256] = "";
-		bool ok = preset_url_rule(rows[i].url, true, rule,
-					  sizeof(rule));
+		bool ok =
+			preset_url_rule(rows[i].url, true, rule, sizeof(rule));
 
 		if (ok != (rows[i].rule != NULL) ||
 		    (ok && strcmp(rule, rows[i].rule) != 0))
@@ -234,8 +236,8 @@ static void urls_to_rules(void **unused)
 		    (ok && strcmp(strip, rows[i].stripped) != 0))
 			fail_msg("%s: %d %s", rows[i].url, ok, strip);
 	}
-	assert_false(preset_url_rule("https://a.test", true, (char[4]){ 0 },
-				     4));
+	assert_false(
+		preset_url_rule("https://a.test", true, (char[4]){ 0 }, 4));
 }
 
 static void several_urls(void **unused)
@@ -243,7 +245,9 @@ static void several_urls(void **unused)
 	const char *cursor = " https://a.test/x|direct, https://b.test\n"
 			     "corp=https://c.test/y?z=1 ";
 	static const char *const want[] = {
-		"https://a.test/x", "direct", "https://b.test",
+		"https://a.test/x",
+		"direct",
+		"https://b.test",
 		"https://c.test/y?z=1",
 	};
 	const char *url;

@@ -34,9 +34,17 @@ static const struct good good[] = {
 	{ RULE_ALLOW, "_srv.example.com", "_srv.example.com" },
 	{ RULE_ALLOW, "-x.example.com", "-x.example.com" },
 	{ RULE_ALLOW, "localhost", "localhost" },
-	{ RULE_ALLOW, "b\xc3\xbc" "cher.example", "xn--bcher-kva.example" },
-	{ RULE_ALLOW, "example\xe3\x80\x82" "com", "example.com" },
-	{ RULE_ALLOW, "*.b\xc3\xbc" "cher.example",
+	{ RULE_ALLOW,
+	  "b\xc3\xbc"
+	  "cher.example",
+	  "xn--bcher-kva.example" },
+	{ RULE_ALLOW,
+	  "example\xe3\x80\x82"
+	  "com",
+	  "example.com" },
+	{ RULE_ALLOW,
+	  "*.b\xc3\xbc"
+	  "cher.example",
 	  "*.xn--bcher-kva.example" },
 	{ RULE_ALLOW, "example.com+private", "example.com+private" },
 	{ RULE_ALLOW, "example.com:22+private", "example.com:22+private" },
@@ -97,8 +105,8 @@ static void prints_canonical_text(void **unused)
 		struct rule r, again;
 
 		if (rule_parse(good[i].in, good[i].side, &r, &e) != 0)
-			fail_msg("%s: at byte %zu: %s", good[i].in,
-				 e.position, e.message);
+			fail_msg("%s: at byte %zu: %s", good[i].in, e.position,
+				 e.message);
 		assert_string_equal(rule_str(&r, text), good[i].out);
 		assert_int_equal(rule_parse(text, good[i].side, &again, &e), 0);
 		assert_memory_equal(&r, &again, sizeof(r));
@@ -203,8 +211,8 @@ static const struct bad bad[] = {
 	{ RULE_ALLOW, "a.com:80,*", 9, "alone" },
 	{ RULE_ALLOW, "a.com:80x", 8, "'x'" },
 	{ RULE_ALLOW, "a.com:*,80", 7, "comma" },
-	{ RULE_ALLOW, "a.com:1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33",
-	  49, "at most 16" },
+	{ RULE_ALLOW, "a.com:1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33", 49,
+	  "at most 16" },
 	/* flags */
 	{ RULE_ALLOW, "a.com+", 6, "unknown flag" },
 	{ RULE_ALLOW, "a.com+foo", 6, "unknown flag" },
@@ -257,7 +265,7 @@ static void refuses_what_is_too_long(void **unused)
 
 	for (size_t i = 0; i < sizeof(name); i++)
 		name[i] = i % 2 ? '.' : 'a';
-	name[253] = '\0';	/* 127 labels */
+	name[253] = '\0'; /* 127 labels */
 	assert_int_equal(rule_parse(name, RULE_ALLOW, &r, &e), 0);
 	name[253] = 'a';
 	name[254] = '\0';
@@ -398,7 +406,7 @@ static void implies(void **unused)
 static void canonical_names(void **unused)
 {
 	static const struct {
-		const char *in, *out;	/* out NULL: not a name */
+		const char *in, *out; /* out NULL: not a name */
 	} rows[] = {
 		{ "Example.COM.", "example.com" },
 		{ "a", "a" },
@@ -413,7 +421,9 @@ static void canonical_names(void **unused)
 		{ "1.2.3.4.", NULL },
 		{ "0x7f.1", NULL },
 		{ "a.0x", NULL },
-		{ "b\xc3\xbc" "cher.example", NULL },
+		{ "b\xc3\xbc"
+		  "cher.example",
+		  NULL },
 		{ "a*b.test", NULL },
 		{ "a b", NULL },
 		{ "a\tb", NULL },
