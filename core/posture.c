@@ -165,9 +165,10 @@ static int compile_with_presets(struct exeat_session *s,
 	int r;
 
 	*ret = (struct compiled){0};
-	r = preset_set_make((const char *const *)allow->texts,
-			    (const char *const *)deny->texts,
-			    s->with_credentials, &set, err);
+	r = preset_set_make_for(s->work.path,
+				(const char *const *)allow->texts,
+				(const char *const *)deny->texts,
+				s->with_credentials, &set, err);
 	if (r < 0)
 		return r;
 	r = compile(s, mode, allow, deny, &set, ret, err);

@@ -264,7 +264,7 @@ static int send_open(struct exeat_session *s, struct err *err)
 	sbuf_u32(&b, s->identity.gid);
 	sbuf_u8(&b, s->work_dir_sockets);
 	sbuf_lstr(&b, s->backend);
-	sbuf_lstr(&b, "exeat");
+	sbuf_lstr(&b, VIEWPLAN_HOSTNAME);
 	view_encode(&s->view.view, &b);
 	if (!b.bad)
 		session_send(s, HELPER_KEEPER, K_OPEN, b.s, b.len,
@@ -291,10 +291,8 @@ static int work_open(struct exeat_session *s,
 		     const struct exeat_session_options *o, struct err *err)
 {
 	bool kept = o->host_work_dir != NULL;
-	int r = kept ? workdir_open(o->host_work_dir, &s->work, err) : 0;
+	int r = identity_find(s->work.fd, o->user, &s->identity, err);
 
-	if (r == 0)
-		r = identity_find(s->work.fd, o->user, &s->identity, err);
 	if (r == 0 && !kept)
 		r = workdir_fresh(&s->identity, &s->work, err);
 	if (r == 0)
@@ -341,7 +339,7 @@ static int options_take(struct exeat_session *s,
 		if (!s->label)
 			return err_sys(err, ENOMEM, "copy", "label");
 	}
-	return network_open(s, o, err);
+	return 0;
 }
 
 static int session_start(struct exeat_session *s,
@@ -351,6 +349,11 @@ static int session_start(struct exeat_session *s,
 	struct list env;
 	int r = options_take(s, o, err);
 
+	/* presets trust no setting that lies in the work dir: it comes first */
+	if (r == 0 && o->host_work_dir)
+		r = workdir_open(o->host_work_dir, &s->work, err);
+	if (r == 0)
+		r = network_open(s, o, err);
 	if (r == 0)
 		r = helper_path(o->helper_path, s->helper_path,
 				sizeof(s->helper_path), err);
