@@ -1,4 +1,4 @@
-/* implies.c - which names a rule matches, and which rule bounds another
+/* implies.c - rules compared: which names one matches, which bounds another
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <string.h>
@@ -6,6 +6,22 @@
 #include "policy/guard.h"
 #include "policy/pattern.h"
 #include "policy/rule.h"
+
+bool rule_equal(const struct rule *a, const struct rule *b)
+{
+	bool same = a->side == b->side && a->kind == b->kind &&
+		    a->protos == b->protos && a->flags == b->flags &&
+		    a->lookup == b->lookup && a->nports == b->nports &&
+		    a->ports_given == b->ports_given &&
+		    a->proto_given == b->proto_given &&
+		    a->prefix.len == b->prefix.len;
+
+	for (unsigned i = 0; same && i < a->nports; i++)
+		same = a->ports[i].lo == b->ports[i].lo &&
+		       a->ports[i].hi == b->ports[i].hi;
+	return same && strcmp(a->name, b->name) == 0 &&
+	       addr_equal(&a->prefix.addr, &b->prefix.addr);
+}
 
 bool rule_matches_name(const struct rule *r, const char *name)
 {

@@ -65,6 +65,8 @@ int rule_parse(const char *text, enum rule_side side, struct rule *ret,
 /* Canonical text: rule_parse() of it gives the same value. Returns buf. */
 const char *rule_str(const struct rule *r, char buf[LIMIT_RULE_TEXT]);
 
+bool rule_equal(const struct rule *a, const struct rule *b);
+
 /* Every connection and lookup that `inner` allows, `outer` allows. */
 bool rule_implies(const struct rule *outer, const struct rule *inner);
 

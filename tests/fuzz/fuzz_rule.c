@@ -22,7 +22,7 @@ static void check_rule(const char *text, enum rule_side side)
 	assert(r.side == side && (r.nports > 0 || r.kind == RULE_PRESET));
 	(void)rule_str(&r, once);
 	assert(rule_parse(once, side, &again, &e) == 0);
-	assert(memcmp(&r, &again, sizeof(r)) == 0);
+	assert(rule_equal(&r, &again));
 	assert(strcmp(rule_str(&again, twice), once) == 0);
 	assert(rule_implies(&r, &again));
 	if (r.kind == RULE_NAME)

@@ -207,22 +207,6 @@ static char *valid_rule(enum rule_side side)
 	}
 }
 
-static bool same_rule(const struct rule *a, const struct rule *b)
-{
-	bool same = a->side == b->side && a->kind == b->kind &&
-		    a->protos == b->protos && a->flags == b->flags &&
-		    a->lookup == b->lookup && a->nports == b->nports &&
-		    a->ports_given == b->ports_given &&
-		    a->proto_given == b->proto_given &&
-		    a->prefix.len == b->prefix.len;
-
-	for (unsigned i = 0; same && i < a->nports; i++)
-		same = a->ports[i].lo == b->ports[i].lo &&
-		       a->ports[i].hi == b->ports[i].hi;
-	return same && strcmp(a->name, b->name) == 0 &&
-	       addr_equal(&a->prefix.addr, &b->prefix.addr);
-}
-
 static void check_print(enum rule_side side)
 {
 	char *text = valid_rule(side);
@@ -234,7 +218,7 @@ static void check_print(enum rule_side side)
 	rule_str(&first, once);
 	if (rule_parse(once, side, &second, &e) != 0)
 		fail_msg("%s -> %s: %s", text, once, e.message);
-	if (!same_rule(&first, &second))
+	if (!rule_equal(&first, &second))
 		fail_msg("%s -> %s is another rule", text, once);
 	assert_string_equal(rule_str(&second, twice), once);
 	assert_true(rule_implies(&first, &second));
@@ -586,7 +570,7 @@ static void bounds_hold(void **unused)
 
 	(void)unused;
 	for (uint64_t i = 0; i < rounds; i++) {
-		struct lists l, k;
+		struct lists l = { .nallow = 0 }, k = { .nallow = 0 };
 		void *outer_image, *inner_image;
 		struct policy *outer = random_policy(&l, &outer_image);
 		struct policy *inner = random_inner(outer, &k, &inner_image);
@@ -611,7 +595,7 @@ static void verdicts_agree(void **unused)
 
 	(void)unused;
 	for (uint64_t i = 0; i < rounds; i++) {
-		struct lists l;
+		struct lists l = { .nallow = 0 };
 		void *image;
 		struct policy *p = random_policy(&l, &image);
 
