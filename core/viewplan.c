@@ -135,7 +135,9 @@ static int plan_names(struct planner *p)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < sizeof(ops) / sizeof(ops[0]); i++)
-		r = add(p, ops[i]);
+		/* a link may not stand in the way of the work dir */
+		if (!below(ops[i].path, p->rq->work->path))
+			r = add(p, ops[i]);
 	return r;
 }
 

@@ -5,7 +5,7 @@
  *
  * A kept one is opened once, without symlinks, and used by its descriptor
  * from then on. A fresh one lives in BASE/exeat-UID/NAME, BASE being $TMPDIR
- * or /tmp:
+ * or /var/tmp:
  *
  *	parent	exeat-UID, made by the first session of this user and verified
  *		by every other one: ours, and nobody else may write there
@@ -161,8 +161,12 @@ static int find_base(char **ret, struct err *err)
 	struct stat st;
 	int r;
 
+	/*
+	 * Not /tmp: who may make unix sockets in the run's own /tmp could make
+	 * them in everything below it, and this is where they must not be.
+	 */
 	if (!tmp || *tmp != '/')
-		tmp = "/tmp";
+		tmp = "/var/tmp";
 	real = realpath(tmp, NULL);
 	if (!real || stat(real, &st) < 0) {
 		r = err_sys(err, errno, fresh_step, "%s", tmp);

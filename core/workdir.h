@@ -27,7 +27,7 @@ struct workdir {
  */
 int workdir_open(const char *path, struct workdir *ret, struct err *err);
 /*
- * Fresh: $TMPDIR or /tmp, "exeat-UID/XXXXXX", 0700, owned by the identity;
+ * Fresh: $TMPDIR or /var/tmp, "exeat-UID/XXXXXX", 0700, owned by the identity;
  * sweeps first what dead sessions of this user left there (a lock nobody
  * holds), bounded in time.
  */
