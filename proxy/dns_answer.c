@@ -248,9 +248,9 @@ static void put_mandatory(struct wbuf *w, unsigned keys)
 		return;
 	wbuf_u16(w, KEY_MANDATORY);
 	wbuf_u16(w, (uint16_t)(n * 2));
-	for (uint16_t key = 0; key < KEYS; key++)
+	for (unsigned key = 0; key < KEYS; key++)
 		if (keys >> key & 1)
-			wbuf_u16(w, key);
+			wbuf_u16(w, (uint16_t)key);
 }
 
 bool dns_svcb_strip(const uint8_t *rdata, size_t len,

@@ -441,15 +441,14 @@ void dns_accept_cb(evutil_socket_t listener, short what, void *posture)
 	struct posture *p = posture;
 
 	(void)what;
-	for (int i = 0; i < AT_ONCE && !p->front->paused; i++) {
+	for (int i = 0; i < AT_ONCE && front_may_accept(p->front); i++) {
 		int fd = accept4(listener, NULL, NULL,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd < 0 && errno == EAGAIN)
-			return;
-		front_check_pause(p->front, fd, fd < 0 ? errno : 0);
 		if (fd >= 0)
 			conn_new(p, fd);
+		else if (front_accept_failed(p->front, errno))
+			return;
 	}
 }
 

@@ -12,12 +12,13 @@
  * descriptors, memory or places run out: the kernel's queue holds what comes
  * meanwhile.
  *
- * #syscalls recvmsg sendmsg getrlimit prlimit64 clock_gettime
+ * #syscalls recvmsg sendmsg fcntl close getrlimit prlimit64 clock_gettime
  * #syscalls epoll_wait epoll_pwait epoll_ctl
  */
 #include "proxy/front.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -217,22 +218,40 @@ static void listen_all(struct front *f, bool on)
 	}
 }
 
-void front_check_pause(struct front *f, int fd, int error)
+static void pause_accept(struct front *f)
 {
 	const struct timeval later = { .tv_usec = RESUME_MS * 1000 };
-	bool full = f->stats.flows >= LIMIT_FLOWS;
 
+	listen_all(f, false);
+	f->paused = true;
+	(void)event_add(&f->resume, &later);
+}
+
+/* A new descriptor is the lowest free number. */
+static bool descriptors_left(const struct front *f)
+{
+	int fd = fcntl(f->dialer.fd, F_DUPFD_CLOEXEC, 0);
+	bool left = fd >= 0 &&
+		    (uint32_t)fd + f->unconnected < (uint32_t)f->fd_max;
+
+	fd_close(&fd);
+	return left;
+}
+
+bool front_may_accept(struct front *f)
+{
+	if (!f->paused &&
+	    (f->stats.flows >= LIMIT_FLOWS || !descriptors_left(f)))
+		pause_accept(f);
+	return !f->paused;
+}
+
+bool front_accept_failed(struct front *f, int error)
+{
 	if (error == EMFILE || error == ENFILE || error == ENOMEM ||
 	    error == ENOBUFS)
-		full = true;
-	/* accept() gives the lowest free number; each flow will need another */
-	if (fd >= 0 && (uint32_t)fd + f->unconnected >= (uint32_t)f->fd_max)
-		full = true;
-	if (!full || f->paused)
-		return;
-	f->paused = true;
-	listen_all(f, false);
-	(void)event_add(&f->resume, &later);
+		pause_accept(f);
+	return error == EAGAIN || f->paused;
 }
 
 static void resume_cb(evutil_socket_t fd, short what, void *front)
@@ -242,6 +261,8 @@ static void resume_cb(evutil_socket_t fd, short what, void *front)
 	(void)fd;
 	(void)what;
 	f->paused = false;
+	if (!front_may_accept(f))
+		return;
 	listen_all(f, true);
 }
 
@@ -442,6 +463,8 @@ int front_add_posture(struct front *f, uint32_t posture,
 		return err_sys(err, -r, "serve posture", "%u", posture);
 	}
 	LIST_INSERT_HEAD(&f->postures, p, link);
+	if (f->paused)
+		listen_all(f, false);
 	return 0;
 }
 

@@ -100,12 +100,16 @@ void front_tell(struct front *f, enum ask_message type, struct ask *a);
 /* Fill time, run and posture, count refusals, hand it to the owner. */
 void front_event(struct posture *p, struct audit_event *e);
 
-/* After accept4() gave `fd`, or failed with `error` (0: it did not): stop
- * listening for a while if descriptors, memory or flows run out. */
-void front_check_pause(struct front *f, int fd, int error);
+/*
+ * Should be asked before each accept4(): false when descriptors (each flow
+ * will need a second one) or places run out; all listeners then pause.
+ */
+bool front_may_accept(struct front *f);
+/* accept4() failed: true if there is no sense in trying again now. */
+bool front_accept_failed(struct front *f, int error);
 
 /* flow.c */
-void flow_accept_cb(evutil_socket_t fd, short what, void *posture);
+void flow_accept_cb(evutil_socket_t listener, short what, void *posture);
 void flow_drop_all(struct posture *p);
 
 /* udp.c */
@@ -125,7 +129,7 @@ int datagram_recv(int fd, uint8_t *buf, size_t size, struct datagram *ret);
 
 /* dnsserver.c */
 void dns_readable_cb(evutil_socket_t fd, short what, void *posture);
-void dns_accept_cb(evutil_socket_t fd, short what, void *posture);
+void dns_accept_cb(evutil_socket_t listener, short what, void *posture);
 void dns_tick(struct front *f, int64_t now_ms);
 void dns_drop_all(struct posture *p);
 

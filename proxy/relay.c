@@ -70,7 +70,7 @@ int relay_write(struct relay *r, int fd, const uint8_t *data, size_t len,
 
 int relay_flush(struct relay *r, int fd)
 {
-	size_t done;
+	size_t done = 0;
 	int e;
 
 	if (r->ok == 0)
