@@ -23,13 +23,21 @@ static void hello(struct exeat_session *s, struct helper *h, struct msg *m)
 static void posture_failed(struct exeat_session *s, struct rbuf *r)
 {
 	struct posture *p = posture_by_id(s, rbuf_u32(r));
+	struct exeat_run *run;
+	struct err err;
 
-	if (!p || !proto_get_err(r, &p->err))
+	if (!p || !proto_get_err(r, &err))
 		return;
 	p->state = POSTURE_FAILED;
-	for (struct exeat_run *run = s->runs; run; run = run->next)
-		if (run->posture == p)
-			run_failed(run, 125, &p->err);
+	/* on_exit may free any run: after each, from the first */
+	for (run = s->runs; run;) {
+		if (run->posture == p && p->state == POSTURE_FAILED) {
+			run_failed(run, 125, &err);
+			run = s->runs;
+		} else {
+			run = run->next;
+		}
+	}
 }
 
 static void run_ended(struct exeat_session *s, struct rbuf *r)

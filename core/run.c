@@ -40,6 +40,39 @@ static int invalid(struct err *err, const char *what, const char *why)
 	return err_new(err, ERR_INVALID, "run", what, "%s", why);
 }
 
+static int stdio_check(const struct exeat_run_options *o, struct err *err)
+{
+	for (int i = 0; i < 3; i++) {
+		switch (o->stdio[i]) {
+		case EXEAT_STDIO_DEFAULT:
+		case EXEAT_STDIO_NONE:
+		case EXEAT_STDIO_PIPE:
+		case EXEAT_STDIO_INHERIT:
+			continue;
+		case EXEAT_STDIO_FD:
+			if (fcntl(o->stdio_fd[i], F_GETFD) < 0)
+				return invalid(err, "stdio_fd",
+					       "not an open descriptor");
+			continue;
+		case EXEAT_STDIO_BYTES:
+			if (i != EXEAT_STDIN)
+				return invalid(err, "stdio",
+					       "bytes are for stdin");
+			if (!o->stdin_bytes && o->stdin_len > 0)
+				return invalid(err, "stdin_bytes", "none");
+			continue;
+		case EXEAT_STDIO_CALLBACK:
+			if (i == EXEAT_STDIN || !o->on_output)
+				return invalid(err, "stdio", "a callback is "
+					       "for output, and needs "
+					       "on_output");
+			continue;
+		}
+		return invalid(err, "stdio", "no such kind");
+	}
+	return 0;
+}
+
 static int options_check(const struct exeat_run_options *o, struct err *err)
 {
 	int given = (o->argv != NULL) + (o->command != NULL) +
@@ -63,16 +96,7 @@ static int options_check(const struct exeat_run_options *o, struct err *err)
 		return invalid(err, "timeout", "negative");
 	if (o->cwd && o->cwd[0] == '\0')
 		return invalid(err, "cwd", "empty");
-	for (int i = 0; i < 3; i++)
-		if (o->stdio[i] == EXEAT_STDIO_CALLBACK &&
-		    (i == EXEAT_STDIN || !o->on_output))
-			return invalid(err, "stdio",
-				       "a callback is for output, and needs "
-				       "on_output");
-	if (o->stdio[1] == EXEAT_STDIO_BYTES ||
-	    o->stdio[2] == EXEAT_STDIO_BYTES)
-		return invalid(err, "stdio", "bytes are for stdin");
-	return 0;
+	return stdio_check(o, err);
 }
 
 /* ---- stdio ---- */
@@ -116,6 +140,9 @@ static int stdio_open(struct exeat_run *run, const struct exeat_run_options *o,
 
 	switch (stdio_kind(o, i)) {
 	case EXEAT_STDIO_INHERIT:
+		/* a caller without one has none to hand on */
+		if (fcntl(i, F_GETFD) < 0)
+			break;
 		return stdio_dup(i, err);
 	case EXEAT_STDIO_FD:
 		return stdio_dup(o->stdio_fd[i], err);
@@ -373,12 +400,16 @@ void run_exited(struct exeat_run *run, int status, unsigned reason)
 		WEXITSTATUS(status);
 	set_reason(run, status, reason);
 	run->exited = true;
+	stream_drain(&run->streams[EXEAT_STDOUT]);
+	stream_drain(&run->streams[EXEAT_STDERR]);
 	run_check(run);
 }
 
 void run_failed(struct exeat_run *run, unsigned exit_code,
 		const struct err *err)
 {
+	if (run->phase == PHASE_OVER)
+		return;
 	run->result.returncode = (int)exit_code;
 	if (exit_code == 125)
 		run->err = *err;
@@ -453,11 +484,12 @@ int exeat_run_kill(struct exeat_run *run, int signal,
 	uint8_t body[8];
 	struct wbuf b = wbuf_make(body, sizeof(body));
 	struct err err;
+	int r;
 
 	if (signal < 1 || signal >= NSIG) {
 		err_clear(&err);
-		return session_error(error, &err,
-				     invalid(&err, "signal", "no such"));
+		r = invalid(&err, "signal", "no such");
+		return session_error(error, &err, r);
 	}
 	if (run->phase == PHASE_OVER)
 		return 0;
@@ -504,7 +536,9 @@ void exeat_run_free(struct exeat_run *run)
 	s = run->session;
 	if (run->phase != PHASE_OVER) {
 		(void)exeat_run_kill(run, SIGKILL, NULL);
+		run->phase = PHASE_OVER;
 		posture_put(s, run->posture);
+		run->posture = NULL;
 	}
 	for (int i = 0; i < 3; i++)
 		stream_done(&run->streams[i]);

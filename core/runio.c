@@ -68,11 +68,32 @@ void run_refusal(struct exeat_run *run, const struct audit_event *e)
 static int wrong_stream(struct exeat_error *error, const char *why)
 {
 	struct err err;
+	int r;
 
 	err_clear(&err);
-	return session_error(error, &err,
-			     err_new(&err, ERR_INVALID, "stream", NULL, "%s",
-				     why));
+	r = err_new(&err, ERR_INVALID, "stream", NULL, "%s", why);
+	return session_error(error, &err, r);
+}
+
+static int stdin_error(struct exeat_error *error, int errnum)
+{
+	struct err err;
+	int r;
+
+	err_clear(&err);
+	r = err_sys(&err, errnum, "write", "stdin");
+	return session_error(error, &err, r);
+}
+
+static int stdin_stuck(struct exeat_error *error)
+{
+	struct err err;
+	int r;
+
+	err_clear(&err);
+	r = err_new(&err, ERR_LIMIT, "write", "stdin",
+		    "the command waits for its output to be read");
+	return session_error(error, &err, r);
 }
 
 ssize_t exeat_run_read(struct exeat_run *run, enum exeat_stream stream,
@@ -103,13 +124,19 @@ int exeat_run_write(struct exeat_run *run, const void *data, size_t len,
 		    struct exeat_error *error)
 {
 	struct stream *st = &run->streams[EXEAT_STDIN];
-	int r = stream_queue(st, data, len);
+	int r = st->close_when_empty ? -EPIPE : stream_queue(st, data, len);
 
-	while (r == 0 && st->len > 0 && st->fd >= 0)
+	if (r < 0)
+		return stdin_error(error, -r);
+	while (st->len > 0 && st->fd >= 0) {
+		if (stream_full(&run->streams[EXEAT_STDOUT]) ||
+		    stream_full(&run->streams[EXEAT_STDERR]))
+			return stdin_stuck(error);
 		r = exeat_session_dispatch(run->session, -1, error);
-	if (r == 0 && len > 0 && st->fd < 0)
-		r = -EPIPE;
-	return r;
+		if (r < 0)
+			return r;
+	}
+	return len > 0 && st->fd < 0 ? stdin_error(error, EPIPE) : 0;
 }
 
 void exeat_run_close_stdin(struct exeat_run *run)

@@ -15,6 +15,7 @@
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "backends/backend.h"
@@ -39,8 +40,21 @@ void session_break(struct exeat_session *s, const struct err *err)
 {
 	if (s->fatal.code == ERR_NONE)
 		s->fatal = *err;
-	for (struct exeat_run *run = s->runs; run; run = run->next)
+}
+
+/* on_exit may free any run: after each, from the first. */
+static void runs_lose(struct exeat_session *s)
+{
+	struct exeat_run *run = s->runs;
+
+	while (run) {
+		if (run->phase == PHASE_OVER) {
+			run = run->next;
+			continue;
+		}
 		run_lost(run, &s->fatal);
+		run = s->runs;
+	}
 }
 
 /* ---- epoll ---- */
@@ -56,14 +70,41 @@ int session_watch(struct exeat_session *s, int fd, struct source *source,
 	return 0;
 }
 
-static void helper_ended(struct helper *h, const char *why)
+static void helper_broke(struct helper *h, const char *why)
 {
 	struct err err;
 
-	(void)epoll_ctl(h->session->epoll, EPOLL_CTL_DEL, h->chan.fd, NULL);
 	err_clear(&err);
 	(void)err_new(&err, ERR_INTERNAL, "session", h->name, "%s", why);
 	session_break(h->session, &err);
+}
+
+/*
+ * The helpers end with each other: what the first of them said about it may
+ * still be in its channel when another one's end is seen.
+ */
+static void last_words(struct exeat_session *s)
+{
+	for (unsigned i = 0; i < HELPERS; i++) {
+		struct helper *h = &s->helpers[i];
+		struct msg m;
+
+		while (!h->ended && h->chan.fd >= 0 &&
+		       chan_recv(&h->chan, 0, &m) > 0) {
+			session_message(s, h, &m);
+			msg_done(&m);
+		}
+	}
+}
+
+static void helper_ended(struct helper *h, const char *why)
+{
+	if (h->ended)
+		return;
+	h->ended = true;
+	(void)epoll_ctl(h->session->epoll, EPOLL_CTL_DEL, h->chan.fd, NULL);
+	last_words(h->session);
+	helper_broke(h, why);
 }
 
 /* Watch for room only while there is something to send. */
@@ -87,15 +128,23 @@ void session_send(struct exeat_session *s, unsigned helper, uint32_t type,
 	if (s->fatal.code != ERR_NONE)
 		return;
 	r = chan_send(&h->chan, type, body, len, fds, nfds);
-	if (r < 0)
-		return helper_ended(h, strerror(-r));
-	helper_watch(h);
+	if (r == 0)
+		return helper_watch(h);
+	/*
+	 * The runs end in the next dispatch, for which the descriptor becomes
+	 * readable: a callback must not run under exeat_run_start().
+	 */
+	if (r != -EPIPE)
+		helper_broke(h, strerror(-r));
+	(void)shutdown(h->chan.fd, SHUT_RDWR);
 }
 
 static void chan_ready(struct helper *h, uint32_t events)
 {
 	int r = 0;
 
+	if (h->ended)
+		return;
 	if (events & EPOLLOUT)
 		r = chan_flush(&h->chan);
 	while (r == 0) {
@@ -127,7 +176,8 @@ int exeat_session_dispatch(struct exeat_session *s, int timeout_ms,
 			   struct exeat_error *error)
 {
 	struct epoll_event events[EVENTS];
-	int n = epoll_wait(s->epoll, events, EVENTS, timeout_ms);
+	bool broken = s->fatal.code != ERR_NONE;
+	int n = epoll_wait(s->epoll, events, EVENTS, broken ? 0 : timeout_ms);
 
 	s->dispatching++;
 	for (int i = 0; i < n; i++) {
@@ -145,6 +195,8 @@ int exeat_session_dispatch(struct exeat_session *s, int timeout_ms,
 			break;
 		}
 	}
+	if (s->fatal.code != ERR_NONE)
+		runs_lose(s);
 	if (--s->dispatching == 0)
 		runs_bury(s);
 	if (s->fatal.code != ERR_NONE)
@@ -242,13 +294,17 @@ int session_need_dialer(struct exeat_session *s, struct err *err)
 
 	if (s->dialer_own < 0)
 		return 0;
-	r = helper_start(s, HELPER_DIALER, fds, fd_steal(&s->dialer_own), err);
-	for (int i = 0; i < 3; i++)
-		fd_close(&s->dialer_fds[i]);
-	if (r < 0)
-		return r;
 	sbuf_init(&b, LIMIT_CHAN_QUEUE);
 	r = resolv_encode(&b, err);
+	if (r == 0) {
+		r = helper_start(s, HELPER_DIALER, fds,
+				 fd_steal(&s->dialer_own), err);
+		for (int i = 0; i < 3; i++)
+			fd_close(&s->dialer_fds[i]);
+		/* its ends are closed now: keeper and front end with it */
+		if (r < 0)
+			session_break(s, err);
+	}
 	if (r == 0)
 		session_send(s, HELPER_DIALER, D_OPEN, b.s, b.len, NULL, 0);
 	sbuf_done(&b);
@@ -463,6 +519,37 @@ int exeat_session_open(const struct exeat_session_options *options,
 
 /* ---- closing ---- */
 
+/*
+ * Before P_HELLO the pidfd is of the process that was started, not of the one
+ * that it forked to serve: wait until there is a pidfd to kill, or nobody.
+ */
+static void await_hello(struct helper *h)
+{
+	int64_t deadline = clock_ms() + CLOSE_MS;
+
+	while (!h->hello && h->chan.fd >= 0) {
+		struct pollfd pfd = {.fd = h->chan.fd, .events = POLLIN};
+		int64_t left = deadline - clock_ms();
+		struct msg m;
+		int r;
+
+		if (left < 0)
+			return;
+		(void)poll(&pfd, 1, (int)left);
+		r = chan_recv(&h->chan, 0, &m);
+		if (r < 0)
+			return;
+		if (r == 0)
+			continue;
+		if (m.type == P_HELLO) {
+			fd_close(&h->pidfd);
+			h->pidfd = fd_steal(&m.fds[0]);
+			h->hello = true;
+		}
+		msg_done(&m);
+	}
+}
+
 static void await_end(const struct helper *h, int timeout_ms)
 {
 	struct pollfd pfd = {.fd = h->pidfd, .events = POLLIN};
@@ -483,12 +570,14 @@ static void helpers_end(struct exeat_session *s)
 	 * The keeper's end is the end of every payload; front sees their
 	 * connections go and writes the last audit lines before it follows.
 	 */
+	await_hello(keeper);
 	if (keeper->pidfd >= 0)
 		(void)pidfd_send_signal(keeper->pidfd, SIGKILL, NULL, 0);
 	await_end(keeper, keeper->hello ? -1 : 0);
 	for (unsigned i = 0; i < HELPERS; i++) {
 		struct helper *h = &s->helpers[i];
 
+		await_hello(h);
 		chan_done(&h->chan);
 		await_end(h, CLOSE_MS);
 		fd_close(&h->pidfd);

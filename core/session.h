@@ -51,6 +51,7 @@ struct helper {
 	struct chan chan;
 	int pidfd;
 	bool hello;		/* isolated; pidfd is its own */
+	bool ended;		/* end of file; silent from now on */
 	bool writing;		/* epoll watches for room */
 	struct source chan_source, pid_source;
 };
@@ -62,7 +63,6 @@ enum posture_state { POSTURE_MAKING, POSTURE_READY, POSTURE_FAILED };
 struct posture {
 	uint32_t id;		/* 0: free slot */
 	enum posture_state state;
-	struct err err;		/* POSTURE_FAILED */
 	char *key;		/* what makes two postures one */
 	void *image;
 	struct policy *policy;
@@ -170,7 +170,7 @@ void list_free(struct list *l);
 
 /* Report and return: fills the public error from ours. */
 int session_error(struct exeat_error *error, const struct err *err, int r);
-/* The first reason stays; every run ends with it. */
+/* The first reason stays; every run ends with it, in the next dispatch. */
 void session_break(struct exeat_session *s, const struct err *err);
 void session_send(struct exeat_session *s, unsigned helper, uint32_t type,
 		  const void *body, size_t len, const int *fds,
@@ -219,6 +219,8 @@ void stream_done(struct stream *st);
 int stream_queue(struct stream *st, const void *data, size_t len);
 /* Output: nothing more is read from the pipe until some is taken. */
 bool stream_full(const struct stream *st);
+/* Output: the run is gone; take what is in the pipe, and end it. */
+void stream_drain(struct stream *st);
 /* Output: move out what is kept, at most size bytes. */
 size_t stream_take(struct stream *st, void *buf, size_t size);
 

@@ -6,6 +6,7 @@
  * the payload waits, nothing is lost. Input: kept until the pipe takes it.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -87,17 +88,20 @@ void stream_done(struct stream *st)
 	st->start = st->len = st->size = 0;
 }
 
-/* Room for n more bytes behind what is there. */
+/*
+ * Room for n more bytes behind what is there. What was taken is given back
+ * when it is the greater part: a byte is moved once on average.
+ */
 static char *reserve(struct stream *st, size_t n)
 {
 	size_t size = st->size ? st->size : STREAM_CHUNK;
 	char *buf;
 
-	if (st->start > 0) {
+	if (st->start >= st->len && st->start > 0) {
 		memmove(st->buf, st->buf + st->start, st->len);
 		st->start = 0;
 	}
-	while (size < st->len + n)
+	while (size < st->start + st->len + n)
 		size *= 2;
 	if (size != st->size) {
 		buf = realloc(st->buf, size);
@@ -106,12 +110,33 @@ static char *reserve(struct stream *st, size_t n)
 		st->buf = buf;
 		st->size = size;
 	}
-	return st->buf + st->len;
+	return st->buf + st->start + st->len;
+}
+
+/* The caller's SIGPIPE is its own: one that we would cause is taken back. */
+static ssize_t write_quietly(int fd, const void *data, size_t len)
+{
+	static const struct timespec now = {0};
+	sigset_t sigpipe, mask, pending;
+	ssize_t n;
+	int error;
+
+	(void)sigemptyset(&sigpipe);
+	(void)sigaddset(&sigpipe, SIGPIPE);
+	(void)pthread_sigmask(SIG_BLOCK, &sigpipe, &mask);
+	(void)sigpending(&pending);
+	n = write(fd, data, len);
+	error = errno;
+	if (n < 0 && error == EPIPE && !sigismember(&pending, SIGPIPE))
+		(void)sigtimedwait(&sigpipe, NULL, &now);
+	(void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	errno = error;
+	return n;
 }
 
 static void input_ready(struct stream *st)
 {
-	ssize_t n = write(st->fd, st->buf + st->start, st->len);
+	ssize_t n = write_quietly(st->fd, st->buf + st->start, st->len);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -134,25 +159,32 @@ static void output_end(struct stream *st)
 	run_check(st->run);
 }
 
-static void output_ready(struct stream *st)
+/* False if nothing could be read for lack of memory. */
+static bool output_ready(struct stream *st)
 {
 	struct exeat_run *run = st->run;
 	char *room = reserve(st, STREAM_CHUNK);
 	ssize_t n;
 
 	if (!room)
-		return;		/* asked again; the payload waits meanwhile */
+		return false;	/* asked again; the payload waits meanwhile */
 	n = read(st->fd, room, STREAM_CHUNK);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n <= 0)
-		return output_end(st);
-	if (run->callback[st->which])
-		return run->on_output(run->user_data, run, st->which, room,
-				      (size_t)n);
-	st->len += (size_t)n;
-	if (st->len >= STREAM_KEEP)
-		stream_unwatch(st);
+	if (n < 0 && errno == EINTR)
+		return true;
+	/* after the exit: whoever still holds the other end is not of this run */
+	if (n < 0 && errno == EAGAIN && !run->exited)
+		return true;
+	if (n <= 0) {
+		output_end(st);
+	} else if (run->callback[st->which]) {
+		run->on_output(run->user_data, run, st->which, room,
+			       (size_t)n);
+	} else {
+		st->len += (size_t)n;
+		if (st->len >= STREAM_KEEP)
+			stream_unwatch(st);
+	}
+	return true;
 }
 
 void stream_ready(struct stream *st, uint32_t events)
@@ -163,7 +195,13 @@ void stream_ready(struct stream *st, uint32_t events)
 	if (st->which == EXEAT_STDIN)
 		input_ready(st);
 	else
-		output_ready(st);
+		(void)output_ready(st);
+}
+
+void stream_drain(struct stream *st)
+{
+	while (st->fd >= 0 && st->len < STREAM_KEEP && output_ready(st))
+		;
 }
 
 int stream_queue(struct stream *st, const void *data, size_t len)

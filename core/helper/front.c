@@ -43,6 +43,8 @@ enum {
 	SOCKET_NFLOG = 6,
 	NFLOG_BATCH = 256,	/* datagrams read before others get a turn */
 	EVENTS_PER_S = 5000,	/* audited; beyond it they are counted */
+	EVENTS_QUEUE = 1 << 20,	/* bytes that the caller has not read: then the
+				 * refusals of a run are only counted for it */
 };
 
 struct front_posture {
@@ -53,6 +55,7 @@ struct front_posture {
 	int nflog;
 	struct event *nflog_event;
 	uint64_t reported[NFT_REFUSALS];
+	uint64_t untold;	/* refusals that the caller was not sent */
 };
 
 struct front_process {
@@ -83,13 +86,23 @@ static struct front_posture *posture_find(struct front_process *fp,
 
 /* ---- events ---- */
 
+static void event_tell(struct front_process *fp, const struct audit_event *e)
+{
+	struct sbuf body;
+
+	sbuf_init(&body, AUDIT_LINE_MAX);
+	audit_encode(e, &body);
+	if (!body.bad)
+		wire_send(&fp->caller, F_EVENT, body.s, body.len, NULL, 0);
+	sbuf_done(&body);
+}
+
 static void event_out(void *user, const struct audit_event *event)
 {
 	struct front_process *fp = user;
 	struct audit_event e = *event;
 	struct front_posture *p = e.posture ? posture_find(fp, e.posture) :
 		NULL;
-	struct sbuf body;
 
 	e.time_us = wall_us();
 	e.session = fp->session;
@@ -101,11 +114,33 @@ static void event_out(void *user, const struct audit_event *event)
 	if (e.verdict != AUDIT_DENY && e.verdict != AUDIT_FAIL)
 		return;
 	e.seq = fp->audit.seq;
-	sbuf_init(&body, AUDIT_LINE_MAX);
-	audit_encode(&e, &body);
-	if (!body.bad)
-		wire_send(&fp->caller, F_EVENT, body.s, body.len, NULL, 0);
-	sbuf_done(&body);
+	/* a payload that is refused without end must not fill the queue */
+	if (fp->caller.chan.queued < EVENTS_QUEUE)
+		event_tell(fp, &e);
+	else if (p && e.verdict == AUDIT_DENY)
+		p->untold += e.dropped ? e.dropped : 1;
+}
+
+/* What the caller was spared, as one number; the audit has had it all. */
+static void tell_rest(struct front_process *fp, struct front_posture *p,
+		      uint32_t run)
+{
+	const struct audit_event e = {
+		.time_us = wall_us(),
+		.seq = fp->audit.seq,
+		.session = fp->session,
+		.label = fp->label,
+		.posture = p->id,
+		.run = run,
+		.layer = AUDIT_POLICY,
+		.verdict = AUDIT_DENY,
+		.reason = policy_reason_name(POLICY_R_LIMIT),
+		.dropped = p->untold,
+	};
+
+	if (p->untold)
+		event_tell(fp, &e);
+	p->untold = 0;
 }
 
 /* ---- what the kernel refused ---- */
@@ -243,6 +278,8 @@ static void flush(struct front_process *fp, struct rbuf *r)
 		p->reported[why] = total;
 		event_out(fp, &e);
 	}
+	if (p)
+		tell_rest(fp, p, run);
 	wbuf_u32(&b, run);
 	wire_send(&fp->caller, F_FLUSHED, body, wbuf_len(&b), NULL, 0);
 }

@@ -115,7 +115,7 @@ static void run_flush(struct keeper_run *run)
 	struct keeper_posture *p =
 		keeper_posture_find(run->keeper, run->posture);
 
-	if (run->flushed || !p || run->state < RUN_BORN)
+	if (run->flushed || !p || run->state == RUN_PREPARED)
 		return;
 	run->flushed = true;
 	keeper_posture_flush(run->keeper, p, run->id);
@@ -136,7 +136,7 @@ static void run_over(struct keeper_run *run)
 	run->over = true;
 	(void)event_del(run->timer);
 	run_flush(run);
-	if (counted && !run->failed)
+	if (run->state != RUN_PREPARED && !run->failed)
 		report_exited(run);
 	run->state = RUN_DONE;
 	if (counted && p) {
@@ -154,8 +154,10 @@ static void run_gone_cb(evutil_socket_t fd, short what, void *user)
 	/* its last words may still wait */
 	wire_drain(&run->control);
 	(void)waitpid(run->child.pid, NULL, 0);
+	/* a wait status: ended by that signal */
 	if (!run->has_status)
-		run->status = SIGKILL;	/* a wait status: ended by KILL */
+		run->status = run->state == RUN_WAITING && run->killed_by ?
+			(uint32_t)run->killed_by : SIGKILL;
 	run_over(run);
 	run_free(run);
 }
