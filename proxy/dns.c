@@ -79,7 +79,9 @@ enum dns_status dns_query_parse(const uint8_t *data, size_t len,
 	name = dns_name_read(&r, false, ret->name);
 	ret->qtype = rbuf_u16(&r);
 	ret->qclass = rbuf_u16(&r);
-	if (name == DNS_NAME_BROKEN || r.bad)
+	/* type 0 is reserved (RFC 6895 3.1), and what the dialer's questions
+	 * take for "none" */
+	if (name == DNS_NAME_BROKEN || r.bad || ret->qtype == 0)
 		return DNS_IS_FORMERR;
 	ret->question_len = rbuf_pos(&r) - start;
 	memcpy(ret->question, data + start, ret->question_len);

@@ -6,14 +6,16 @@
 #include "proxy/packet.h"
 
 #include <errno.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
+#include <netinet/ip_icmp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "core/base/buf.h"
 
-enum { TTL = 64, UDP_HEAD = 8, IP4_HEAD = 20, IP6_HEAD = 40 };
+enum { TTL = 64, UDP_HEAD = 8, ICMP_HEAD = 8, IP4_HEAD = 20, IP6_HEAD = 40 };
 
 /* RFC 1071: 16-bit words, big endian, an odd byte padded with zero. */
 static uint32_t sum_add(uint32_t sum, const uint8_t *p, size_t len)
@@ -47,8 +49,9 @@ static const uint8_t *addr_bytes(const struct addr *a, size_t *ret_len)
 	return v4 ? a->b + 12 : a->b;
 }
 
-static void put_ip4(struct wbuf *w, const struct endpoint *from,
-		    const struct endpoint *to, size_t payload)
+static void put_ip4(struct wbuf *w, uint8_t protocol,
+		    const struct endpoint *from, const struct endpoint *to,
+		    size_t payload)
 {
 	uint8_t *head = w->p;
 
@@ -58,22 +61,34 @@ static void put_ip4(struct wbuf *w, const struct endpoint *from,
 	wbuf_u16(w, 0); /* the kernel numbers it */
 	wbuf_u16(w, 0);
 	wbuf_u8(w, TTL);
-	wbuf_u8(w, IPPROTO_UDP);
+	wbuf_u8(w, protocol);
 	wbuf_u16(w, 0);
 	wbuf_bytes(w, from->addr.b + 12, 4);
 	wbuf_bytes(w, to->addr.b + 12, 4);
 	put16(head + 10, sum_end(sum_add(0, head, IP4_HEAD)));
 }
 
-static void put_ip6(struct wbuf *w, const struct endpoint *from,
-		    const struct endpoint *to, size_t payload)
+static void put_ip6(struct wbuf *w, uint8_t protocol,
+		    const struct endpoint *from, const struct endpoint *to,
+		    size_t payload)
 {
 	wbuf_u32(w, 0x60000000);
 	wbuf_u16(w, (uint16_t)payload);
-	wbuf_u8(w, IPPROTO_UDP);
+	wbuf_u8(w, protocol);
 	wbuf_u8(w, TTL);
 	wbuf_bytes(w, from->addr.b, 16);
 	wbuf_bytes(w, to->addr.b, 16);
+}
+
+/* The head in the family of `to`. */
+static void put_ip(struct wbuf *w, uint8_t protocol,
+		   const struct endpoint *from, const struct endpoint *to,
+		   size_t payload)
+{
+	if (addr_is_v4(&to->addr))
+		put_ip4(w, protocol, from, to, payload);
+	else
+		put_ip6(w, protocol, from, to, payload);
 }
 
 size_t packet_udp_head(const struct endpoint *from, const struct endpoint *to,
@@ -90,10 +105,7 @@ size_t packet_udp_head(const struct endpoint *from, const struct endpoint *to,
 
 	if (addr_is_v4(&from->addr) != v4 || len > PACKET_UDP_MAX)
 		return 0;
-	if (v4)
-		put_ip4(&w, from, to, payload);
-	else
-		put_ip6(&w, from, to, payload);
+	put_ip(&w, IPPROTO_UDP, from, to, payload);
 	udp = w.p;
 	wbuf_u16(&w, from->port);
 	wbuf_u16(&w, to->port);
@@ -112,27 +124,68 @@ size_t packet_udp_head(const struct endpoint *from, const struct endpoint *to,
 	return wbuf_len(&w);
 }
 
+static int send_raw(int raw4, int raw6, const struct endpoint *to,
+		    struct iovec *iov, size_t n)
+{
+	struct endpoint where = { .addr = to->addr }; /* raw: no port */
+	int fd = addr_is_v4(&to->addr) ? raw4 : raw6;
+	struct sockaddr_storage sa;
+	struct msghdr mh = { .msg_name = &sa, .msg_iov = iov };
+
+	if (fd < 0)
+		return -EAFNOSUPPORT;
+	mh.msg_iovlen = n;
+	mh.msg_namelen = endpoint_to_sockaddr(&where, &sa);
+	if (sendmsg(fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return -errno;
+	return 0;
+}
+
 int packet_send_udp(int raw4, int raw6, const struct endpoint *from,
 		    const struct endpoint *to, const uint8_t *data, size_t len)
 {
 	uint8_t head[PACKET_HEAD_MAX];
 	size_t n = packet_udp_head(from, to, data, len, head);
-	struct endpoint where = { .addr = to->addr }; /* raw: no port */
-	struct sockaddr_storage sa;
-	int fd = addr_is_v4(&to->addr) ? raw4 : raw6;
 	struct iovec iov[2] = {
 		{ .iov_base = head, .iov_len = n },
 		{ .iov_base = (void *)(uintptr_t)data, .iov_len = len },
 	};
-	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
 
 	if (n == 0)
 		return -EMSGSIZE;
-	if (fd < 0)
-		return -EAFNOSUPPORT;
-	mh.msg_name = &sa;
-	mh.msg_namelen = endpoint_to_sockaddr(&where, &sa);
-	if (sendmsg(fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return -errno;
-	return 0;
+	return send_raw(raw4, raw6, to, iov, 2);
+}
+
+int packet_send_refusal(int raw4, int raw6, const struct endpoint *client,
+			const struct endpoint *to)
+{
+	uint8_t packet[IP6_HEAD + ICMP_HEAD + PACKET_HEAD_MAX];
+	uint8_t inner[PACKET_HEAD_MAX], *icmp;
+	bool v4 = addr_is_v4(&client->addr);
+	/* the beginning of what is refused: its head says whose it was */
+	size_t n = packet_udp_head(client, to, inner, 0, inner);
+	struct wbuf w = wbuf_make(packet, sizeof(packet));
+	uint8_t protocol = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+	struct iovec iov = { .iov_base = packet };
+	uint32_t sum = 0;
+	size_t len;
+
+	if (n == 0)
+		return -EMSGSIZE;
+	put_ip(&w, protocol, to, client, ICMP_HEAD + n);
+	icmp = w.p;
+	wbuf_u8(&w, v4 ? ICMP_DEST_UNREACH : ICMP6_DST_UNREACH);
+	wbuf_u8(&w, v4 ? ICMP_PKT_FILTERED : ICMP6_DST_UNREACH_ADMIN);
+	wbuf_u16(&w, 0);
+	wbuf_u32(&w, 0);
+	wbuf_bytes(&w, inner, n);
+	len = ICMP_HEAD + n;
+	if (!v4) { /* RFC 4443 2.3: the pseudo-header */
+		sum = (uint32_t)len + protocol;
+		sum = sum_add(sum, to->addr.b, 16);
+		sum = sum_add(sum, client->addr.b, 16);
+	}
+	put16(icmp + 2, sum_end(sum_add(sum, icmp, len)));
+	iov.iov_len = wbuf_len(&w);
+	return send_raw(raw4, raw6, client, &iov, 1);
 }

@@ -108,6 +108,7 @@ int datagram_recv(int fd, uint8_t *buf, size_t size, struct datagram *ret)
 	bool found;
 	ssize_t n = recvmsg(fd, &mh, MSG_DONTWAIT);
 
+	*ret = (struct datagram){ .data = buf };
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	find_original(&mh, &ret->to, &found);
@@ -115,7 +116,6 @@ int datagram_recv(int fd, uint8_t *buf, size_t size, struct datagram *ret)
 	    !endpoint_from_sockaddr((struct sockaddr *)&sa, mh.msg_namelen,
 				    &ret->client))
 		return -EBADMSG;
-	ret->data = buf;
 	ret->len = (size_t)n;
 	return 1;
 }
@@ -230,6 +230,14 @@ void udp_drop_all(struct posture *p)
 		flow_close(fl, 0);
 }
 
+/* As visible as a refusal of the kernel's; lost if it cannot be sent. */
+static void tell_refusal(const struct udp_flow *fl)
+{
+	(void)packet_send_refusal(fl->posture->sockets.raw4,
+				  fl->posture->sockets.raw6, &fl->client,
+				  &fl->to);
+}
+
 /* The record now; the flow stays to swallow what still comes. */
 static void flow_refuse(struct udp_flow *fl, enum policy_reason reason,
 			const char *rule, const char *hint)
@@ -245,6 +253,7 @@ static void flow_refuse(struct udp_flow *fl, enum policy_reason reason,
 	front_event(fl->posture, &e);
 	fl->refused = true;
 	queue_free(fl);
+	tell_refusal(fl);
 }
 
 /* -- relaying -- */
@@ -419,7 +428,9 @@ void udp_readable_cb(evutil_socket_t fd, short what, void *posture)
 		} else if (fl->target >= 0) {
 			flow_used(fl, now_ms);
 			(void)send_out(fl, d.data, d.len);
-		} else if (!fl->refused) {
+		} else if (fl->refused) {
+			tell_refusal(fl);
+		} else {
 			enqueue(fl, &d);
 		}
 	}

@@ -71,6 +71,8 @@ static void queries(void **state)
 		  "a.test" }, /* class CH */
 		{ BYTES(HEAD("\1\0", ASKS) A_TEST "\0\1\0\xff"), DNS_IS_REFUSED,
 		  "a.test" },
+		{ BYTES(HEAD("\1\0", ASKS) A_TEST "\0\0\0\1"), DNS_IS_FORMERR,
+		  "" }, /* type 0 */
 		{ BYTES(HEAD("\1\0", ASKS) "\0" IN_A), DNS_IS_BAD_NAME, "" },
 		{ BYTES(HEAD("\1\0", ASKS) "\3a.b\4test\0" IN_A),
 		  DNS_IS_BAD_NAME, "" }, /* a dot in a label */
