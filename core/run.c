@@ -445,11 +445,13 @@ int exeat_run_wait(struct exeat_run *run, int timeout_ms,
 {
 	int64_t deadline = timeout_ms < 0 ? INT64_MAX :
 		clock_ms() + timeout_ms;
+	bool turned = false;	/* once in any case, however short the time */
 	struct err err;
 
 	while (run->phase != PHASE_OVER) {
 		int64_t left = deadline - clock_ms();
 
+		left = left > 0 ? left : 0;
 		if (stream_full(&run->streams[EXEAT_STDOUT]) ||
 		    stream_full(&run->streams[EXEAT_STDERR])) {
 			err_clear(&err);
@@ -457,11 +459,12 @@ int exeat_run_wait(struct exeat_run *run, int timeout_ms,
 				      "nobody reads it and no more is kept");
 			return session_error(error, &err, -E2BIG);
 		}
-		if (left < 0)
+		if (left == 0 && turned)
 			return 0;
 		/* a broken session ends the run too: seen at the next turn */
 		(void)exeat_session_dispatch(run->session, timeout_ms < 0 ?
 					     -1 : (int)left, NULL);
+		turned = true;
 	}
 	if (run->err.code != ERR_NONE)
 		return session_error(error, &run->err, -EIO);

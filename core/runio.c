@@ -102,6 +102,7 @@ ssize_t exeat_run_read(struct exeat_run *run, enum exeat_stream stream,
 {
 	int64_t deadline = timeout_ms < 0 ? INT64_MAX :
 		clock_ms() + timeout_ms;
+	bool turned = false;
 	struct stream *st;
 
 	if ((stream != EXEAT_STDOUT && stream != EXEAT_STDERR) || size == 0)
@@ -110,10 +111,12 @@ ssize_t exeat_run_read(struct exeat_run *run, enum exeat_stream stream,
 	while (st->len == 0 && st->fd >= 0 && !run->lost) {
 		int64_t left = deadline - clock_ms();
 
-		if (left < 0)
+		left = left > 0 ? left : 0;
+		if (left == 0 && turned)
 			return -EAGAIN;
 		(void)exeat_session_dispatch(run->session, timeout_ms < 0 ?
 					     -1 : (int)left, NULL);
+		turned = true;
 	}
 	if (st->len > 0)
 		return (ssize_t)stream_take(st, buf, size);

@@ -31,6 +31,14 @@ bool name_is_canonical(const char *name);
 bool name_ends_in_number(const char *text, size_t len);
 
 /*
+ * The labels of ASCII text: lower case, no trailing dot; `star` also lets "*"
+ * by. False: as for pattern_canonical().
+ */
+bool pattern_copy_labels(const char *text, size_t len, bool star,
+			 char ret[LIMIT_NAME + 1], size_t *ret_at,
+			 const char **ret_why);
+
+/*
  * Canonical form of a host as typed: a name (IDNA by libidn2) or a glob.
  * False: *ret_why is a static text, *ret_at the offset in `text`.
  */
