@@ -52,9 +52,10 @@ bool name_ends_in_number(const char *text, size_t len)
 	       all_of(text + 2, len - 2, "0123456789abcdefABCDEF");
 }
 
-bool pattern_copy_labels(const char *text, size_t len, bool star,
-			 char ret[LIMIT_NAME + 1], size_t *ret_at,
-			 const char **ret_why)
+/* Lower case, no trailing dot; `star` also lets "*" by. */
+static bool copy_labels(const char *text, size_t len, bool star,
+			char ret[LIMIT_NAME + 1], size_t *ret_at,
+			const char **ret_why)
 {
 	size_t label = 0;
 
@@ -98,7 +99,7 @@ bool name_canonical(const char *text, size_t len, char ret[LIMIT_NAME + 1])
 	size_t at;
 
 	if (name_ends_in_number(text, len) ||
-	    !pattern_copy_labels(text, len, false, name, &at, &why))
+	    !copy_labels(text, len, false, name, &at, &why))
 		return false;
 	memcpy(ret, name, sizeof(name));
 	return true;
@@ -122,6 +123,49 @@ bool name_is_canonical(const char *name)
 		}
 	}
 	return label > 0 && !name_ends_in_number(name, i);
+}
+
+static bool is_ascii(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)text[i] >= 0x80)
+			return false;
+	}
+	return true;
+}
+
+bool pattern_canonical(const char *text, size_t len, char ret[LIMIT_NAME + 1],
+		       size_t *ret_at, const char **ret_why)
+{
+	size_t skip = len > 2 && text[0] == '*' && text[1] == '.' ? 2 : 0;
+	char name[LIMIT_NAME + 1];
+	size_t n;
+
+	if (is_ascii(text, len)) {
+		bool star = memchr(text, '*', len) != NULL;
+
+		return copy_labels(text, len, star, ret, ret_at, ret_why);
+	}
+	if (memchr(text + skip, '*', len - skip)) {
+		*ret_at = skip;
+		*ret_why = "a * inside a label goes with ASCII only: write "
+			   "the name in its xn-- form";
+		return false;
+	}
+	if (!name_to_a_labels(text + skip, len - skip, name, ret_at,
+			      ret_why)) {
+		*ret_at += skip;
+		return false;
+	}
+	n = strlen(name);
+	if (skip + n > LIMIT_NAME) {
+		*ret_at = 0;
+		*ret_why = "a name has at most 253 characters";
+		return false;
+	}
+	memcpy(ret, text, skip);
+	memcpy(ret + skip, name, n + 1);
+	return true;
 }
 
 /* One label against one label of a pattern; "*" is any run, also of none. */

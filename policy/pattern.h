@@ -31,12 +31,11 @@ bool name_is_canonical(const char *name);
 bool name_ends_in_number(const char *text, size_t len);
 
 /*
- * The labels of ASCII text: lower case, no trailing dot; `star` also lets "*"
- * by. False: as for pattern_canonical().
+ * Unicode to A-labels (RFC 5891 5, with the mappings of UTS 46); false as
+ * below. In unicode.c, or, never true, in ascii.c, like pattern_is_public().
  */
-bool pattern_copy_labels(const char *text, size_t len, bool star,
-			 char ret[LIMIT_NAME + 1], size_t *ret_at,
-			 const char **ret_why);
+bool name_to_a_labels(const char *text, size_t len, char ret[LIMIT_NAME + 1],
+		      size_t *ret_at, const char **ret_why);
 
 /*
  * Canonical form of a host as typed: a name (IDNA by libidn2) or a glob.
