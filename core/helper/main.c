@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -62,9 +63,24 @@ int helper_fail(int fd, const struct err *err)
 	return EXIT_FAILURE;
 }
 
+/* As many descriptors as the user may have: each flow takes two. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	/* at its present limit the gate accepts fewer, and works */
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int helper_isolate_gate(const struct helper_ids *ids, struct err *err)
 {
-	int r = isolate_identity(ids->uid, ids->gid, err);
+	int r;
+
+	raise_descriptors();
+	r = isolate_identity(ids->uid, ids->gid, err);
 
 	if (r == 0)
 		r = isolate_userns(ids->uid, ids->gid, err);
