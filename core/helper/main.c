@@ -81,7 +81,6 @@ int helper_isolate_gate(const struct helper_ids *ids, struct err *err)
 
 	raise_descriptors();
 	r = isolate_identity(ids->uid, ids->gid, err);
-
 	if (r == 0)
 		r = isolate_userns(ids->uid, ids->gid, err);
 	if (r == 0)
