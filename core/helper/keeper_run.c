@@ -399,7 +399,7 @@ void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
 		struct keeper_run *run = k->runs[i];
 
 		if (!run || run->posture != posture ||
-		    run->state != RUN_WAITING)
+		    run->state != RUN_WAITING || run->killed_by)
 			continue;
 		if (!err) {
 			run_born(run, p);

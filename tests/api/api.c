@@ -1,0 +1,303 @@
+/* api.c - what the tests of the public interface share
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "api.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WAIT_MS = 20000 };
+
+char api_helper[4096], api_dir[4096];
+static char helper_name[16];
+
+int64_t api_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* ---- sessions and runs ---- */
+
+static void fail_with(const char *what, const struct exeat_error *error)
+{
+	char text[1024];
+
+	fail_msg("%s: %s", what, exeat_error_text(error, text, sizeof(text)));
+}
+
+struct exeat_session *api_open(const struct exeat_session_options *options)
+{
+	struct exeat_session *session = NULL;
+	struct exeat_error error = {0};
+
+	if (exeat_session_open(options ? options : &SESSION_OPTIONS, &session,
+			       &error) < 0)
+		fail_with("open", &error);
+	return session;
+}
+
+struct exeat_run *api_start(struct exeat_session *session,
+			    const struct exeat_run_options *options)
+{
+	struct exeat_run *run = NULL;
+	struct exeat_error error = {0};
+
+	if (exeat_run_start(session, options, &run, &error) < 0)
+		fail_with("start", &error);
+	return run;
+}
+
+const struct exeat_result *api_wait(struct exeat_run *run)
+{
+	struct exeat_error error = {0};
+	int r = exeat_run_wait(run, WAIT_MS, &error);
+
+	if (r < 0)
+		fail_with("wait", &error);
+	assert_int_equal(r, 1);
+	return exeat_run_result(run);
+}
+
+const char *api_exec(struct exeat_session *session,
+		     const struct exeat_run_options *options, int status)
+{
+	static char *out;
+	char *errors = NULL;
+	struct exeat_run *run = NULL;
+	struct exeat_error error = {0};
+
+	free(out);
+	out = NULL;
+	if (exeat_exec(session, options, &run, &out, NULL, &errors, NULL,
+		       &error) < 0)
+		fail_with("exec", &error);
+	if (exeat_run_result(run)->returncode != status)
+		fail_msg("status %d, not %d: %s%s%s",
+			 exeat_run_result(run)->returncode, status,
+			 exeat_run_result(run)->start_error, out, errors);
+	free(errors);
+	exeat_run_free(run);
+	return out;
+}
+
+const char *api_sh(struct exeat_session *session, const char *command,
+		   int status)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+
+	o.command = command;
+	return api_exec(session, &o, status);
+}
+
+void api_expect(const struct exeat_error *error, enum exeat_code code,
+		const char *text, const char *more)
+{
+	char line[1024];
+
+	(void)exeat_error_text(error, line, sizeof(line));
+	if (error->code != code || !strstr(line, text) || !strstr(line, more))
+		fail_msg("expected %s with \"%s\" and \"%s\", got %s: %s",
+			 exeat_code_name(code), text, more,
+			 exeat_code_name(error->code), line);
+}
+
+/* ---- processes ---- */
+
+/* A small file of /proc; zero bytes become spaces. */
+static bool read_proc(pid_t pid, const char *name, char *buf, size_t size)
+{
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, buf, size - 1);
+	(void)close(fd);
+	if (n <= 0)
+		return false;
+	for (ssize_t i = 0; i < n; i++)
+		if (buf[i] == '\0')
+			buf[i] = ' ';
+	buf[n] = '\0';
+	return true;
+}
+
+static pid_t pid_of(const char *name)
+{
+	pid_t pid = 0;
+
+	for (; *name >= '0' && *name <= '9'; name++)
+		pid = pid * 10 + (*name - '0');
+	return *name == '\0' ? pid : 0;
+}
+
+static bool is_zombie(pid_t pid)
+{
+	char stat[512];
+	const char *state;
+
+	if (!read_proc(pid, "stat", stat, sizeof(stat)))
+		return true;
+	state = strrchr(stat, ')');
+	return state && state[1] == ' ' && state[2] == 'Z';
+}
+
+/* The number of living processes, and the least pid, that match. */
+static unsigned find(const char *file, const char *text, const char *more,
+		     pid_t *ret_first)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	unsigned n = 0;
+
+	assert_non_null(proc);
+	while ((entry = readdir(proc)) != NULL) {
+		pid_t pid = pid_of(entry->d_name);
+		char buf[4096];
+
+		if (pid <= 0 || pid == getpid() ||
+		    !read_proc(pid, file, buf, sizeof(buf)) ||
+		    !strstr(buf, text) || is_zombie(pid))
+			continue;
+		if (more && (!read_proc(pid, "cmdline", buf, sizeof(buf)) ||
+			     !strstr(buf, more)))
+			continue;
+		n++;
+		if (ret_first && (*ret_first == 0 || pid < *ret_first))
+			*ret_first = pid;
+	}
+	(void)closedir(proc);
+	return n;
+}
+
+unsigned api_helpers(void)
+{
+	return find("comm", helper_name, NULL, NULL);
+}
+
+pid_t api_helper_pid(const char *mode)
+{
+	pid_t first = 0;
+
+	(void)find("comm", helper_name, mode, &first);
+	return first;
+}
+
+unsigned api_processes(const char *text)
+{
+	return find("cmdline", text, NULL, NULL);
+}
+
+bool api_becomes_zero(unsigned (*question)(const char *arg), const char *arg,
+		      int ms)
+{
+	int64_t deadline = api_ms() + ms;
+
+	while (question(arg) != 0) {
+		if (api_ms() > deadline)
+			return false;
+		(void)poll(NULL, 0, 5);
+	}
+	return true;
+}
+
+static unsigned helpers(const char *unused)
+{
+	(void)unused;
+	return api_helpers();
+}
+
+bool api_helpers_go(int ms)
+{
+	return api_becomes_zero(helpers, NULL, ms);
+}
+
+/* ---- files and descriptors ---- */
+
+static unsigned entries(const char *path, const char *but)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	unsigned n = 0;
+
+	while (dir && (entry = readdir(dir)) != NULL)
+		n += entry->d_name[0] != '.' &&
+			(!but || strcmp(entry->d_name, but) != 0);
+	if (dir)
+		(void)closedir(dir);
+	return n;
+}
+
+unsigned api_work_dirs(void)
+{
+	char path[sizeof(api_dir) + 32];
+
+	(void)snprintf(path, sizeof(path), "%s/exeat-%u", api_dir, geteuid());
+	return entries(path, NULL);
+}
+
+unsigned api_fds(void)
+{
+	return entries("/proc/self/fd", NULL);
+}
+
+/* ---- the program ---- */
+
+static int remove_one(const char *path, const struct stat *st, int type,
+		      struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static bool make_place(void)
+{
+	const char *tmp = getenv("TMPDIR"), *helper = getenv("EXEAT_HELPER");
+
+	if (!helper) {
+		(void)fprintf(stderr, "EXEAT_HELPER is not set\n");
+		return false;
+	}
+	(void)snprintf(api_dir, sizeof(api_dir), "%s/exeat-api-XXXXXX",
+		       tmp ? tmp : "/tmp");
+	if (!mkdtemp(api_dir))
+		return false;
+	/* the payload of root is somebody else */
+	(void)chmod(api_dir, 0711);
+	(void)setenv("TMPDIR", api_dir, 1);
+	(void)snprintf(helper_name, sizeof(helper_name), "x%d", getpid());
+	(void)snprintf(api_helper, sizeof(api_helper), "%.4000s/%s", api_dir,
+		       helper_name);
+	return symlink(helper, api_helper) == 0;
+}
+
+int api_main(const char *name, const struct CMUnitTest *tests, size_t n)
+{
+	int failed;
+
+	if (!make_place()) {
+		perror("place for the tests");
+		return 1;
+	}
+	failed = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
+	(void)nftw(api_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return failed;
+}

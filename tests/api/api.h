@@ -1,0 +1,85 @@
+/* api.h - what the tests of the public interface share
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Every program here knows the library by its public header alone. Sessions
+ * are opened with a helper under a name of the test's own, so that its
+ * processes can be told from everybody else's, and with work dirs in a
+ * directory of the test's own, so that what is left behind shows.
+ */
+#ifndef EXEAT_TESTS_API_H
+#define EXEAT_TESTS_API_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <cmocka.h>
+#include <exeat.h>
+
+#define SESSION_OPTIONS \
+	((struct exeat_session_options){ \
+		.size = sizeof(struct exeat_session_options), \
+		.audit_fd = -1, \
+		.helper_path = api_helper, \
+	})
+#define RUN_OPTIONS \
+	((struct exeat_run_options){.size = sizeof(struct exeat_run_options)})
+#define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* The helper, by the test's own name for it. */
+extern char api_helper[4096];
+/* A directory of the test's own: TMPDIR. */
+extern char api_dir[4096];
+
+/* The main() of every program: makes and removes the above. */
+int api_main(const char *name, const struct CMUnitTest *tests, size_t n);
+#define API_MAIN(name, tests) \
+	int main(void) \
+	{ \
+		return api_main(name, tests, \
+				sizeof(tests) / sizeof((tests)[0])); \
+	}
+
+/* A session with these options (NULL: the plain ones), or the test fails. */
+struct exeat_session *api_open(const struct exeat_session_options *options);
+struct exeat_run *api_start(struct exeat_session *session,
+			    const struct exeat_run_options *options);
+/* Wait for the end at most 20 s, or the test fails. */
+const struct exeat_result *api_wait(struct exeat_run *run);
+
+/*
+ * Run to the end. Standard output as text, until the next call; its exit
+ * status must be `status`.
+ */
+const char *api_exec(struct exeat_session *session,
+		     const struct exeat_run_options *options, int status);
+/* The same for a shell command. */
+const char *api_sh(struct exeat_session *session, const char *command,
+		   int status);
+
+/* Fail unless the error has this code and all of the texts ("" is any). */
+void api_expect(const struct exeat_error *error, enum exeat_code code,
+		const char *text, const char *more);
+
+/* Live processes of this test's sessions: helpers, and runs not executed yet. */
+unsigned api_helpers(void);
+/* The oldest helper in that mode; 0: none. */
+pid_t api_helper_pid(const char *mode);
+/* Live processes with this text in their command line. */
+unsigned api_processes(const char *text);
+/* Is `question(arg)` zero within so many milliseconds? */
+bool api_becomes_zero(unsigned (*question)(const char *arg), const char *arg,
+		      int ms);
+/* As above, for api_helpers(). */
+bool api_helpers_go(int ms);
+
+/* Entries in api_dir below the folder of fresh work dirs. */
+unsigned api_work_dirs(void);
+/* Open descriptors of this process. */
+unsigned api_fds(void);
+int64_t api_ms(void);
+
+#endif
