@@ -107,6 +107,21 @@ static enum filter_step first_opaque(struct filter *f)
 	return grant(f, 0, FILTER_OPAQUE);
 }
 
+/*
+ * Too little to tell. More may come and make it a request, unless the client
+ * has ended: then a bare word, which no server takes for one, is of another
+ * protocol.
+ */
+static enum filter_step first_partial(struct filter *f, const uint8_t *data,
+				      size_t len)
+{
+	if (!f->ended || f->carry == POLICY_CARRY_HTTP ||
+	    f->carry == POLICY_CARRY_TLS || memchr(data, ' ', len) ||
+	    memchr(data, '\n', len))
+		return FILTER_HOLD;
+	return first_opaque(f);
+}
+
 static enum filter_step first_http(struct filter *f, const uint8_t *data,
 				   size_t len)
 {
@@ -114,7 +129,7 @@ static enum filter_step first_http(struct filter *f, const uint8_t *data,
 
 	switch (http_peek(data, len, &head)) {
 	case HTTP_NEED_MORE:
-		return FILTER_HOLD;
+		return first_partial(f, data, len);
 	case HTTP_OK:
 		return http_request(f, &head);
 	case HTTP_BAD:
@@ -265,6 +280,11 @@ enum filter_step filter_client(struct filter *f, const uint8_t *data,
 	}
 	*ret_pass = at;
 	return s;
+}
+
+void filter_client_ended(struct filter *f)
+{
+	f->ended = true;
 }
 
 void filter_allowed(struct filter *f)

@@ -75,6 +75,7 @@ struct filter {
 	enum filter_mode next; /* once allowed */
 	bool want_switch;      /* the request asks for a WebSocket */
 	bool answered;	       /* by the server, since the last request */
+	bool ended;	       /* no more bytes of the client come */
 	size_t nfirst;	       /* SWITCH: what the server said */
 	uint8_t first[16];
 	struct http_body body;
@@ -96,6 +97,9 @@ enum filter_step filter_client(struct filter *f, const uint8_t *data,
 void filter_allowed(struct filter *f);
 /* The flow was admitted without a byte of the client (server-first). */
 void filter_admit(struct filter *f);
+
+/* The client sends no more: call filter_client() again for what waits. */
+void filter_client_ended(struct filter *f);
 
 /* The server's bytes, before they go on. True: call filter_client() again,
  * what waits may pass now. */

@@ -110,9 +110,10 @@ static void peek(struct flow *fl)
 		return flow_close(fl, FLOW_LEFT);
 	if (n == 0) {
 		fl->up.eof = true;
+		filter_client_ended(&fl->filter);
 		if (first)
 			(void)flow_ask_nameless(fl);
-		else
+		else if (flow_judge(fl) && fl->state == FLOW_PEEK)
 			(void)flow_refuse_bytes(fl, POLICY_R_MALFORMED,
 						"ended in the middle");
 		return;

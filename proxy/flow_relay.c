@@ -59,6 +59,8 @@ static bool pass_up(struct flow *fl, size_t *ret_n)
 	if (n < 0)
 		return flow_reset(fl);
 	fl->up.eof = n == 0;
+	if (n == 0)
+		filter_client_ended(&fl->filter);
 	*ret_n = (size_t)n;
 	if (held == 0 && fl->filter.mode == FILTER_OPAQUE) {
 		if (relay_write(&fl->up, fl->target, chunk, *ret_n, &done) < 0)

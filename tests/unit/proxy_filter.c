@@ -21,7 +21,7 @@
 	"GET / HTTP/1.1\r\nHost: a.test\r\n" \
 	"Upgrade: " kind "\r\n\r\n"
 
-enum who { END, CLIENT, SERVER, ALLOW, ADMIT };
+enum who { END, CLIENT, SERVER, ALLOW, ADMIT, ENDED };
 
 struct step {
 	enum who who;
@@ -83,6 +83,8 @@ static void play(size_t row, const struct script *s)
 		}
 		if (st->who == ALLOW)
 			filter_allowed(&f);
+		if (st->who == ENDED)
+			filter_client_ended(&f);
 		memcpy(window + held, st->bytes, n);
 		held += n;
 		says = filter_client(&f, window, held, &pass);
@@ -187,6 +189,32 @@ static void upgrade_scripts(void **state)
 		  { ASK(CHAT("other/1"), "a.test", POLICY_NAME_HOST), ALLOWED,
 		    ANSWERS("HTTP/1.1 101 x\r\n"),
 		    REFUSE("\x81\1", POLICY_R_MALFORMED) } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		play(i, &rows[i]);
+}
+
+/* What the client's end makes of too few bytes. */
+static void end_scripts(void **state)
+{
+	static const struct script rows[] = {
+		{ POLICY_CARRY_PINNED,
+		  { HOLD("abc"),
+		    { ENDED, "", FILTER_ASK, "", POLICY_NAME_PIN, 0 },
+		    ALLOWED } },
+		{ POLICY_CARRY_ANY,
+		  { HOLD("abc"),
+		    { ENDED, "", FILTER_ASK, "", POLICY_NAME_NONE, 0 },
+		    ALLOWED } },
+		{ POLICY_CARRY_PINNED,
+		  { HOLD("GET /"), { ENDED, "", FILTER_HOLD, NULL, 0, 0 } } },
+		{ POLICY_CARRY_PINNED,
+		  { HOLD("\x16\3\1"),
+		    { ENDED, "", FILTER_HOLD, NULL, 0, 0 } } },
+		{ POLICY_CARRY_HTTP,
+		  { HOLD("abc"), { ENDED, "", FILTER_HOLD, NULL, 0, 0 } } },
 	};
 
 	(void)state;
@@ -326,6 +354,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(http_scripts),
 		cmocka_unit_test(upgrade_scripts),
+		cmocka_unit_test(end_scripts),
 		cmocka_unit_test(other_scripts),
 		cmocka_unit_test(tls_second),
 		cmocka_unit_test(tls_without_name),
