@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  *	bench_net serve PORT ADDRESS	until standard input ends; on port 53
- *					it answers every A query with ADDRESS
+ *					of ADDRESS every A query is answered
+ *					with ADDRESS
  *	bench_net get HOST PORT MS	download: bytes a second
  *	bench_net put HOST PORT MS	upload: bytes a second
  *	bench_net conn HOST PORT MS N	N at a time: connections a second, and
@@ -188,10 +189,11 @@ static void answer_dns(int fd, const struct in_addr *address)
 	(void)sendto(fd, m, at, 0, (struct sockaddr *)&who, wholen);
 }
 
-static int bound(int type, uint16_t port)
+static int bound(int type, uint16_t port, struct in_addr address)
 {
 	struct sockaddr_in sa = { .sin_family = AF_INET,
-				  .sin_port = htons(port) };
+				  .sin_port = htons(port),
+				  .sin_addr = address };
 	int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	const int one = 1;
 
@@ -207,13 +209,14 @@ static void serve(uint16_t port, const char *address)
 {
 	struct epoll_event ev[EVENTS];
 	int loop = epoll_create1(EPOLL_CLOEXEC);
-	int listener = bound(SOCK_STREAM, port);
-	int dns = bound(SOCK_DGRAM, 53);
 	static int on_input, on_listener, on_dns;
-	struct in_addr addr;
+	struct in_addr any = { INADDR_ANY }, own;
+	int listener, dns;
 
-	if (inet_pton(AF_INET, address, &addr) != 1)
+	if (inet_pton(AF_INET, address, &own) != 1)
 		die(address);
+	listener = bound(SOCK_STREAM, port, any);
+	dns = bound(SOCK_DGRAM, 53, own);	/* answers come from there */
 	watch(loop, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &on_input);
 	watch(loop, EPOLL_CTL_ADD, listener, EPOLLIN, &on_listener);
 	watch(loop, EPOLL_CTL_ADD, dns, EPOLLIN, &on_dns);
@@ -228,7 +231,7 @@ static void serve(uint16_t port, const char *address)
 			if (ev[i].data.ptr == &on_listener)
 				take_all(listener, loop);
 			else if (ev[i].data.ptr == &on_dns)
-				answer_dns(dns, &addr);
+				answer_dns(dns, &own);
 			else
 				conn_ready(ev[i].data.ptr, loop);
 		}
