@@ -42,25 +42,23 @@ class Trial:
         else:
             self.result = world.exeat(["-w", work, *options], argv, **how)
         self.packets = world.seen(mark)
-        self.dns = world.log("dns", mark)
-        self.http = world.log("http", mark)
-        self.host = world.log("host", mark)
+        self.logs = {name: world.log(name, mark) for name in lib.LOGS}
         self.said = _lines(self.result.out)
 
     def complaints(self):
         spec = self.spec
         tries = spec["try"]
         wanted = spec["says"]
-        if isinstance(wanted, dict):
+        if not isinstance(wanted, list):
             wanted = [wanted] * len(tries)
         out = []
         if self.result.code != 0 or len(self.said) != len(tries):
             return [f"program: it did not run\n{self.result}"]
         for argv, got, want in zip(tries, self.said, wanted, strict=True):
-            want = {"ms": _prompt(spec.get("prompt_ms", PROMPT_MS)), **want}
-            if not judge.matches(got, want):
-                out.append(f"program: {' '.join(argv)} -> {got}, "
-                           f"wanted {judge.show(want)}")
+            limit = spec.get("prompt_ms", PROMPT_MS)
+            if not judge.matches(got, want) or got["ms"] > limit:
+                out.append(f"program: {' '.join(argv)} -> {got}, wanted "
+                           f"{judge.show(want)} within {limit} ms")
         if spec.get("outside"):
             return out
         out += judge.judge_packets(self.packets, spec.get("sees", []),
@@ -70,20 +68,13 @@ class Trial:
             out += [f"audit: allowed {r}" for r in self.result.audit
                     if r.get("verdict") == "allow"
                     and not spec.get("allows")]
-        if self.host:
-            out.append(f"host: a service of the host was reached {self.host}")
+        if self.logs["host"]:
+            out.append(f"host: its services saw {self.logs['host']}")
         for name, check in spec.get("logs", {}).items():
-            if not check(getattr(self, name)):
-                out.append(f"{name}: {check.__doc__ or check.__name__}: "
-                           f"{getattr(self, name)}")
+            if not check(self.logs[name]):
+                out.append(f"{name}: not {check.__doc__ or check.__name__}: "
+                           f"{self.logs[name]}")
         return out
-
-
-def _prompt(limit):
-    def check(ms):
-        return ms < limit
-    check.__doc__ = f"under {limit} ms"
-    return check
 
 
 def _join(tries, work):

@@ -485,7 +485,20 @@ CLONE_NEWUSER, CLONE_NEWNET, CLONE_NEWNS = 0x10000000, 0x40000000, 0x20000
 
 
 def nested(address, port):
-    """Namespaces of our own, then the network from there."""
+    """Namespaces of our own, then the network from there; in a child."""
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(w, json.dumps(run(["nest", address, port])).encode())
+        os._exit(0)
+    os.close(w)
+    with open(r, "rb") as f:
+        said = json.loads(f.read())
+    os.waitpid(pid, 0)
+    return said
+
+
+def nest(address, port):
     step("unshare")
     uid = os.getuid()
     check(libc.unshare(CLONE_NEWUSER))
@@ -520,8 +533,15 @@ def unix_bind(path):
 SYS_PIDFD_OPEN, SYS_PIDFD_GETFD, PTRACE_ATTACH = 434, 438, 16
 
 
-def others():
-    """Everybody we can see, and what we can do to them."""
+def others(*which):
+    """Everybody we can see, and what we can do to them; "own": to a child."""
+    if which == ("own",):
+        child = subprocess.Popen(["tail", "-f", "/dev/null"])
+        try:
+            return {"gained": _try_process(child.pid)}
+        finally:
+            child.kill()
+            child.wait()
     seen, gained = [], []
     for entry in os.listdir("/proc"):
         if not entry.isdigit() or int(entry) == os.getpid():
@@ -564,7 +584,11 @@ def _try_process(pid):
     attempt("ptrace", lambda: check(libc.ptrace(PTRACE_ATTACH, pid, 0, 0)))
     attempt("mem", lambda: os.close(os.open(f"/proc/{pid}/mem", os.O_RDWR)))
     attempt("pidfd_getfd", getfd)
-    attempt("fd", lambda: os.listdir(f"/proc/{pid}/fd"))
+    for file in ("environ", "maps"):
+        attempt(file, lambda f=file: os.close(
+            os.open(f"/proc/{pid}/{f}", os.O_RDONLY)))
+    attempt("fd", lambda: [os.readlink(f"/proc/{pid}/fd/{n}")
+                           for n in os.listdir(f"/proc/{pid}/fd")])
     for name in ("user", "net", "mnt"):
         attempt("setns " + name, enter(name))
     return gained
@@ -636,7 +660,7 @@ def status():
 PROBES = {f.__name__: f for f in (
     tcp, banner_then, duplex, websocket, mapped, http, tls, resolve, dns, udp,
     ping, open_socket, vsock, io_uring, bind_send, program, nftables,
-    link_add, nested, unix_bind, others, setuid_bits, write, status)}
+    link_add, nested, nest, unix_bind, others, setuid_bits, write, status)}
 
 
 def run(argv):

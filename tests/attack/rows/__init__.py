@@ -9,6 +9,7 @@ SPDX-License-Identifier: Apache-2.0
     sees        packets that must leave the host, and no others but
     may         these
     audit       records that must be there
+    allows      True: a record may say "allow" though nothing leaves
     logs        {log: check} on what the servers got
     kinds       of callers for which it makes sense (default: all)
     passes      the row is about something that must work

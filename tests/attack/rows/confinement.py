@@ -50,7 +50,7 @@ ROWS = [
     {"id": "G6", "title": "the gate and the keeper as processes",
      "options": EVERY, "try": [["others"]],
      "says": {"gained": [], "seen": lambda s: len(s) <= 2},
-     "control": {"outside": True, "try": [["others"]], "says": GAINED}},
+     "control": {"try": [["others", "own"]], "says": GAINED}},
 
     {"id": "G13", "title": "switches of the kernel",
      "options": ALLOW,
