@@ -73,12 +73,12 @@ def helper_killed(world, checks, mode):
 
 
 def gone(world, checks, what, within=1.0):
-    left = world.until(lambda: not processes("exeat") and
+    left = world.until(lambda: not processes("exeat-helper") and
                        not processes("ping\\n"), within)
     checks.check(f"{what}: every process is gone within {within} s", left,
-                 processes("exeat"), processes("ping\\n"))
+                 processes("exeat-helper"), processes("ping\\n"))
     # Not for the next check: what is left over is this one's failure.
-    kill([*processes("exeat"), *processes("ping\\n")])
+    kill([*processes("exeat-helper"), *processes("ping\\n")])
 
 
 def caller_killed(world, checks):
