@@ -224,6 +224,7 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 	s->read_only_paths = o->ro.texts;
 	s->read_write_paths = o->rw.texts;
 	s->user = o->user;
+	s->env = o->env.texts;	/* a bad one is found before anything starts */
 	s->work_dir_sockets = o->work_dir_sockets;
 	s->with_credentials = o->with_credentials;
 	s->label = o->label;
@@ -233,7 +234,6 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 	r->script = o->python;
 	r->script_type = o->python ? "python" : NULL;
 	r->shell = o->shell;
-	r->env = o->env.texts;
 	r->cwd = o->cwd;
 	r->timeout_ms = o->timeout_ms;
 	r->kill_grace_ms = o->kill_grace_ms;
@@ -244,6 +244,31 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 }
 
 /* ---- reports ---- */
+
+/* The codes of refusals, for people. */
+static const struct {
+	const char *code, *words;
+} reasons[] = {
+	{"default", "no rule allows it"},
+	{"deny_rule", "a deny rule refuses it"},
+	{"guard", "never opened by any policy"},
+	{"private", "a private address, which no rule opens"},
+	{"blocked", "the run is blocked"},
+	{"no_name", "no allowed name was seen"},
+	{"protocol", "not a protocol that may pass there"},
+	{"not_pinned", "this address was not given for an allowed name"},
+	{"malformed", "malformed"},
+	{"own_address", "an address of this host"},
+	{"limit", "a limit was reached"},
+};
+
+static const char *reason_words(const char *code)
+{
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		if (strcmp(reasons[i].code, code) == 0)
+			return reasons[i].words;
+	return code;
+}
 
 static void explain_one(const struct exeat_refusal *f)
 {
@@ -256,9 +281,9 @@ static void explain_one(const struct exeat_refusal *f)
 		(void)fprintf(stderr, " port %u", f->port);
 	if (*f->name && *f->address)
 		(void)fprintf(stderr, " (%s)", f->address);
-	(void)fprintf(stderr, " [%s]: %s", f->layer, f->reason);
+	(void)fprintf(stderr, " [%s]: %s", f->layer, reason_words(f->reason));
 	if (*f->rule)
-		(void)fprintf(stderr, ", rule %s", f->rule);
+		(void)fprintf(stderr, " (rule %s)", f->rule);
 	if (f->count > 1)
 		(void)fprintf(stderr, ", %llu times",
 			      (unsigned long long)f->count);
@@ -306,10 +331,11 @@ static int json_write(const struct run_context *x,
 	for (size_t i = 0; i < result->nrefusals; i++)
 		(void)json_array_append_new(
 			refusals, refusal_json(&result->refusals[i]));
-	root = json_pack("{s:i, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:o, "
+	root = json_pack("{s:i, s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:o, "
 			 "s:I}",
 			 "returncode", result->returncode,
 			 "termination_reason", result->termination_reason,
+			 "start_error", result->start_error,
 			 "runtime_ms", (json_int_t)result->runtime_ms,
 			 "backend", result->backend,
 			 "network_mode", result->network_mode,

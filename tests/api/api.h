@@ -76,6 +76,8 @@ bool api_becomes_zero(unsigned (*question)(const char *arg), const char *arg,
 /* As above, for api_helpers(). */
 bool api_helpers_go(int ms);
 
+/* Entries of a directory that do not begin with a dot; 0: none, or no right. */
+unsigned api_entries(const char *path);
 /* Entries in api_dir below the folder of fresh work dirs. */
 unsigned api_work_dirs(void);
 /* Open descriptors of this process. */

@@ -1,0 +1,330 @@
+/* life.c - when the caller or a helper dies; what is left afterwards: nothing
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "api.h"
+
+enum { GONE_MS = 1000 };
+
+static char marker[64];
+
+static int make_marker(void **state)
+{
+	(void)state;
+	(void)snprintf(marker, sizeof(marker), "3605.%d", getpid());
+	return 0;
+}
+
+/* A run that would last, and that has begun. */
+static struct exeat_run *start_lasting(struct exeat_session *session)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_run *run;
+	char buf[8];
+
+	o.argv = LIST("sh", "-c", "echo up; (setsid sleep $0) & wait", marker);
+	run = api_start(session, &o);
+	assert_true(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf), 10000,
+				   NULL) > 0);
+	while (api_processes(marker) < 2)
+		(void)poll(NULL, 0, 5);
+	return run;
+}
+
+/* ---- the caller dies ---- */
+
+/* The caller of a session: says "up", then waits to be killed. */
+_Noreturn static void be_a_caller(int up, int forks)
+{
+	struct exeat_session_options so = SESSION_OPTIONS;
+
+	so.network_mode = "open";	/* with a dialer */
+	(void)start_lasting(api_open(&so));
+	/* who holds every descriptor of the caller, and lives on */
+	if (forks && fork() == 0) {
+		(void)pause();
+		_exit(0);
+	}
+	(void)!write(up, "x", 1);
+	for (;;)
+		(void)pause();
+}
+
+static void caller_is_killed(int forks)
+{
+	char c;
+	int up[2], status;
+	pid_t pid;
+
+	assert_int_equal(pipe(up), 0);
+	pid = fork();
+	if (pid == 0) {
+		(void)setpgid(0, 0);
+		be_a_caller(up[1], forks);
+	}
+	(void)close(up[1]);
+	assert_int_equal(read(up[0], &c, 1), 1);
+	assert_true(api_helpers() >= 3);
+	assert_true(api_processes(marker) >= 2);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	if (!api_helpers_go(GONE_MS))
+		fail_msg("%u helpers are left", api_helpers());
+	assert_true(api_becomes_zero(api_processes, marker, GONE_MS));
+	/* the fork, if there is one, was alive all the time */
+	if (forks)
+		assert_int_equal(kill(-pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	(void)close(up[0]);
+	/* its work dir could be removed by nobody: the next session does */
+	assert_true(api_work_dirs() > 0);
+	exeat_session_close(api_open(NULL));
+	assert_int_equal(api_work_dirs(), 0);
+}
+
+static void killed_caller(void **state)
+{
+	(void)state;
+	caller_is_killed(0);
+}
+
+static void killed_caller_with_a_fork(void **state)
+{
+	(void)state;
+	caller_is_killed(1);
+}
+
+/* exec closes the descriptors, and the session with them. */
+static void caller_executes_another_program(void **state)
+{
+	int up[2], status;
+	pid_t pid;
+	char c;
+
+	(void)state;
+	assert_int_equal(pipe(up), 0);
+	pid = fork();
+	if (pid == 0) {
+		(void)start_lasting(api_open(NULL));
+		(void)!write(up[1], "x", 1);
+		(void)execlp("sleep", "sleep", "1000", NULL);
+		_exit(1);
+	}
+	assert_int_equal(read(up[0], &c, 1), 1);
+	assert_true(api_helpers_go(GONE_MS));
+	assert_true(api_becomes_zero(api_processes, marker, GONE_MS));
+	(void)kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	(void)close(up[0]);
+	(void)close(up[1]);
+	exeat_session_close(api_open(NULL));
+	assert_int_equal(api_work_dirs(), 0);
+}
+
+/* ---- a helper dies ---- */
+
+struct exits {
+	unsigned n;
+	const char *reason;
+};
+
+static void note_exit(void *user_data, struct exeat_run *run)
+{
+	struct exits *e = user_data;
+
+	e->n++;
+	e->reason = exeat_run_result(run)->termination_reason;
+}
+
+static void helper_is_killed(const char *mode)
+{
+	struct exeat_session_options so = SESSION_OPTIONS;
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_error error = {0};
+	struct exeat_session *session;
+	struct exeat_run *run, *second, *third;
+	struct exits e = {0};
+	char buf[8];
+	pid_t pid;
+
+	so.network_mode = "open";
+	session = api_open(&so);
+	pid = api_helper_pid(mode);
+	assert_true(pid > 0);
+	run = start_lasting(session);
+	o.argv = LIST("sleep", marker);
+	o.stdio[EXEAT_STDIN] = EXEAT_STDIO_PIPE;
+	o.on_exit = note_exit;
+	o.user_data = &e;
+	second = api_start(session, &o);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(exeat_run_wait(run, 10000, &error), -EIO);
+	api_expect(&error, EXEAT_INTERNAL, "ended unexpectedly", "");
+	assert_string_equal(exeat_run_result(run)->termination_reason,
+			    "session_closed");
+	/* every run and every call is told */
+	memset(&error, 0, sizeof(error));
+	assert_true(exeat_run_wait(second, -1, &error) < 0);
+	api_expect(&error, EXEAT_INTERNAL, "ended unexpectedly", "");
+	assert_int_equal(e.n, 1);
+	assert_string_equal(e.reason, "session_closed");
+	assert_true(exeat_session_dispatch(session, -1, &error) < 0);
+	assert_true(exeat_run_start(session, &o, &third, &error) < 0);
+	api_expect(&error, EXEAT_INTERNAL, "ended unexpectedly", "");
+	assert_int_equal(exeat_run_write(second, "x", 1, &error), -EPIPE);
+	assert_true(exeat_run_read(second, EXEAT_STDOUT, buf, sizeof(buf), -1,
+				   &error) <= 0);
+	/* nothing lives on, closed or not */
+	assert_true(api_helpers_go(GONE_MS));
+	assert_true(api_becomes_zero(api_processes, marker, GONE_MS));
+	exeat_session_close(session);
+	assert_int_equal(api_work_dirs(), 0);
+}
+
+static void keeper_is_killed(void **state)
+{
+	(void)state;
+	helper_is_killed("keeper");
+}
+
+static void front_is_killed(void **state)
+{
+	(void)state;
+	helper_is_killed("front");
+}
+
+static void dialer_is_killed(void **state)
+{
+	(void)state;
+	helper_is_killed("dialer");
+}
+
+/*
+ * The keeper is gone and nobody has dispatched yet: a start may still succeed,
+ * but no callback runs under it, and the next turn tells.
+ */
+static void start_after_the_keepers_end(void **state)
+{
+	struct exeat_session *session = api_open(NULL);
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_error error = {0};
+	struct exeat_run *run = NULL;
+	struct exits e = {0};
+	int r;
+
+	(void)state;
+	assert_int_equal(kill(api_helper_pid("keeper"), SIGKILL), 0);
+	assert_true(api_helpers_go(GONE_MS));
+	o.argv = LIST("true");
+	o.on_exit = note_exit;
+	o.user_data = &e;
+	r = exeat_run_start(session, &o, &run, &error);
+	assert_int_equal(e.n, 0);
+	if (r == 0)
+		assert_true(exeat_run_wait(run, 10000, &error) < 0);
+	api_expect(&error, EXEAT_INTERNAL, "ended unexpectedly", "");
+	exeat_session_close(session);
+}
+
+/* ---- nothing leaks ---- */
+
+static void no_descriptor_leaks_in_runs(void **state)
+{
+	static const char *const modes[] = {"blocked", "open"};
+	struct exeat_session *session = api_open(NULL);
+	unsigned fds = 0;
+
+	(void)state;
+	for (int i = 0; i < 220; i++) {
+		struct exeat_run_options o = RUN_OPTIONS;
+
+		/* from here on everything that is made once has been made */
+		if (i == 20)
+			fds = api_fds();
+		o.argv = LIST("cat");
+		o.stdio[EXEAT_STDIN] = EXEAT_STDIO_BYTES;
+		o.network_mode = modes[i % 2];
+		o.private_network = i % 5 == 0;
+		api_exec(session, &o, 0);
+	}
+	assert_int_equal(api_fds(), fds);
+	exeat_session_close(session);
+}
+
+static void no_descriptor_leaks_in_sessions(void **state)
+{
+	struct exeat_session_options so = SESSION_OPTIONS;
+	unsigned fds = api_fds();
+
+	(void)state;
+	so.network_mode = "open";
+	for (int i = 0; i < 50; i++) {
+		struct exeat_session *session = api_open(&so);
+
+		api_sh(session, "true", 0);
+		exeat_session_close(session);
+	}
+	assert_int_equal(api_fds(), fds);
+	assert_int_equal(api_helpers(), 0);
+	assert_int_equal(api_work_dirs(), 0);
+}
+
+static unsigned fds_of(pid_t pid)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	return api_entries(path);
+}
+
+static void no_descriptor_leaks_in_helpers(void **state)
+{
+	static const char *const modes[] = {"keeper", "front"};
+	struct exeat_session *session = api_open(NULL);
+	unsigned before[2], after[2];
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		api_sh(session, "true", 0);
+	for (int k = 0; k < 2; k++)
+		before[k] = fds_of(api_helper_pid(modes[k]));
+	for (int i = 0; i < 100; i++) {
+		struct exeat_run_options o = RUN_OPTIONS;
+
+		o.argv = LIST("true");
+		o.private_network = i % 4 == 0;
+		api_exec(session, &o, 0);
+	}
+	/* what is on its way out may take a moment */
+	for (int k = 0; k < 2; k++) {
+		int64_t deadline = api_ms() + 2000;
+
+		do
+			after[k] = fds_of(api_helper_pid(modes[k]));
+		while (after[k] > before[k] && api_ms() < deadline);
+		assert_int_equal(after[k], before[k]);
+	}
+	exeat_session_close(session);
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test_setup(killed_caller, make_marker),
+	cmocka_unit_test_setup(killed_caller_with_a_fork, make_marker),
+	cmocka_unit_test_setup(caller_executes_another_program, make_marker),
+	cmocka_unit_test_setup(keeper_is_killed, make_marker),
+	cmocka_unit_test_setup(front_is_killed, make_marker),
+	cmocka_unit_test_setup(dialer_is_killed, make_marker),
+	cmocka_unit_test(start_after_the_keepers_end),
+	cmocka_unit_test(no_descriptor_leaks_in_runs),
+	cmocka_unit_test(no_descriptor_leaks_in_sessions),
+	cmocka_unit_test(no_descriptor_leaks_in_helpers),
+};
+
+API_MAIN("life", tests)
