@@ -5,6 +5,8 @@ SPDX-License-Identifier: Apache-2.0
 
     attack.py GROUP...      groups: the files of rows/
     attack.py -r ROW GROUP  one row only
+    attack.py --must-fail   every refusal must fail: for a product that
+                            confines nothing
 
 A row passes only if the program inside, the sniffer outside and the audit
 agree, and if its control (the same thing where it is allowed, or outside of
@@ -107,12 +109,20 @@ def run_row(world, row):
         return None
     work = world.folder("work-" + row.get("work", row["id"]))
     world.put(work, PROBE)
+    keep = row["before"](world, work) if "before" in row else None
     for options in postures(row):
         trial = Trial(world, row, options, work)
         wrong = trial.complaints()
         if wrong:
             out += [f"[{' '.join(options)}] {w}" for w in wrong]
             out.append(str(trial.result))
+    out += run_control(world, row, work)
+    del keep
+    return out
+
+
+def run_control(world, row, work):
+    out = []
     control = row.get("control")
     if control:
         trial = Trial(world, control,
@@ -122,6 +132,15 @@ def run_row(world, row):
         if wrong:
             out.append(str(trial.result))
     return out
+
+
+def must_fail(world, rows):
+    """Refusals that hold where nothing is refused are no tests."""
+    vacuous = [r["id"] for r in rows
+               if not r.get("passes") and not run_row(world, r)]
+    print(f"{world.kind}: of {len(rows)} rows, vacuous: {vacuous}",
+          flush=True)
+    return 1 if vacuous or not rows else 0
 
 
 def run_rows(world, rows):
@@ -143,6 +162,7 @@ def run_rows(world, rows):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("-r", "--row", action="append")
+    parser.add_argument("--must-fail", action="store_true")
     parser.add_argument("groups", nargs="+")
     args = parser.parse_args()
     rows = []
@@ -154,7 +174,8 @@ def main():
     if args.row:
         rows = [r for r in rows if r["id"] in args.row]
     lib.product()
-    lib.main(lambda world: run_rows(world, rows))
+    judge_rows = must_fail if args.must_fail else run_rows
+    lib.main(lambda world: judge_rows(world, rows))
 
 
 main()

@@ -530,6 +530,13 @@ def unix_bind(path):
     return {"made": True}
 
 
+def unix_connect(path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        step("connect")
+        s.connect(path)
+    return {"made": True}
+
+
 SYS_PIDFD_OPEN, SYS_PIDFD_GETFD, PTRACE_ATTACH = 434, 438, 16
 
 
@@ -660,7 +667,8 @@ def status():
 PROBES = {f.__name__: f for f in (
     tcp, banner_then, duplex, websocket, mapped, http, tls, resolve, dns, udp,
     ping, open_socket, vsock, io_uring, bind_send, program, nftables,
-    link_add, nested, nest, unix_bind, others, setuid_bits, write, status)}
+    link_add, nested, nest, unix_bind,
+    unix_connect, others, setuid_bits, write, status)}
 
 
 def run(argv):

@@ -15,6 +15,8 @@ SPDX-License-Identifier: Apache-2.0
     passes      the row is about something that must work
     control     the same keys: what must get through ("outside": without
                 any sandbox)
+    before      called with the world and the work dir; what it returns lives
+                as long as the row
     work        rows of the same work dir, by this name
     env         of the caller
     prompt_ms   an answer must take less than this

@@ -3,6 +3,9 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import os
+import socket
+
 from . import ALLOW, BLOCKED, OPEN, deny
 
 EVERY = [BLOCKED, ALLOW, OPEN]
@@ -13,6 +16,18 @@ FAILS = {"code": lambda c: c != 0}
 GAINED = {"gained": lambda g: bool(g)}
 NOTHING = {"gained": []}
 STEER = "https://evil.test/simple/"
+
+
+
+def host_socket(world, work):
+    """A process of the host listens on a unix socket in the work dir."""
+    listener = socket.socket(socket.AF_UNIX)
+    path = os.path.join(work, "host.sock")
+    listener.bind(path)
+    os.chmod(path, 0o777)
+    listener.listen()
+    return listener
+
 
 ROWS = [
     {"id": "G1", "title": "flush the wall",
@@ -45,6 +60,15 @@ ROWS = [
      "try": [["unix_bind", "{work}/door"], ["unix_bind", "{work}/.exeat/x"]],
      "says": {"errno": ("EACCES", "EPERM", "ENOENT"), "step": "bind"},
      "control": {"try": [["unix_bind", "/tmp/door"]],
+                 "says": {"made": True}}},
+
+    {"id": "G5b", "title": "a socket that a host process holds there",
+     "options": EVERY, "before": host_socket,
+     "try": [["unix_connect", "{work}/host.sock"]],
+     "says": {"errno": ("ECONNREFUSED", "EACCES", "ENOENT", "EPERM"),
+              "step": "connect"},
+     "control": {"outside": True,
+                 "try": [["unix_connect", "{work}/host.sock"]],
                  "says": {"made": True}}},
 
     {"id": "G6", "title": "the gate and the keeper as processes",

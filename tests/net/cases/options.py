@@ -30,7 +30,24 @@ def refusals(text):
             for h in hints)
 
 
+FLOOD = ("import socket\n"
+         "for i in range(3000):\n"
+         "    s = socket.socket()\n"
+         "    assert s.connect_ex((\"203.0.113.66\", 80)) == 111\n"
+         "    s.close()\n")
+
+
+def counted(text):
+    """all 3000 refusals of a flood counted, 64 kept at most"""
+    got = json.loads(text)
+    return got["refused_total"] >= 3000 and len(got["refusals"]) <= 64
+
+
 CASES = [
+    {"name": "a flood of refusals is counted to the last",
+     "options": ["--json", "/dev/stdout"],
+     "run": ["/usr/bin/python3", "-c", FLOOD], "code": 0, "out": counted,
+     "under_s": 10},
     {"name": "success", "options": [], "run": ["true"], "code": 0,
      "err": lambda e: e == ""},
     {"name": "a fresh work dir goes", "options": [], "work": False,
