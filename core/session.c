@@ -256,6 +256,24 @@ static int pairs_make(int pairs[PAIRS][2], struct err *err)
 	return r < 0 ? err_sys(err, -r, "socketpair", "helpers") : 0;
 }
 
+static int send_open(struct exeat_session *s, struct err *err)
+{
+	struct sbuf b;
+
+	sbuf_init(&b, LIMIT_CHAN_QUEUE);
+	sbuf_u32(&b, s->identity.uid);
+	sbuf_u32(&b, s->identity.gid);
+	sbuf_u8(&b, s->work_dir_sockets);
+	sbuf_lstr(&b, s->backend);
+	sbuf_lstr(&b, VIEWPLAN_HOSTNAME);
+	view_encode(&s->view.view, &b);
+	if (!b.bad)
+		session_send(s, HELPER_KEEPER, K_OPEN, b.s, b.len,
+			     s->view.fds, s->view.nfds);
+	sbuf_done(&b);
+	return b.bad ? err_sys(err, ENOMEM, "encode", "view") : 0;
+}
+
 static int helpers_start(struct exeat_session *s, struct err *err)
 {
 	int pairs[PAIRS][2], r;
@@ -270,6 +288,9 @@ static int helpers_start(struct exeat_session *s, struct err *err)
 
 		r = helper_start(s, HELPER_KEEPER, keeper,
 				 fd_steal(&pairs[PAIR_CK][0]), err);
+		/* the keeper takes longest: it begins first */
+		if (r == 0)
+			r = send_open(s, err);
 		if (r == 0)
 			r = helper_start(s, HELPER_FRONT, front,
 					 fd_steal(&pairs[PAIR_CF][0]), err);
@@ -311,24 +332,6 @@ int session_need_dialer(struct exeat_session *s, struct err *err)
 	return r;
 }
 
-static int send_open(struct exeat_session *s, struct err *err)
-{
-	struct sbuf b;
-
-	sbuf_init(&b, LIMIT_CHAN_QUEUE);
-	sbuf_u32(&b, s->identity.uid);
-	sbuf_u32(&b, s->identity.gid);
-	sbuf_u8(&b, s->work_dir_sockets);
-	sbuf_lstr(&b, s->backend);
-	sbuf_lstr(&b, VIEWPLAN_HOSTNAME);
-	view_encode(&s->view.view, &b);
-	if (!b.bad)
-		session_send(s, HELPER_KEEPER, K_OPEN, b.s, b.len,
-			     s->view.fds, s->view.nfds);
-	sbuf_done(&b);
-	return b.bad ? err_sys(err, ENOMEM, "encode", "view") : 0;
-}
-
 static int send_front(struct exeat_session *s, int audit_fd, struct err *err)
 {
 	struct sbuf b;
@@ -346,16 +349,14 @@ static int send_front(struct exeat_session *s, int audit_fd, struct err *err)
 static int work_open(struct exeat_session *s,
 		     const struct exeat_session_options *o, struct err *err)
 {
-	bool kept = o->host_work_dir != NULL;
 	int r = identity_find(s->work.fd, o->user, &s->identity, err);
 
-	if (r == 0 && !kept)
-		r = workdir_fresh(&s->identity, &s->work, err);
-	if (r == 0)
-		r = workdir_populate(&s->work, &s->identity, err);
-	if (r == 0 && kept)
-		r = workdir_find_sockets(&s->work, err);
-	return r;
+	if (r < 0)
+		return r;
+	if (!o->host_work_dir)
+		return workdir_fresh(&s->identity, &s->work, err);
+	r = workdir_populate(&s->work, &s->identity, err);
+	return r < 0 ? r : workdir_find_sockets(&s->work, err);
 }
 
 static int view_open(struct exeat_session *s,
@@ -424,11 +425,12 @@ static int session_start(struct exeat_session *s,
 	if (r == 0)
 		r = helpers_start(s, err);
 	if (r == 0)
-		r = send_open(s, err);
-	if (r == 0)
 		r = send_front(s, o->audit_fd, err);
 	if (r == 0 && s->network.has_mode && s->network.mode != POLICY_BLOCKED)
 		r = session_need_dialer(s, err);
+	/* the keeper needs the folder, not yet what is in it */
+	if (r == 0 && !o->host_work_dir)
+		r = workdir_populate(&s->work, &s->identity, err);
 	return r;
 }
 
