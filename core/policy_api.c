@@ -139,7 +139,7 @@ int exeat_policy_new(const struct exeat_policy_options *options,
 		     struct exeat_policy **ret, struct exeat_error *error)
 {
 	struct exeat_policy *p = calloc(1, sizeof(*p));
-	struct exeat_policy_options o;
+	struct exeat_policy_options o = EXEAT_POLICY_OPTIONS_INIT;
 	struct source source = { 0 };
 	struct err err = { 0 };
 	int r;
@@ -277,8 +277,8 @@ int exeat_policy_test(const struct exeat_policy *policy, const char *target,
 	struct policy_verdict v;
 	struct err err = { 0 };
 	struct sbuf text;
-	struct rule to;
-	uint16_t port;
+	struct rule to = { 0 };
+	uint16_t port = 0;
 	int r = parse_target(target, &to, &port, &err);
 
 	if (r < 0) {

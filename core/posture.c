@@ -10,6 +10,7 @@
  * session itself named; every run is held against it before anything is
  * sent.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -481,7 +482,7 @@ static int posture_make(struct exeat_session *s,
 			struct err *err)
 {
 	struct network n = {0};
-	struct compiled c;
+	struct compiled c = {0};
 	int r = run_network(s, o, &n, err);
 
 	if (r == 0)
@@ -513,6 +514,7 @@ int posture_get(struct exeat_session *s, const struct exeat_run_options *o,
 		list_free(ret_env);
 		return r;
 	}
+	assert(p);
 	if (own)
 		s->own = p;
 	p->users++;

@@ -195,7 +195,9 @@ int preset_names(char ***ret)
 		list_free(names);
 		return r;
 	}
-	qsort(names, list_len(names), sizeof(*names), compare_names);
+	if (names)
+		qsort(names, list_len(names), sizeof(*names),
+		      compare_names);
 	*ret = names;
 	return 0;
 }
@@ -588,7 +590,7 @@ int preset_set_make_one(const char *name, struct preset_set *ret,
 int preset_describe(const char *name, char **ret_title, bool *ret_deny_only,
 		    struct err *err)
 {
-	struct preset p;
+	struct preset p = { 0 };
 	int r = good_name(name) ? find(name, NULL, &p, err) :
 				  unknown(name, err);
 

@@ -187,9 +187,9 @@ int preset_run(const char *program, char *const *argv, const char *path,
 {
 	cleanup_fd int out = -1, in = -1;
 	int64_t deadline = clock_ms() + PRESET_ASK_MS;
-	int pipe_fds[2], r;
+	int pipe_fds[2] = { -1, -1 }, r;
 	struct sbuf b;
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return -errno;

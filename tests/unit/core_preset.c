@@ -446,13 +446,14 @@ static bool reaped_steps(void *unused)
 {
 	char *const argv[] = { (char *)"sh", (char *)"-c",
 			       (char *)"echo out; echo err >&2; pwd", NULL };
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	char *text = NULL;
 
 	(void)unused;
 	CHECK(preset_run("/bin/sh", argv, "/usr/bin:/bin", &text) == 0);
 	CHECK(strcmp(text, "out\n/\n") == 0);
 	free(text);
-	CHECK(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
+	CHECK(sigaction(SIGCHLD, &ignore, NULL) == 0);
 	CHECK(preset_run("/bin/sh", argv, "/usr/bin:/bin", &text) == 0);
 	CHECK(strcmp(text, "out\n/\n") == 0);
 	free(text);
