@@ -67,6 +67,7 @@ static void session_open(struct keeper *k, struct msg *m)
 		return keeper_fatal(k, &err);
 	k->open = true;
 	wire_send(&k->caller, K_OPENED, NULL, 0, NULL, 0);
+	keeper_spare_make(k);
 }
 
 static void caller_message(void *user, struct msg *m)
@@ -170,6 +171,7 @@ int keeper_main(const struct helper_ids *ids)
 
 	err_clear(&err);
 	k.ids = ids;
+	k.spare_netns = -1;
 	if (keeper_isolate(ids, &err) < 0 ||
 	    helper_hello(KEEPER_FD_CALLER, &err) < 0)
 		return helper_fail(KEEPER_FD_CALLER, &err);

@@ -13,6 +13,9 @@
  * dialer are told) -> READY (both have acknowledged). Runs that came early
  * wait in their posture.
  *
+ * The first posture's namespace, and a child in it, need not know what the
+ * posture is: they are made as soon as the view stands.
+ *
  * A run: PREPARED or WAITING -> BORN -> RUNNING -> DONE (the caller is told) ->
  * gone (the child's pidfd says that nothing of it is left).
  */
@@ -85,6 +88,7 @@ struct keeper {
 	const struct backend *backend;
 	char hostname[65];
 	bool open;
+	int spare_netns;	/* becomes the first posture's; -1: it has */
 	struct keeper_posture postures[LIMIT_POSTURES];
 	struct keeper_run *runs[LIMIT_RUNS];
 };
@@ -107,6 +111,10 @@ void keeper_posture_flush(struct keeper *k, struct keeper_posture *p,
 /* ---- keeper_run.c ---- */
 void keeper_run_start(struct keeper *k, struct msg *m);
 void keeper_run_prepare(struct keeper *k, uint32_t id, uint32_t posture);
+/* A namespace and a child in it, whoever will need them. */
+void keeper_spare_make(struct keeper *k);
+/* The posture took the spare namespace: the child in it is one of its own. */
+void keeper_spare_taken(struct keeper *k, uint32_t posture);
 void keeper_run_kill(struct keeper *k, uint32_t id, int signal);
 /* The posture of waiting runs is ready, or (err) will never be. */
 void keeper_runs_of_posture(struct keeper *k, uint32_t posture,

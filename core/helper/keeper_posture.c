@@ -84,16 +84,27 @@ static void tell_gate(struct wire *w, uint32_t posture, int image,
 	wire_send(w, G_POSTURE, body, wbuf_len(&b), fds, n);
 }
 
+static int netns_take(struct keeper *k, struct keeper_posture *p,
+		      struct err *err)
+{
+	if (k->spare_netns < 0)
+		return netns_new(&p->netns, err);
+	p->netns = fd_steal(&k->spare_netns);
+	keeper_spare_taken(k, p->id);
+	return netns_enter(p->netns, err);
+}
+
 /* The thread is in the new namespace afterwards; *s is to be closed. */
-static int wall_make(struct keeper_posture *p, const struct policy *policy,
-		     struct gate_sockets *s, struct err *err)
+static int wall_make(struct keeper *k, struct keeper_posture *p,
+		     const struct policy *policy, struct gate_sockets *s,
+		     struct err *err)
 {
 	struct plan *plan;
 	int r = policy_plan_new(policy, &plan);
 
 	if (r < 0)
 		return err_sys(err, -r, "plan", "posture %u", p->id);
-	r = netns_new(&p->netns, err);
+	r = netns_take(k, p, err);
 	if (r == 0)
 		r = nft_open(&p->nft, err);
 	if (r == 0)
@@ -122,7 +133,7 @@ static int posture_make(struct keeper *k, struct keeper_posture *p, int image,
 		p->missing |= ACK_DIALER;
 		tell_gate(&k->dialer, p->id, image, &none);
 	}
-	r = wall_make(p, map.policy, &sockets, err);
+	r = wall_make(k, p, map.policy, &sockets, err);
 	if (r == 0)
 		tell_gate(&k->front, p->id, image, &sockets);
 	gate_sockets_close(&sockets);
@@ -164,6 +175,7 @@ void keeper_posture_add(struct keeper *k, struct msg *m)
 	if (posture_make(k, p, m->fds[0], &err) < 0) {
 		if (p->dials)
 			tell(&k->dialer, G_POSTURE_DROP, id);
+		keeper_runs_unprepare(k, id);
 		slot_free(p);
 		return posture_failed(k, id, &err);
 	}

@@ -22,9 +22,22 @@
 
 static struct keeper_run *run_find(struct keeper *k, uint32_t id)
 {
-	for (size_t i = 0; i < LIMIT_RUNS; i++)
+	for (size_t i = 0; id != 0 && i < LIMIT_RUNS; i++)
 		if (k->runs[i] && k->runs[i]->id == id)
 			return k->runs[i];
+	return NULL;
+}
+
+/* The child that was made before anybody asked: without a number. */
+static struct keeper_run *spare_find(struct keeper *k, uint32_t posture)
+{
+	for (size_t i = 0; i < LIMIT_RUNS; i++) {
+		struct keeper_run *run = k->runs[i];
+
+		if (run && run->id == 0 && run->posture == posture &&
+		    run->state == RUN_PREPARED)
+			return run;
+	}
 	return NULL;
 }
 
@@ -279,11 +292,10 @@ static void child_kill(struct keeper_run *run)
 	run->child.pid = -1;
 }
 
-static int run_child(struct keeper_run *run, struct keeper_posture *p,
-		     struct err *err)
+static int run_child(struct keeper_run *run, int netns, struct err *err)
 {
 	struct keeper *k = run->keeper;
-	int r = netns_enter(p->netns, err);
+	int r = netns_enter(netns, err);
 
 	if (r == 0)
 		r = k->backend->prepare(&k->spec, &run->child, err);
@@ -356,11 +368,15 @@ void keeper_run_start(struct keeper *k, struct msg *m)
 			      "its posture does not exist");
 		return report_failed(k, id, 125, &err);
 	}
-	if (!run) {
+	if (!run)
+		run = spare_find(k, posture);
+	if (run) {
+		run->id = id;
+	} else {
 		run = run_new(k, id, posture, &err);
 		if (!run)
 			return report_failed(k, id, 125, &err);
-		if (run_child(run, p, &err) < 0)
+		if (run_child(run, p->netns, &err) < 0)
 			goto fail;
 	}
 	if (command_take(run, &r, m, &err) < 0)
@@ -386,8 +402,29 @@ void keeper_run_prepare(struct keeper *k, uint32_t id, uint32_t posture)
 	if (!p || run_find(k, id))
 		return;
 	run = run_new(k, id, posture, &err);
-	if (run && run_child(run, p, &err) < 0)
+	if (run && run_child(run, p->netns, &err) < 0)
 		run_free(run);
+}
+
+void keeper_spare_make(struct keeper *k)
+{
+	struct keeper_run *run;
+	struct err err;
+
+	/* as above: the first posture and the first run make up for it */
+	if (netns_new(&k->spare_netns, &err) < 0)
+		return;
+	run = run_new(k, 0, 0, &err);
+	if (run && run_child(run, k->spare_netns, &err) < 0)
+		run_free(run);
+}
+
+void keeper_spare_taken(struct keeper *k, uint32_t posture)
+{
+	struct keeper_run *run = spare_find(k, 0);
+
+	if (run)
+		run->posture = posture;
 }
 
 void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
