@@ -89,7 +89,9 @@ static enum filter_step http_request(struct filter *f,
 				 learnt_nameless(f, POLICY_NAME_HOST,
 						 !head->literal);
 	http_body_start(&f->body, head);
-	f->want_switch = head->upgrade == HTTP_UPGRADE_WEBSOCKET;
+	/* only where no byte of an earlier answer can pass for a "101" */
+	f->want_switch = head->upgrade == HTTP_UPGRADE_WEBSOCKET &&
+			 !f->spoken && !f->requested;
 	if (any && head->method == HTTP_CONNECT)
 		next = FILTER_OPAQUE;
 	return grant(f, head->len, next);
@@ -195,7 +197,8 @@ static enum filter_step next_request(struct filter *f, const uint8_t *data,
 /* Head and body of a request have passed. */
 static void request_passed(struct filter *f)
 {
-	f->mode = f->want_switch ? FILTER_SWITCH : FILTER_HEAD;
+	f->mode = f->want_switch && !f->spoken ? FILTER_SWITCH : FILTER_HEAD;
+	f->requested = true;
 	f->nfirst = 0;
 }
 
@@ -307,6 +310,8 @@ bool filter_server(struct filter *f, const uint8_t *data, size_t len)
 	enum http_status s;
 
 	f->answered = true;
+	if (f->mode != FILTER_SWITCH)
+		f->spoken = true;
 	if (f->mode == FILTER_TLS) {
 		tls_watch_server(&f->watch, data, len);
 		return f->watch.state != TLS_WATCH_SERVER;

@@ -75,6 +75,8 @@ struct filter {
 	enum filter_mode next; /* once allowed */
 	bool want_switch;      /* the request asks for a WebSocket */
 	bool answered;	       /* by the server, since the last request */
+	bool spoken;	       /* the server, outside of SWITCH */
+	bool requested;	       /* a whole request has passed */
 	bool ended;	       /* no more bytes of the client come */
 	size_t nfirst;	       /* SWITCH: what the server said */
 	uint8_t first[16];

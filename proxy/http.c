@@ -19,7 +19,6 @@
 #include "policy/rule.h"
 
 enum {
-	METHOD_MAX = 32,
 	HEADERS_MAX = 256,
 	AUTHORITY_MAX = LIMIT_NAME + 1 + 6, /* trailing dot, port */
 };
@@ -136,11 +135,12 @@ static enum http_status classify(const uint8_t *data, size_t len,
 	/* what a lenient server would skip before a request */
 	if (strchr("\r\n\t ", data[0]) && data[0] != '\0')
 		return HTTP_BAD;
-	while (n < len && n <= METHOD_MAX && is_tchar(data[n]))
+	/* of any length: some servers pass on a method that nobody knows */
+	while (n < len && is_tchar(data[n]))
 		n++;
-	if (n == len && n <= METHOD_MAX)
+	if (n == len)
 		return HTTP_NEED_MORE;
-	if (n == 0 || n > METHOD_MAX || (data[n] != ' ' && data[n] != '\t'))
+	if (n == 0 || (data[n] != ' ' && data[n] != '\t'))
 		return HTTP_NOT_HTTP;
 	lf = memchr(data, '\n', len);
 	if (!lf)

@@ -13,6 +13,7 @@ enum {
 	RECORD_HEAD = 5,
 	RECORD_MAX = 16384 + 2048, /* RFC 5246 6.2.3, the larger */
 	MESSAGE_HEAD = 4,
+	FOREIGN_MAJOR = 16, /* a first byte of a version that is none */
 
 	TYPE_CHANGE_CIPHER = 20,
 	TYPE_ALERT,
@@ -50,8 +51,9 @@ static enum tls_status record_head(const uint8_t *data, size_t len,
 		return TLS_NEED_MORE;
 	if (data[0] < TYPE_CHANGE_CIPHER || data[0] > TYPE_HEARTBEAT)
 		return TLS_NOT_TLS;
+	/* some servers take any version below 16 in a first record */
 	if (len >= 2 && data[1] != 3)
-		return TLS_NOT_TLS;
+		return data[1] < FOREIGN_MAJOR ? TLS_BAD : TLS_NOT_TLS;
 	if (len < RECORD_HEAD)
 		return TLS_NEED_MORE;
 	ret->type = data[0];

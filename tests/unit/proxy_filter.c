@@ -169,6 +169,16 @@ static void http_scripts(void **state)
 static void upgrade_scripts(void **state)
 {
 	static const struct script rows[] = {
+		/* a second request: "101" may be of the first one's answer */
+		{ POLICY_CARRY_HTTP,
+		  { ASK(GET("a.test"), "a.test", POLICY_NAME_HOST), ALLOWED,
+		    ANSWERS("HTTP/1.1 200 OK\r\n\r\n"), SAY(CHAT("websocket")),
+		    ANSWERS("HTTP/1.1 101 of the body"),
+		    ASK(GET("b.test"), "b.test", POLICY_NAME_HOST) } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK(GET("a.test"), "a.test", POLICY_NAME_HOST), ALLOWED,
+		    SAY(CHAT("websocket")), ANSWERS("HTTP/1.1 101 x"),
+		    ASK(GET("b.test"), "b.test", POLICY_NAME_HOST) } },
 		{ POLICY_CARRY_HTTP,
 		  { ASK(CHAT("websocket"), "a.test", POLICY_NAME_HOST), ALLOWED,
 		    HOLD("\x81\1"), ANSWERS("HTTP/1"), HOLD("z"),

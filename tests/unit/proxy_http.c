@@ -145,8 +145,12 @@ static void other_protocols(void **state)
 		{ "OPTIONS rtsp://a.test/ RTSP/1.0\r\n", HTTP_NOT_HTTP, NULL },
 		{ "\x16\x03\x01", HTTP_NOT_HTTP, NULL },
 		{ "\x01", HTTP_NOT_HTTP, NULL },
-		{ "abcdefghijklmnopqrstuvwxyzabcdefghijk", HTTP_NOT_HTTP,
+		/* a method of any length */
+		{ "abcdefghijklmnopqrstuvwxyzabcdefghijk", HTTP_NEED_MORE,
 		  NULL },
+		{ "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJK / HTTP/1.1\r\n"
+		  "\r\n",
+		  HTTP_BAD, NULL },
 	};
 
 	(void)state;

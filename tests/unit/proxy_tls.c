@@ -92,7 +92,11 @@ static void other_bytes(void **state)
 		{ "", 0, TLS_NEED_MORE },
 		{ "G", 1, TLS_NOT_TLS },
 		{ "\x16", 1, TLS_NEED_MORE },
-		{ "\x16\x02", 2, TLS_NOT_TLS },
+		/* no version, but Go takes it in a first record */
+		{ "\x16\x02", 2, TLS_BAD },
+		{ "\x16\x00", 2, TLS_BAD },
+		{ "\x16\x0f", 2, TLS_BAD },
+		{ "\x16\x10", 2, TLS_NOT_TLS },
 		{ "\x16\x03\x01\x00\x00", 5, TLS_BAD },		/* empty */
 		{ "\x15\x03\x01\x00\x02\x01\x00", 7, TLS_BAD }, /* alert */
 		{ "\x17\x03\x03\x00\x01z", 6, TLS_BAD },
