@@ -92,6 +92,11 @@ struct rule {
 	DENY_IF2(name, EPERM, "setgid", HAS(flags, TMPFILE_BIT), \
 		 HAS(mode, 02000))
 
+#define DENY_FILE_CAPS(name) \
+	DENY_IF(name, EPERM, "file capabilities", EXACTLY(3, 20)), \
+	DENY_IF(name, EPERM, "file capabilities of a user namespace", \
+		EXACTLY(3, 24))
+
 #define DENY_FAMILY(n) \
 	DENY_IF("socket", EAFNOSUPPORT, "family", EXACTLY(0, n))
 
@@ -129,6 +134,19 @@ static const struct rule rules[] = {
 	DENY_SETID("mknodat", 2),
 	DENY_OPEN_SETID("open", 1, 2),
 	DENY_OPEN_SETID("openat", 2, 3),
+
+	/*
+	 * -- payload: file capabilities, which root of a nested user namespace
+	 * may set. Through an id-mapped work dir they would be root's own, for
+	 * everybody on the host. The name of the attribute is in memory; its
+	 * value has one of two sizes (vfs_cap_data, vfs_ns_cap_data), which no
+	 * ACL has.
+	 */
+	DENY_FILE_CAPS("setxattr"),
+	DENY_FILE_CAPS("lsetxattr"),
+	DENY_FILE_CAPS("fsetxattr"),
+	DENY_NEW("setxattrat", 463, ENOSYS, "its size is in memory; programs "
+		 "fall back"),
 
 	/* -- payload: mounts, which a nested user namespace would allow -- */
 	DENY("mount", EPERM, "mounts"),
@@ -171,6 +189,8 @@ static const struct rule rules[] = {
 		IS(1, 0x5412)),
 	DENY_IF("ioctl", EPERM, "TIOCLINUX pastes into a console",
 		IS(1, 0x541c)),
+	DENY_IF("ioctl", EPERM, "TIOCSETD loads line disciplines",
+		IS(1, 0x5423)),
 
 	/* -- gate: relaying and talking -- */
 	PASS("read", GATE, "descriptors given"),

@@ -640,6 +640,52 @@ def setuid_bits(folder):
     return {"gained": gained, "refused": refused}
 
 
+def _nested_root():
+    uid, gid = os.getuid(), os.getgid()
+    check(libc.unshare(0x10000000))
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"),
+                       ("gid_map", f"0 {gid} 1")):
+        with open("/proc/self/" + name, "w", encoding="ascii") as f:
+            f.write(text)
+
+
+def file_caps(folder):
+    """File capabilities, as root of a nested user namespace."""
+    path = os.path.join(folder, "caps-probe")
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o755))
+    if os.getuid() != 0:
+        _nested_root()
+    raw, key = path.encode(), b"security.capability"
+    v2 = struct.pack("<5I", 0x02000001, 0x80, 0, 0, 0)
+    v3 = struct.pack("<6I", 0x03000001, 0x80, 0, 0, 0, 0)
+    gained, refused = [], {}
+
+    def attempt(name, call):
+        try:
+            check(call())
+        except OSError as e:
+            refused[name] = errno.errorcode.get(e.errno, str(e.errno))
+        if "security.capability" in os.listxattr(path):
+            gained.append(name)
+            os.removexattr(path, "security.capability")
+    fd = os.open(path, os.O_RDONLY)
+    for value in (v2, v3):
+        n = len(value)
+        attempt(f"set{n}", lambda v=value, n=n: libc.setxattr(
+            raw, key, v, n, 0))
+        attempt(f"lset{n}", lambda v=value, n=n: libc.lsetxattr(
+            raw, key, v, n, 0))
+        attempt(f"fset{n}", lambda v=value, n=n: libc.fsetxattr(
+            fd, key, v, n, 0))
+        pointer = ctypes.create_string_buffer(value)
+        args = struct.pack("=QII", ctypes.addressof(pointer), n, 0)
+        attempt(f"at{n}", lambda a=args: libc.syscall(
+            463, -100, raw, 0, key, a, len(a)))
+    os.close(fd)
+    os.unlink(path)
+    return {"gained": gained, "refused": refused}
+
+
 def _fchmod(path):
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -668,7 +714,7 @@ PROBES = {f.__name__: f for f in (
     tcp, banner_then, duplex, websocket, mapped, http, tls, resolve, dns, udp,
     ping, open_socket, vsock, io_uring, bind_send, program, nftables,
     link_add, nested, nest, unix_bind,
-    unix_connect, others, setuid_bits, write, status)}
+    unix_connect, others, setuid_bits, file_caps, write, status)}
 
 
 def run(argv):

@@ -100,6 +100,12 @@ ROWS = [
      "control": {"outside": True, "try": [["setuid_bits", "{work}"]],
                  "says": GAINED}},
 
+    {"id": "G15b", "title": "file capabilities in the work dir",
+     "options": EVERY, "try": [["file_caps", "{work}"]],
+     "says": {"gained": [], "refused": lambda r: len(r) == 8},
+     "control": {"outside": True, "try": [["file_caps", "{work}"]],
+                 "says": GAINED}},
+
     {"id": "G16a", "title": "settings written in the work dir",
      "options": BLOCKED,
      "try": [["write", "{work}/" + file, *lines] for file, *lines in (
