@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "core/session.h"
@@ -18,6 +19,20 @@
 static bool usable(const char *path)
 {
 	return access(path, X_OK) == 0;
+}
+
+/* The file that this code was loaded from. */
+static bool own_file(char ret[PATH_MAX])
+{
+	const void *headers = (void *)(uintptr_t)getauxval(AT_PHDR);
+	Dl_info own, program;
+
+	if (!dladdr((void *)(uintptr_t)own_file, &own) || !own.dli_fname)
+		return false;
+	/* the linker knows the program as argv[0], a word of the caller's */
+	if (dladdr(headers, &program) && program.dli_fbase == own.dli_fbase)
+		return realpath("/proc/self/exe", ret);
+	return realpath(own.dli_fname, ret);
 }
 
 static bool beside(char *ret, size_t size)
@@ -29,11 +44,9 @@ static bool beside(char *ret, size_t size)
 		"../helper/exeat-helper",
 	};
 	char dir[PATH_MAX];
-	Dl_info info;
 	char *slash;
 
-	if (!dladdr((void *)(uintptr_t)beside, &info) || !info.dli_fname ||
-	    !realpath(info.dli_fname, dir))
+	if (!own_file(dir))
 		return false;
 	slash = strrchr(dir, '/');
 	if (!slash)

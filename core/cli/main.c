@@ -9,34 +9,33 @@
 #include "core/cli/options.h"
 #include "core/include/exeat.h"
 
-const struct cli_option cli_no_options[] = {{.type = CLI_END}};
+const struct cli_option cli_no_options[] = { { .type = CLI_END } };
 
 const struct cli_command cli_commands[] = {
-	{"run", "[--] CMD [ARG...]",
-	 "Run one command in a session of its own.",
-	 "The exit status is the command's; 128+N for signal N; 124 time-out; "
-	 "123 with --fail-on-deny when something was refused and the command "
-	 "succeeded; 125 the sandbox failed; 126, 127 as a shell. Options end "
-	 "at CMD.",
-	 cli_run_options, 125, cli_run},
-	{"policy check", "[FILE]",
-	 "Is a policy valid? Prints its canonical form.",
-	 "Exits 0 if it is, 1 if not, 2 on wrong usage.",
-	 cli_policy_options, 2, cli_policy_check},
-	{"policy test", "TARGET...",
-	 "Would these targets pass, and why?",
-	 "A target is NAME, NAME:PORT, ADDRESS:PORT, [V6]:PORT, with udp/ or "
-	 "tcp/ before it, or a URL. Exits 0 if all pass, 1 if one does not, 2 "
-	 "on wrong usage, 3 if the policy is not valid.",
-	 cli_policy_options, 2, cli_policy_test},
-	{"policy presets", "[NAME]",
-	 "What the presets stand for on this machine.",
-	 NULL, cli_no_options, 2, cli_policy_presets},
-	{"doctor", "",
-	 "Can sessions run here? Every needed feature, and the remedy.",
-	 "Exits 0 if nothing is missing, 1 otherwise.",
-	 cli_no_options, 2, cli_doctor},
-	{.name = NULL},
+	{ "run", "[--] CMD [ARG...]",
+	  "Run one command in a session of its own.",
+	  "The exit status is the command's; 128+N for signal N; 124 time-out; "
+	  "123 with --fail-on-deny when something was refused and the command "
+	  "succeeded; 125 the sandbox failed; 126, 127 as a shell. Options end "
+	  "at CMD.",
+	  cli_run_options, 125, cli_run },
+	{ "policy check", "[FILE]",
+	  "Is a policy valid? Prints its canonical form.",
+	  "Exits 0 if it is, 1 if not, 2 on wrong usage.", cli_policy_options,
+	  2, cli_policy_check },
+	{ "policy test", "TARGET...", "Would these targets pass, and why?",
+	  "A target is NAME, NAME:PORT, ADDRESS:PORT, [V6]:PORT, with udp/ or "
+	  "tcp/ before it, or a URL. Exits 0 if all pass, 1 if one does not, 2 "
+	  "on wrong usage, 3 if the policy is not valid.",
+	  cli_policy_options, 2, cli_policy_test },
+	{ "policy presets", "[NAME]",
+	  "What the presets stand for on this machine.", NULL, cli_no_options,
+	  2, cli_policy_presets },
+	{ "doctor", "",
+	  "Can sessions run here? Every needed feature, and the remedy.",
+	  "Exits 0 if nothing is missing, 1 otherwise.", cli_no_options, 2,
+	  cli_doctor },
+	{ .name = NULL },
 };
 
 static void usage(FILE *to)
@@ -44,19 +43,8 @@ static void usage(FILE *to)
 	(void)fprintf(to, "usage: exeat COMMAND [options] ...\n\n");
 	for (const struct cli_command *c = cli_commands; c->name; c++)
 		(void)fprintf(to, "  %-16s%s\n", c->name, c->summary);
-	(void)fprintf(to, "\nexeat COMMAND --help says more; exeat --version\n");
-}
-
-static void manual(void)
-{
-	printf(".TH EXEAT 1 \"\" \"exeat %s\"\n"
-	       ".SH NAME\nexeat \\- a sandbox whose network is a policy\n"
-	       ".SH SYNOPSIS\n.B exeat\n\\fICOMMAND\\fR [options] ...\n"
-	       ".SH COMMANDS\n", exeat_version());
-	for (const struct cli_command *c = cli_commands; c->name; c++)
-		cli_manual(c);
-	printf(".SH ENVIRONMENT\n.TP\n\\fBEXEAT_HELPER\\fR\n"
-	       "The helper binary to use instead of the installed one.\n");
+	(void)fprintf(to,
+		      "\nexeat COMMAND --help says more; exeat --version\n");
 }
 
 /* The words of a command's name that argv begins with; 0: another one. */
@@ -80,7 +68,7 @@ static int matches(const struct cli_command *c, int argc, char *argv[])
 
 int main(int argc, char *argv[])
 {
-	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	for (const struct cli_command *c = cli_commands; c->name; c++) {
@@ -93,16 +81,14 @@ int main(int argc, char *argv[])
 		printf("exeat %s\n", exeat_version());
 		return EXIT_SUCCESS;
 	}
-	if (argc == 2 && strcmp(argv[1], "manual") == 0) {
-		manual();
-		return EXIT_SUCCESS;
-	}
+	if (argc == 3 && strcmp(argv[1], "manual") == 0)
+		return cli_manual(argv[2]);
 	if (argc == 2 && strcmp(argv[1], "completion") == 0) {
 		cli_completion();
 		return EXIT_SUCCESS;
 	}
-	if (argc == 2 && (strcmp(argv[1], "--help") == 0 ||
-			  strcmp(argv[1], "help") == 0)) {
+	if (argc == 2 &&
+	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
 		usage(stdout);
 		return EXIT_SUCCESS;
 	}

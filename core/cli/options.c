@@ -1,4 +1,4 @@
-/* options.c - the parser that walks the table, and what is printed from it
+/* options.c - the parser that walks the table
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "core/cli/options.h"
@@ -13,7 +13,7 @@
 #include "core/base/fd.h"
 #include "core/base/num.h"
 
-enum { FILE_MAX = 64 << 20, HELP_COLUMN = 30 };
+enum { FILE_MAX = 64 << 20 };
 
 int cli_list_add(struct cli_list *l, const char *text)
 {
@@ -30,15 +30,14 @@ int cli_list_add(struct cli_list *l, const char *text)
 void cli_list_free(struct cli_list *l)
 {
 	free(l->texts);
-	*l = (struct cli_list){0};
+	*l = (struct cli_list){ 0 };
 }
 
 int cli_fail(int status, const struct err *err)
 {
 	char text[1024];
 
-	(void)fprintf(stderr, "exeat: %s\n",
-		      err_str(err, text, sizeof(text)));
+	(void)fprintf(stderr, "exeat: %s\n", err_str(err, text, sizeof(text)));
 	return status;
 }
 
@@ -85,8 +84,8 @@ static int store(const struct cli_option *o, const char *value, void *ret,
 }
 
 /* One option at argv[i]; returns how many words it took. */
-static int parse_one(const struct cli_command *c, int argc, char *argv[],
-		     int i, void *ret, struct err *err)
+static int parse_one(const struct cli_command *c, int argc, char *argv[], int i,
+		     void *ret, struct err *err)
 {
 	const char *word = argv[i], *name = word + 2, *value = NULL;
 	bool is_long = word[1] == '-';
@@ -146,8 +145,8 @@ int cli_read_file(const char *option, const char *path, const char **ret,
 	bool is_stdin = strcmp(path, "-") == 0;
 	char *text;
 	size_t len;
-	int r = fd_read_file(AT_FDCWD, is_stdin ? "/dev/stdin" : path,
-			     FILE_MAX, &text, &len);
+	int r = fd_read_file(AT_FDCWD, is_stdin ? "/dev/stdin" : path, FILE_MAX,
+			     &text, &len);
 
 	if (r < 0)
 		return err_sys(err, -r, option, "%s", path);
@@ -163,7 +162,7 @@ int cli_read_file(const char *option, const char *path, const char **ret,
 int cli_list_file(struct cli_list *l, const char *option, const char *path,
 		  struct err *err)
 {
-	const char *text;
+	const char *text = NULL;
 	char *line, *rest;
 	int r = cli_read_file(option, path, &text, err);
 
@@ -174,8 +173,8 @@ int cli_list_file(struct cli_list *l, const char *option, const char *path,
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		line[strcspn(line, "#\r")] = '\0';
 		line += strspn(line, " \t");
-		for (size_t n = strlen(line); n > 0 &&
-		     (line[n - 1] == ' ' || line[n - 1] == '\t'); n--)
+		for (size_t n = strlen(line);
+		     n > 0 && (line[n - 1] == ' ' || line[n - 1] == '\t'); n--)
 			line[n - 1] = '\0';
 		if (*line != '\0' && cli_list_add(l, line) < 0)
 			return err_sys(err, ENOMEM, option, "%s", path);
@@ -186,101 +185,4 @@ int cli_list_file(struct cli_list *l, const char *option, const char *path,
 			return err_sys(err, ENOMEM, option, "%s", path);
 	}
 	return 0;
-}
-
-/* ---- printing ---- */
-
-static int option_head(const struct cli_option *o, char *buf, size_t size)
-{
-	char letter[8] = "    ";
-
-	if (o->letter)
-		(void)snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-	return snprintf(buf, size, "  %s--%s%s%s", letter, o->name,
-			o->value ? " " : "", o->value ? o->value : "");
-}
-
-void cli_help(const struct cli_command *c)
-{
-	char head[80];
-
-	printf("usage: exeat %s%s%s\n\n%s\n", c->name,
-	       c->options->type != CLI_END ? " [options] " : " ", c->operands,
-	       c->summary);
-	if (c->options->type != CLI_END)
-		printf("\n");
-	for (const struct cli_option *o = c->options; o->type != CLI_END;
-	     o++) {
-		int n = option_head(o, head, sizeof(head));
-
-		printf("%s%s%*s%s\n", head, n >= HELP_COLUMN ? "\n" : "",
-		       n >= HELP_COLUMN ? HELP_COLUMN : HELP_COLUMN - n, "",
-		       o->help);
-	}
-}
-
-/* roff: a leading dot, backslashes and hyphens are not what they look like */
-static void roff(const char *text)
-{
-	if (*text == '.' || *text == '\'')
-		printf("\\&");
-	for (; *text; text++) {
-		if (*text == '\\')
-			printf("\\e");
-		else if (*text == '-')
-			printf("\\-");
-		else
-			(void)putchar(*text);
-	}
-}
-
-void cli_manual(const struct cli_command *c)
-{
-	printf(".SS exeat %s", c->name);
-	printf("\n");
-	roff(c->summary);
-	printf("\n.PP\n");
-	if (c->text) {
-		roff(c->text);
-		printf("\n");
-	}
-	for (const struct cli_option *o = c->options; o->type != CLI_END;
-	     o++) {
-		printf(".TP\n\\fB");
-		if (o->letter)
-			printf("\\-%c\\fR, \\fB", o->letter);
-		printf("\\-\\-");
-		roff(o->name);
-		printf("\\fR");
-		if (o->value) {
-			printf(" \\fI");
-			roff(o->value);
-			printf("\\fR");
-		}
-		printf("\n");
-		roff(o->help);
-		printf("\n");
-	}
-}
-
-void cli_completion(void)
-{
-	printf("# bash completion for exeat, made by `exeat completion`\n"
-	       "_exeat() {\n"
-	       "\tlocal line=\" ${COMP_WORDS[*]:1:COMP_CWORD-1} \" words=\n"
-	       "\tcase $line in\n");
-	for (const struct cli_command *c = cli_commands; c->name; c++) {
-		printf("\t\" %s \"*) words='", c->name);
-		for (const struct cli_option *o = c->options;
-		     o->type != CLI_END; o++)
-			printf("--%s ", o->name);
-		printf("--help' ;;\n");
-	}
-	printf("\t*) words='");
-	for (const struct cli_command *c = cli_commands; c->name; c++)
-		printf("%.*s ", (int)strcspn(c->name, " "), c->name);
-	printf("' ;;\n\tesac\n"
-	       "\tCOMPREPLY=($(compgen -W \"$words\" -- "
-	       "\"${COMP_WORDS[COMP_CWORD]}\"))\n"
-	       "}\ncomplete -o default -F _exeat exeat\n");
 }

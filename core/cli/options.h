@@ -65,7 +65,9 @@ int cli_read_file(const char *option, const char *path, const char **ret,
 		  struct err *err);
 
 void cli_help(const struct cli_command *c);
-void cli_manual(const struct cli_command *c);
+/* A part of exeat(1) as roff: "synopsis" or "commands"; an exit status. */
+int cli_manual(const char *part);
+/* Completion for bash. */
 void cli_completion(void);
 
 /* "exeat: STEP OBJECT: MESSAGE (REMEDY)" to stderr; returns the status. */

@@ -1,0 +1,234 @@
+/* print.c - what is made from the table: help, manual, completion
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cli/options.h"
+
+enum { HELP_COLUMN = 30 };
+
+/* ---- help ---- */
+
+static int option_head(const struct cli_option *o, char *buf, size_t size)
+{
+	char letter[8] = "    ";
+
+	if (o->letter)
+		(void)snprintf(letter, sizeof(letter), "-%c, ", o->letter);
+	return snprintf(buf, size, "  %s--%s%s%s", letter, o->name,
+			o->value ? " " : "", o->value ? o->value : "");
+}
+
+void cli_help(const struct cli_command *c)
+{
+	char head[80];
+
+	printf("usage: exeat %s%s%s\n\n%s\n", c->name,
+	       c->options->type != CLI_END ? " [options] " : " ", c->operands,
+	       c->summary);
+	if (c->options->type != CLI_END)
+		printf("\n");
+	for (const struct cli_option *o = c->options; o->type != CLI_END; o++) {
+		int n = option_head(o, head, sizeof(head));
+
+		printf("%s%s%*s%s\n", head, n >= HELP_COLUMN ? "\n" : "",
+		       n >= HELP_COLUMN ? HELP_COLUMN : HELP_COLUMN - n, "",
+		       o->help);
+	}
+}
+
+/* ---- the manual ---- */
+
+/* As it stands: some characters mean something to roff, or are replaced by
+ * what looks better and cannot be copied. */
+static void roff(const char *text)
+{
+	static const struct {
+		char plain;
+		const char *roff;
+	} escapes[] = {
+		{ '\\', "\\e" },  { '-', "\\-" },   { '\'', "\\(aq" },
+		{ '`', "\\(ga" }, { '^', "\\(ha" }, { '~', "\\(ti" },
+	};
+
+	if (*text == '.')
+		printf("\\&");
+	for (; *text; text++) {
+		const char *out = NULL;
+
+		for (size_t i = 0; i < sizeof(escapes) / sizeof(*escapes); i++)
+			if (*text == escapes[i].plain)
+				out = escapes[i].roff;
+		if (out)
+			printf("%s", out);
+		else
+			(void)putchar(*text);
+	}
+}
+
+static void manual_synopsis(void)
+{
+	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		printf("\\fBexeat %s\\fR", c->name);
+		if (c->options->type != CLI_END)
+			printf(" [\\fIoptions\\fR]");
+		if (*c->operands)
+			printf(" ");
+		roff(c->operands);
+		printf("\n");
+	}
+	printf("\\fBexeat \\-\\-version\\fR\n");
+}
+
+static void manual_option(const struct cli_option *o)
+{
+	printf(".TP\n\\fB");
+	if (o->letter)
+		printf("\\-%c\\fR, \\fB", o->letter);
+	printf("\\-\\-");
+	roff(o->name);
+	printf("\\fR");
+	if (o->value) {
+		printf(" \\fI");
+		roff(o->value);
+		printf("\\fR");
+	}
+	printf("\n");
+	roff(o->help);
+	printf("\n");
+}
+
+static void manual_commands(void)
+{
+	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		printf(".SS exeat %s\n", c->name);
+		roff(c->summary);
+		printf("\n");
+		if (c->text) {
+			roff(c->text);
+			printf("\n");
+		}
+		for (const struct cli_option *o = c->options;
+		     o->type != CLI_END; o++)
+			manual_option(o);
+	}
+}
+
+int cli_manual(const char *part)
+{
+	if (strcmp(part, "synopsis") == 0)
+		manual_synopsis();
+	else if (strcmp(part, "commands") == 0)
+		manual_commands();
+	else
+		return 2;
+	return EXIT_SUCCESS;
+}
+
+/* ---- completion ---- */
+
+/* One command's options as "--name=VALUE", flags without a value. */
+static void completion_command(const struct cli_command *c)
+{
+	int words = 1;
+
+	for (const char *p = c->name; *p; p++)
+		words += *p == ' ';
+	printf("\t'%s '*) at=%d options='", c->name, words + 1);
+	for (const struct cli_option *o = c->options; o->type != CLI_END; o++) {
+		const char *equals = o->value ? "=" : "";
+		const char *value = o->value ? o->value : "";
+
+		if (o->letter)
+			printf("-%c%s%s ", o->letter, equals, value);
+		printf("--%s%s%s ", o->name, equals, value);
+	}
+	printf("--help' ;;\n");
+}
+
+/* The words that may follow `first`, or the first words if it is "". */
+static void completion_words(const char *first)
+{
+	size_t len = strlen(first), last_len = 0;
+	const char *last = "";
+
+	printf("\t'%s '*) words='", first);
+	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		const char *word = c->name + len + (len > 0);
+		size_t n = strcspn(word, " ");
+
+		if (strncmp(c->name, first, len) != 0 ||
+		    (n == last_len && memcmp(word, last, n) == 0))
+			continue;
+		printf("%.*s ", (int)n, word);
+		last = word;
+		last_len = n;
+	}
+	printf("%s' ;;\n", len ? "" : "--version --help");
+}
+
+static const char completion_head[] =
+	"# bash completion for exeat, made by `exeat completion`\n"
+	"_exeat() {\n"
+	"\tlocal cur=${COMP_WORDS[COMP_CWORD]} at=1 options= words= value= o\n"
+	"\tcase \"${COMP_WORDS[*]:1:COMP_CWORD-1} \" in\n";
+
+/* Options end at the first operand; bash breaks words at "=" and ":", too. */
+static const char completion_tail[] =
+	"\tesac\n"
+	"\tCOMPREPLY=()\n"
+	"\twhile ((at < COMP_CWORD)) && [ -n \"$options\" ]; do\n"
+	"\t\tcase ${COMP_WORDS[at]} in\n"
+	"\t\t--) ((at++)); options=; break ;;\n"
+	"\t\t-?*) ;;\n"
+	"\t\t*) options=; break ;;\n"
+	"\t\tesac\n"
+	"\t\tvalue=\n"
+	"\t\tfor o in $options; do\n"
+	"\t\t\tcase $o in\n"
+	"\t\t\t\"${COMP_WORDS[at]}\"=*) value=${o#*=} ;;\n"
+	"\t\t\tesac\n"
+	"\t\tdone\n"
+	"\t\t((++at))\n"
+	"\t\t[ -n \"$value\" ] || continue\n"
+	"\t\t[ \"${COMP_WORDS[at]}\" != = ] || ((++at))\n"
+	"\t\t((at < COMP_CWORD)) || break\n"
+	"\t\tvalue=\n"
+	"\t\t((++at))\n"
+	"\t\twhile [ \"${COMP_WORDS[at]}\" = : ]; do ((at += 2)); done\n"
+	"\tdone\n"
+	"\t[ \"$cur\" != = ] || cur=\n"
+	"\tcase $value:$cur in\n"
+	"\tMODE:*) words='blocked allowlist open' ;;\n"
+	"\tKIND:*) words='nxdomain refused' ;;\n"
+	"\tDIR:*) COMPREPLY=($(compgen -d -- \"$cur\")) ;;\n"
+	"\tFILE:* | PATH:*) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
+	"\tPROGRAM:*) COMPREPLY=($(compgen -c -- \"$cur\")) ;;\n"
+	"\t?*:*) ;;\n"
+	"\t:-*) for o in $options; do words+=\" ${o%%=*}\"; done ;;\n"
+	"\tesac\n"
+	"\tif [ -n \"$words\" ]; then\n"
+	"\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+	"\telif [ -n \"$value\" ]; then\n"
+	"\t\treturn\n"
+	"\telif [ \"${COMP_WORDS[1]}\" != run ]; then\n"
+	"\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
+	"\telif declare -F _command_offset >/dev/null; then\n"
+	"\t\t_command_offset \"$at\"\n"
+	"\telse\n"
+	"\t\tCOMPREPLY=($(compgen -c -f -- \"$cur\"))\n"
+	"\tfi\n"
+	"}\n"
+	"complete -o filenames -F _exeat exeat\n";
+
+void cli_completion(void)
+{
+	printf("%s", completion_head);
+	for (const struct cli_command *c = cli_commands; c->name; c++)
+		completion_command(c);
+	completion_words("policy");
+	completion_words("");
+	printf("%s", completion_tail);
+}
