@@ -143,15 +143,12 @@ static void peek_timeout(struct flow *fl)
 static void start_relay(struct flow *fl, int take_fd)
 {
 	struct event_base *base = fl->posture->front->base;
-	const int one = 1;
 
+	/* the dialer has set its options; every call says MSG_DONTWAIT */
 	fl->target = take_fd;
 	fl->state = FLOW_RELAY;
 	fl->waits_fd = false;
 	fl->posture->front->unconnected--;
-	(void)fd_nonblock(fl->target, true); /* MSG_DONTWAIT as well */
-	(void)setsockopt(fl->target, IPPROTO_TCP, TCP_NODELAY, &one,
-			 sizeof(one));
 	(void)event_assign(&fl->target_in, base, fl->target,
 			   EV_READ | EV_PERSIST, flow_target_in_cb, fl);
 	(void)event_assign(&fl->target_out, base, fl->target,
@@ -194,7 +191,7 @@ static void on_answer(struct question *q, const struct answer *a, int *take_fd)
 		filter_allowed(&fl->filter);
 	else
 		filter_admit(&fl->filter);
-	if (flow_judge(fl) && flow_pump_up(fl) && flow_pump_down(fl))
+	if (flow_judge(fl) && flow_pump_up(fl))
 		flow_settle(fl);
 }
 

@@ -81,6 +81,15 @@ static bool may_read_client(const struct flow *fl)
 	       held_len(fl) < LIMIT_PEEK_BYTES;
 }
 
+/* The later of two ends is not told by shutdown(): close() follows. */
+static void finish(struct relay *r, const struct relay *other, int fd)
+{
+	if (r->eof && r->len == 0 && other->shut)
+		r->shut = true;
+	else
+		relay_finish(r, fd);
+}
+
 bool flow_pump_up(struct flow *fl)
 {
 	for (int i = 0; i < CHUNKS_AT_ONCE; i++) {
@@ -92,7 +101,9 @@ bool flow_pump_up(struct flow *fl)
 			break;
 		if (!pass_up(fl, &n))
 			return false;
-		if (n == 0)
+		/* little came: there will hardly be more; the end is an
+		 * event of its own */
+		if (n < LIMIT_RELAY_CHUNK / 2)
 			break;
 	}
 	if (relay_flush(&fl->up, fl->target) < 0)
@@ -101,7 +112,7 @@ bool flow_pump_up(struct flow *fl)
 	    !fl->question.id && !filter_waits_for_server(&fl->filter))
 		return flow_refuse_bytes(fl, POLICY_R_MALFORMED,
 					 "ended in the middle");
-	relay_finish(&fl->up, fl->target);
+	finish(&fl->up, &fl->down, fl->target);
 	return true;
 }
 
@@ -135,7 +146,7 @@ bool flow_pump_down(struct flow *fl)
 		if (n < LIMIT_RELAY_CHUNK / 2)
 			break;
 	}
-	relay_finish(&fl->down, fl->client);
+	finish(&fl->down, &fl->up, fl->client);
 	return !again || (flow_judge(fl) && flow_pump_up(fl));
 }
 

@@ -84,8 +84,11 @@ static void step_in_ms(struct happy *h, int ms)
 		.tv_usec = ms % 1000 * 1000,
 	};
 
-	/* a timer that is lost for want of memory: the owner's own ends it */
-	(void)event_add(h->timer, &tv);
+	/* at once is in this turn of the loop, not in one of its own */
+	if (ms == 0)
+		event_active(h->timer, EV_TIMEOUT, 0);
+	else	/* one lost for want of memory: the owner's own ends it */
+		(void)event_add(h->timer, &tv);
 }
 
 static bool in_list(const struct happy *h, const struct endpoint *e)
