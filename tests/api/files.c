@@ -36,7 +36,7 @@ static void a_kept_dir_keeps(void **state)
 	api_sh(session, "echo data > file; mkdir -p \"$HOME\"/.cache; "
 	       "echo cached > \"$HOME\"/.cache/x; echo gone > /tmp/x", 0);
 	/* /tmp is each run's own */
-	assert_string_equal(api_sh(session, "ls /tmp", 0), "");
+	api_sh(session, "! test -e /tmp/x", 0);
 	exeat_session_close(session);
 
 	(void)snprintf(path, sizeof(path), "%s/file", so.host_work_dir);
@@ -77,7 +77,7 @@ static void the_view_is_told(void **state)
 {
 	struct exeat_session_options so = SESSION_OPTIONS;
 	struct exeat_session *session;
-	char extra[sizeof(api_dir) + 16], command[sizeof(extra) + 64];
+	char extra[sizeof(api_dir) + 16], command[3 * sizeof(extra)];
 	char **ro, **rw;
 
 	(void)state;

@@ -1,0 +1,195 @@
+# run.py - exeat run: status, streams, signals, reports
+# SPDX-License-Identifier: Apache-2.0
+import json
+import os
+import signal
+import subprocess
+import time
+
+from command import ENV, EXEAT, check, expect, finish, left_behind, place, run
+
+CONNECT = ("import socket\n"
+           "try: socket.create_connection(('203.0.113.7', 443), 5)\n"
+           "except OSError: pass\n")
+LOOKUP = ("import socket\n"
+          "try: socket.getaddrinfo('www.example.com', 443)\n"
+          "except OSError: pass\n")
+
+# Options and command; status, standard output, words on standard error.
+STATUS = [
+    (["true"], 0, "", None),
+    (["sh", "-c", "exit 7"], 7, "", None),
+    (["sh", "-c", "kill -KILL $$"], 128 + 9, "", None),
+    (["sh", "-c", "kill -TERM $$"], 128 + 15, "", None),
+    (["--timeout", "0.1", "--", "sleep", "100"], 124, "", None),
+    (["--timeout", "0.1", "--kill-grace", "0.1", "-c",
+      "trap '' TERM; while :; do sleep 0.02; done"], 124, "", None),
+    (["no-such-command"], 127, "", "no-such-command"),
+    (["/etc/passwd"], 126, "", "/etc/passwd"),
+    (["-c", "echo $0 $((1 + 1))"], 0, "/bin/sh 2\n", None),
+    (["--shell", "bash", "-c", "a=(x y); echo ${a[1]}"], 0, "y\n", None),
+    (["echo", "--net", "open"], 0, "--net open\n", None),
+    (["-e", "A=1", "-e", "GIVEN", "-e", "NOT_SET", "-e", "B=", "-c",
+      "echo $A $GIVEN ${NOT_SET-none} ${B-none}."], 0, "1 handed none .\n",
+     None),
+    (["-c", "echo ${GIVEN-none}"], 0, "none\n", None),
+    (["--cwd", "/usr", "pwd"], 0, "/usr\n", None),
+    (["--fail-on-deny", "true"], 0, "", None),
+    (["--fail-on-deny", "python3", "-c", CONNECT], 123, "", None),
+    (["--fail-on-deny", "python3", "-c", CONNECT + "raise SystemExit(9)"], 9,
+     "", None),
+    (["python3", "-c", CONNECT], 0, "", None),
+]
+
+
+def status():
+    for args, code, out, err in STATUS:
+        p = run("run", *args, env={"GIVEN": "handed"})
+        expect(p, " ".join(["run"] + args), code, out, err)
+
+
+def streams():
+    expect(run("run", "cat", stdin=b"x\n" * 100000), "stdin", 0,
+           "x\n" * 100000)
+    p = run("run", "sh", "-c", "echo out; echo err >&2")
+    expect(p, "both outputs", 0, "out\n", "err\n")
+    p = subprocess.run("echo x | $E run -- cat | $E run -- wc -c", shell=True,
+                       capture_output=True, env={**ENV, "E": EXEAT})
+    check("pipeline", p.stdout.strip() == b"2" and not p.stderr, p)
+    p = subprocess.run("$E run -- yes | head -n 1", shell=True, timeout=30,
+                       capture_output=True, env={**ENV, "E": EXEAT})
+    check("a reader that goes away", p.stdout == b"y\n", p)
+    p = subprocess.run("$E run -- true <&- >&- 2>&-", shell=True,
+                       env={**ENV, "E": EXEAT})
+    check("closed descriptors", p.returncode == 0, p)
+    script = place("script.py", "import sys\nprint(sys.stdin.read())\n")
+    expect(run("run", "--python", script, stdin=b"in"), "--python FILE", 0,
+           "in\n")
+    expect(run("run", "--python", "-", stdin=b"print(6 * 7)\n"), "--python -",
+           0, "42\n")
+
+
+# Not a shell: one swallows the signal between two of its commands.
+LASTING = ("import signal, sys, time\n"
+           "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+           "print('up', flush=True)\ntime.sleep(1000)\n")
+
+
+def signals():
+    for name, passed in (("INT", signal.SIGINT), ("TERM", signal.SIGTERM),
+                         ("HUP", signal.SIGHUP)):
+        p = subprocess.Popen([EXEAT, "run", "python3", "-c", LASTING],
+                             stdout=subprocess.PIPE, env=ENV)
+        p.stdout.readline()
+        p.send_signal(passed)
+        check(f"{name} is passed on", p.wait(20) == 128 + passed, p)
+        check(f"{name}: nothing is left", not left_behind())
+        p.stdout.close()
+    p = subprocess.Popen([EXEAT, "run", "-c", "trap 'exit 5' INT; echo up; "
+                          "while :; do sleep 0.02; done"],
+                         stdout=subprocess.PIPE, env=ENV)
+    p.stdout.readline()
+    p.send_signal(signal.SIGINT)
+    check("a command may handle it", p.wait(20) == 5, p)
+    p.stdout.close()
+
+
+def reports():
+    p = run("run", "--explain", "python3", "-c", CONNECT + LOOKUP)
+    expect(p, "--explain", 0, "",
+           ["refused tcp 203.0.113.7 port 443 [kernel]: the run is blocked",
+            "--allow '203.0.113.7:443'", "www.example.com [dns]: the run is "
+            "blocked", "--allow 'www.example.com'"])
+    p = run("run", "--explain", "--allow", "a.example", "python3", "-c",
+            CONNECT + LOOKUP)
+    expect(p, "--explain, allowlist", 0, "",
+           ["203.0.113.7 port 443 [kernel]: no allowed name was seen",
+            "www.example.com [dns]: no rule allows it"])
+    p = run("run", "--explain", "--net", "open", "--deny", "203.0.113.0/24",
+            "python3", "-c", CONNECT)
+    expect(p, "--explain, deny", 0, "",
+           ["[kernel]: a deny rule refuses it (rule 203.0.113.0/24)"])
+    p = run("run", "--explain", "--net", "open", "python3", "-c",
+            CONNECT.replace("203.0.113.7", "169.254.169.254"))
+    expect(p, "--explain, guard", 0, "", "never opened by any policy")
+    check("no hint where nothing helps", b"--allow" not in p.stderr, p.stderr)
+
+
+def json_file():
+    path = os.path.join(os.path.dirname(ENV["TMPDIR"]), "result.json")
+    p = run("run", "--json", path, "--label", "x", "--", "python3", "-c",
+            CONNECT + "raise SystemExit(3)")
+    expect(p, "--json", 3, "")
+    with open(path) as f:
+        result = json.load(f)
+    kinds = {"returncode": int, "termination_reason": str, "start_error": str,
+             "runtime_ms": int, "backend": str, "network_mode": str,
+             "session": str, "user_us": int, "system_us": int,
+             "max_rss_kib": int, "refusals": list, "refused_total": int}
+    check("--json: the keys", {k: type(v) for k, v in result.items()} == kinds,
+          result)
+    check("--json: the values", result["returncode"] == 3 and
+          result["network_mode"] == "blocked" and
+          result["refused_total"] == 1, result)
+    refusal = result["refusals"][0]
+    check("--json: the refusal", refusal["address"] == "203.0.113.7" and
+          refusal["port"] == 443 and refusal["layer"] == "kernel" and
+          refusal["count"] == 1, refusal)
+    expect(run("run", "--json", "/no/such/file", "true"), "--json: no file",
+           125, "", "/no/such/file")
+
+
+def audit():
+    r, w = os.pipe()
+    p = run("run", "--label", "mine", "--audit", f"fd:{w}", "python3", "-c",
+            CONNECT, pass_fds=[w])
+    os.close(w)
+    expect(p, "--audit fd:N", 0, "")
+    with os.fdopen(r) as f:
+        lines = [json.loads(line) for line in f]
+    denied = [e for e in lines if e["verdict"] == "deny"]
+    check("--audit: the refusal", len(denied) == 1 and
+          denied[0]["address"] == "203.0.113.7" and
+          denied[0]["label"] == "mine", lines)
+    path = os.path.join(os.path.dirname(ENV["TMPDIR"]), "audit")
+    for i in (1, 2):
+        expect(run("run", "--audit", path, "python3", "-c", CONNECT),
+               "--audit FILE", 0, "")
+        with open(path) as f:
+            n = sum(json.loads(e)["verdict"] == "deny" for e in f)
+        check("--audit appends", n == i, n)
+
+
+def work_dir():
+    kept = place("kept")
+    expect(run("run", "-w", kept, "-c", "echo kept > file; pwd"), "-w", 0,
+           kept + "\n")
+    expect(run("run", "-w", ".", "cat", "file", cwd=kept), "-w .", 0, "kept\n")
+    check("the file is there", os.path.exists(f"{kept}/file"))
+
+
+def killed():
+    p = subprocess.Popen([EXEAT, "run", "-c", "echo up; sleep 1000"],
+                         stdout=subprocess.PIPE, env=ENV)
+    p.stdout.readline()
+    p.kill()
+    p.wait()
+    p.stdout.close()
+    end = time.monotonic() + 1
+    while any("process" in x for x in left_behind()):
+        if time.monotonic() > end:
+            break
+    left = [x for x in left_behind() if "process" in x]
+    check("KILL: every process goes", not left, *left)
+    expect(run("run", "true"), "the next one sweeps", 0, "")
+
+
+status()
+streams()
+signals()
+reports()
+json_file()
+audit()
+work_dir()
+killed()
+finish()

@@ -1,0 +1,150 @@
+# usage.py - bad input, help, and the commands that start nothing
+# SPDX-License-Identifier: Apache-2.0
+import os
+import re
+
+from command import check, expect, finish, left_behind, place, run
+
+UNKNOWN_KEY = place("key.json", '{"version": 1,\n "colour": "red"}')
+BROKEN = place("broken.json", '{"version": 1,\n network')
+ALLOW_A = place("a.json", '{"version": 1, "network_allowlist": ["a.example"]}')
+RULES = place("rules", "a.example  # fine\n\n   # nothing\nb..example\n")
+UNREADABLE = place("unreadable")
+os.chmod(UNREADABLE, 0)
+
+# What is given to `exeat run`, and what the one line on stderr must name.
+BAD = [
+    (["--net", "off"], ["network_mode", "off"]),
+    (["--allow", "a.example", "--allow", "b..example"], ["allow[1]", "byte 2"]),
+    (["--allow", "a.example:70000"], ["allow[0]", "byte 10"]),
+    (["--allow", ""], ["allow[0]", "byte 0"]),
+    (["--deny", "!a.example"], ["deny[0]", "byte 0"]),
+    (["--allow", "@nonsense"], ["@nonsense", "no such preset"]),
+    (["--allow", "*.com"], ["*.com", "+wide"]),
+    (["--allow", "*.co.uk"], ["*.co.uk", "+wide"]),
+    (["--allow", "*"], ["allow[0]", "+wide"]),
+    (["--allow", "udp/a.example"], ["allow[0]", "udp/a.example"]),
+    (["--net", "blocked", "--allow", "a.example"],
+     ["network_allowlist", "blocked"]),
+    (["--net", "open", "--allow", "a.example"], ["a.example"]),
+    (["--allow-file", RULES], ["allow[1]", "b..example"]),
+    (["--allow-file", "/no/such"], ["--allow-file", "/no/such"]),
+    (["--deny-file", "/no/such"], ["--deny-file", "/no/such"]),
+    (["--policy", "/no/such"], ["--policy", "/no/such"]),
+    (["--policy", UNKNOWN_KEY], ["policy file", "colour"]),
+    (["--policy", BROKEN], ["policy file", "line 2"]),
+    (["--policy", ALLOW_A, "--net", "open"], ["network_policy"]),
+    (["--ceiling", BROKEN], ["network_ceiling", "line 2"]),
+    (["--ceiling", ALLOW_A, "--net", "open"], ["network_mode", "open"]),
+    (["--ceiling", ALLOW_A, "--allow", "b.example"],
+     ["network_allowlist", "b.example"]),
+    (["-w", "/no/such/dir"], ["work dir", "/no/such/dir"]),
+    (["-w", "/"], ["work dir", "/"]),
+    (["-w", "/etc/passwd"], ["work dir", "/etc/passwd"]),
+    (["-w", UNREADABLE], ["work dir", UNREADABLE]),
+    (["--cwd", "/no/such"], ["cwd", "/no/such"]),
+    (["--cwd", "no/such"], ["cwd", "no/such"]),
+    (["--rw", "/"], ["/"]),
+    (["--ro", "/no/such"], ["/no/such"]),
+    (["--backend", "docker"], ["backend", "docker", "userns"]),
+    (["--user", "nobody"], ["nobody"]),
+    (["--dns-refusal", "drop"], ["dns_refusal", "drop"]),
+    (["-e", "=x"], ["env", "=x"]),
+    (["--timeout", "soon"], ["--timeout", "soon"]),
+    (["--timeout", "-1"], ["--timeout", "-1"]),
+    (["--audit", "fd:99"], ["--audit", "fd:99"]),
+    (["--audit", "fd:x"], ["--audit", "fd:x"]),
+    (["--audit", "/no/such/file"], ["--audit", "/no/such/file"]),
+    (["--colour"], ["--colour", "unknown"]),
+    (["-Z"], ["-Z", "unknown"]),
+    (["--quiet=1"], ["--quiet", "no value"]),
+    (["-c", "true"], ["command line", "more than one"]),
+]
+
+
+def bad_input():
+    for options, words in BAD:
+        p = run("run", *options, "--", "sh", "-c", "echo ran")
+        what = " ".join(["run"] + options)
+        expect(p, what, 125, "", words)
+        text = p.stderr.decode()
+        check(f"{what}: one line of ours", text.startswith("exeat: ") and
+              text.count("\n") == 1, text)
+    expect(run("run"), "no command", 125, "", "command line")
+    expect(run("run", "--python", "/no/such.py"), "--python", 125, "",
+           ["--python", "/no/such.py"])
+    expect(run("run", "--timeout"), "no value", 125, "", "--timeout")
+
+
+COMMANDS = ["run", "policy check", "policy test", "policy presets", "doctor"]
+
+
+def helps():
+    for command in COMMANDS:
+        p = run(*command.split(), "--help")
+        expect(p, f"{command} --help", 0)
+        check(f"{command} --help says how",
+              p.stdout.startswith(f"usage: exeat {command}".encode()),
+              p.stdout)
+    text = run("run", "--help").stdout.decode()
+    for option in ("--net", "--allow", "-w, --work-dir", "-e, --env",
+                   "--timeout", "--explain", "--fail-on-deny", "--json"):
+        check(f"help has {option}", option in text)
+    expect(run("--help"), "--help", 0)
+    p = run("--version")
+    check("--version", re.fullmatch(rb"exeat \d+\.\d+\.\d+\n", p.stdout) and
+          p.returncode == 0, p.stdout)
+    for words in ([], ["nonsense"], ["policy"], ["policy", "nonsense"]):
+        expect(run(*words), f"wrong usage: {words}", 2, "", "usage:")
+
+
+def policy():
+    p = run("policy", "check", "--allow", "A.Example.", "--deny", "x.a.example")
+    expect(p, "policy check", 0)
+    check("canonical", b'"a.example' in p.stdout and
+          b'"allowlist"' in p.stdout, p.stdout)
+    expect(run("policy", "check", ALLOW_A), "policy check FILE", 0)
+    expect(run("policy", "check", "--allow", "a..b"), "check: not valid", 1,
+           "", ["allow[0]", "byte 2"])
+    expect(run("policy", "check", BROKEN), "check: no JSON", 1, "", "line 2")
+    expect(run("policy", "check", "/no/such"), "check: no file", 3, "",
+           "/no/such")
+    expect(run("policy", "check", "--bogus"), "check: usage", 2, "", "--bogus")
+    allow = ["policy", "test", "--allow", "a.example"]
+    p = run(*allow, "a.example", "https://a.example/x")
+    expect(p, "policy test: allowed", 0)
+    check("it says so", p.stdout.count(b": allowed by allow rule") == 2, p.stdout)
+    p = run(*allow, "a.example", "b.example")
+    expect(p, "policy test: one refused", 1)
+    check("it says which", b"deny b.example" in p.stdout, p.stdout)
+    expect(run(*allow, "a.example:22"), "policy test: port", 1)
+    expect(run("policy", "test", "x.example"), "policy test: blocked", 1)
+    expect(run("policy", "test", "--net", "open", "169.254.169.254:80"),
+           "policy test: guard", 1)
+    expect(run("policy", "test", "--allow", "a..b", "x"),
+           "policy test: invalid policy", 3, "", "byte 2")
+    expect(run(*allow, "//:x"), "policy test: no target", 3, None, "//:x")
+    expect(run("policy", "test"), "policy test: usage", 2)
+    p = run("policy", "presets", "github")
+    expect(p, "presets NAME", 0)
+    check("its rules", b"@github" in p.stdout and b"github.com" in p.stdout,
+          p.stdout)
+    expect(run("policy", "presets", "nonsense"), "presets: none such", 1, "",
+           "nonsense")
+
+
+def doctor():
+    p = run("doctor")
+    missing = b"MISSING" in p.stdout
+    check("doctor: status says what it found",
+          p.returncode == int(missing) and p.stdout, p.stdout)
+    check("doctor leaves nothing", not left_behind())
+    expect(run("doctor", "x"), "doctor: usage", 2)
+
+
+bad_input()
+helps()
+policy()
+doctor()
+os.chmod(UNREADABLE, 0o700)
+finish()
