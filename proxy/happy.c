@@ -87,7 +87,7 @@ static void step_in_ms(struct happy *h, int ms)
 	/* at once is in this turn of the loop, not in one of its own */
 	if (ms == 0)
 		event_active(h->timer, EV_TIMEOUT, 0);
-	else	/* one lost for want of memory: the owner's own ends it */
+	else /* one lost for want of memory: the owner's own ends it */
 		(void)event_add(h->timer, &tv);
 }
 

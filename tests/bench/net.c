@@ -161,14 +161,14 @@ static void take_all(int listener, int loop)
 /* One question, no EDNS needed: A gets `address`, all else no data. */
 static void answer_dns(int fd, const struct in_addr *address)
 {
-	static const uint8_t a[] = { 0xc0, DNS_HEADER, 0, 1, 0, 1,
-				     0, 0, 1, 44, 0, 4 };
+	static const uint8_t a[] = { 0xc0, DNS_HEADER, 0, 1,  0, 1,
+				     0,	   0,	       1, 44, 0, 4 };
 	uint8_t m[512];
 	struct sockaddr_in who;
 	socklen_t wholen = sizeof(who);
 	size_t at = DNS_HEADER;
-	ssize_t n = recvfrom(fd, m, sizeof(m), 0, (struct sockaddr *)&who,
-			     &wholen);
+	ssize_t n =
+		recvfrom(fd, m, sizeof(m), 0, (struct sockaddr *)&who, &wholen);
 
 	if (n <= DNS_HEADER)
 		return;
@@ -216,7 +216,7 @@ static void serve(uint16_t port, const char *address)
 	if (inet_pton(AF_INET, address, &own) != 1)
 		die(address);
 	listener = bound(SOCK_STREAM, port, any);
-	dns = bound(SOCK_DGRAM, 53, own);	/* answers come from there */
+	dns = bound(SOCK_DGRAM, 53, own); /* answers come from there */
 	watch(loop, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &on_input);
 	watch(loop, EPOLL_CTL_ADD, listener, EPOLLIN, &on_listener);
 	watch(loop, EPOLL_CTL_ADD, dns, EPOLLIN, &on_dns);
@@ -258,9 +258,12 @@ static int connected(const struct load *l)
 static void request(const struct load *l, int fd, const char *line)
 {
 	char text[HEAD];
-	int n = snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: %s\r\n"
-			 "%s\r\n", line, l->host, line[0] == 'P' ?
-			 "Content-Length: 1099511627776\r\n" : "");
+	int n = snprintf(text, sizeof(text),
+			 "%s HTTP/1.1\r\nHost: %s\r\n"
+			 "%s\r\n",
+			 line, l->host,
+			 line[0] == 'P' ? "Content-Length: 1099511627776\r\n" :
+					  "");
 
 	if (send(fd, text, (size_t)n, MSG_NOSIGNAL) != n)
 		die("send");
@@ -289,7 +292,8 @@ static double bulk(const struct load *l, bool up)
 	return (double)bytes * 1e6 / (double)begin;
 }
 
-struct try {
+struct
+try {
 	int fd;
 	bool asked;
 	int64_t begin_us;
@@ -371,8 +375,8 @@ static void connections(const struct load *l, size_t at_a_time)
 static int usage(void)
 {
 	fprintf(stderr, "usage: bench_net serve PORT ADDRESS\n"
-		"       bench_net get|put HOST PORT MS\n"
-		"       bench_net conn HOST PORT MS N\n");
+			"       bench_net get|put HOST PORT MS\n"
+			"       bench_net conn HOST PORT MS N\n");
 	return 2;
 }
 

@@ -53,7 +53,7 @@ static void die(const struct exeat_error *error)
 
 static double time_spawn(void)
 {
-	char *argv[] = {(char *)"/bin/true", NULL};
+	char *argv[] = { (char *)"/bin/true", NULL };
 	double start = now_us();
 	int status;
 	pid_t pid;
@@ -66,7 +66,7 @@ static double time_spawn(void)
 
 static double time_run(struct exeat_session *session)
 {
-	static const char *const argv[] = {"/bin/true", NULL};
+	static const char *const argv[] = { "/bin/true", NULL };
 	struct exeat_run_options options = EXEAT_RUN_OPTIONS_INIT;
 	struct exeat_error error;
 	struct exeat_run *run;
@@ -123,7 +123,7 @@ int main(int argc, char *argv[])
 	printf("posix_spawn of true\t%8.0f us\t1.00\n", base);
 	printf("run of true\t\t%8.0f us\t%.2f\n", median(run, rounds),
 	       median(run, rounds) / base);
-	printf("session open + close\t%8.0f us\t%.2f\n",
-	       median(open, rounds), median(open, rounds) / base);
+	printf("session open + close\t%8.0f us\t%.2f\n", median(open, rounds),
+	       median(open, rounds) / base);
 	return 0;
 }
