@@ -33,6 +33,17 @@ void cli_list_free(struct cli_list *l)
 	*l = (struct cli_list){ 0 };
 }
 
+int cli_keep(char *take_text)
+{
+	/* options point into them until the end: nobody frees them */
+	static struct cli_list kept;
+	int r = cli_list_add(&kept, take_text);
+
+	if (r < 0)
+		free(take_text);
+	return r;
+}
+
 int cli_fail(int status, const struct err *err)
 {
 	char text[1024];
@@ -156,7 +167,8 @@ int cli_read_file(const char *option, const char *path, const char **ret,
 			       "has a NUL byte in it");
 	}
 	*ret = text;
-	return 0;
+	return cli_keep(text) < 0 ? err_sys(err, ENOMEM, option, "%s", path) :
+		0;
 }
 
 int cli_list_file(struct cli_list *l, const char *option, const char *path,

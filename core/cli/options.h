@@ -55,6 +55,8 @@ int cli_parse(const struct cli_command *c, int argc, char *argv[], void *ret,
 
 int cli_list_add(struct cli_list *l, const char *text);
 void cli_list_free(struct cli_list *l);
+/* A heap text that lives as long as the process. 0 or -ENOMEM (freed). */
+int cli_keep(char *take_text);
 
 /* Every line of a file of rules, added to the list. The texts live as long as
  * the process. */

@@ -162,7 +162,7 @@ static int env_complete(struct cli_list *env, struct err *err)
 		if (!value)
 			continue;
 		if (asprintf(&pair, "%s=%s", text, value) < 0 ||
-		    cli_list_add(&full, pair) < 0)
+		    cli_keep(pair) < 0 || cli_list_add(&full, pair) < 0)
 			goto no_memory;
 	}
 	cli_list_free(env);

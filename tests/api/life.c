@@ -58,6 +58,21 @@ _Noreturn static void be_a_caller(int up, int forks)
 		(void)pause();
 }
 
+/*
+ * The work dir of a killed caller could be removed by nobody: the next session
+ * does. A fork that held the lock may take a moment to die.
+ */
+static void next_session_sweeps(void)
+{
+	int64_t deadline = api_ms() + GONE_MS;
+
+	assert_true(api_work_dirs() > 0);
+	do
+		exeat_session_close(api_open(NULL));
+	while (api_work_dirs() != 0 && api_ms() < deadline);
+	assert_int_equal(api_work_dirs(), 0);
+}
+
 static void caller_is_killed(int forks)
 {
 	char c;
@@ -83,10 +98,7 @@ static void caller_is_killed(int forks)
 		assert_int_equal(kill(-pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	(void)close(up[0]);
-	/* its work dir could be removed by nobody: the next session does */
-	assert_true(api_work_dirs() > 0);
-	exeat_session_close(api_open(NULL));
-	assert_int_equal(api_work_dirs(), 0);
+	next_session_sweeps();
 }
 
 static void killed_caller(void **state)
@@ -124,8 +136,7 @@ static void caller_executes_another_program(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	(void)close(up[0]);
 	(void)close(up[1]);
-	exeat_session_close(api_open(NULL));
-	assert_int_equal(api_work_dirs(), 0);
+	next_session_sweeps();
 }
 
 /* ---- a helper dies ---- */
@@ -309,7 +320,7 @@ static void no_descriptor_leaks_in_helpers(void **state)
 		do
 			after[k] = fds_of(api_helper_pid(modes[k]));
 		while (after[k] > before[k] && api_ms() < deadline);
-		assert_int_equal(after[k], before[k]);
+		assert_in_range(after[k], 0, before[k]);
 	}
 	exeat_session_close(session);
 }
