@@ -26,6 +26,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/fd.h"
@@ -79,9 +80,15 @@ static int set_stdio(const struct command *c, const int fds[3], struct err *err)
 
 	/* what came may be 0-2 itself */
 	for (int i = 0; i < 3; i++) {
+		struct stat st;
+
 		above[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FD_ABOVE);
-		if (above[i] < 0)
+		if (above[i] < 0 || fstat(above[i], &st) < 0)
 			return err_sys(err, errno, "duplicate stdio", NULL);
+		/* what lies in it is not in the view */
+		if (S_ISDIR(st.st_mode))
+			return err_new(err, ERR_INVALID, "stdio", NULL,
+				       "descriptor %d is a directory", i);
 	}
 	for (int i = 0; i < 3; i++)
 		if (dup2(above[i], i) < 0)
@@ -154,7 +161,7 @@ static int forbid_sockets(const struct view *view, struct err *err)
 			       tmpfs ? "" : "/shm");
 		dirs[n++] = path;
 	}
-	r = landlock_no_sockets(dirs, err);
+	r = landlock_restrict(dirs, err);
 	free(dirs);
 	free(paths);
 	return r;
@@ -175,8 +182,9 @@ static int confine(const struct backend_spec *spec, const struct command *c,
 		r = enter_dir(c->cwd, err);
 	if (r == 0)
 		r = isolate_drop(err);
-	if (r == 0 && !spec->work_dir_sockets)
-		r = forbid_sockets(spec->view, err);
+	if (r == 0)
+		r = spec->work_dir_sockets ? landlock_restrict(NULL, err) :
+					     forbid_sockets(spec->view, err);
 	if (r < 0)
 		return r;
 	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)

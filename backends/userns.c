@@ -363,7 +363,7 @@ static int probe_inside(struct err *err)
 	if (r == 0)
 		r = isolate_drop(err);
 	if (r == 0)
-		r = landlock_no_sockets((const char *const[]){ NULL }, err);
+		r = landlock_restrict((const char *const[]){ NULL }, err);
 	return r == 0 ? probe_seccomp(err) : r;
 }
 

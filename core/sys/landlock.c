@@ -1,20 +1,30 @@
-/* landlock.c - no unix socket is made outside of /tmp and the like
+/* landlock.c - what the file view alone cannot forbid
  * SPDX-License-Identifier: Apache-2.0
  *
  * Theory of operation
  *
- * A unix socket in a directory that several runs share would carry
- * descriptors from one network posture to another. The ruleset handles two
- * rights: MAKE_SOCK, granted nowhere but beneath the run's own directories,
- * and REFER, granted everywhere, because a ruleset that does not handle it
- * denies every rename and link between directories.
+ * Sockets: a unix socket in a directory that several runs share would carry
+ * descriptors from one network posture to another. MAKE_SOCK is handled and
+ * granted nowhere but beneath the run's own directories.
+ *
+ * Files on stdin, stdout and stderr: they lie outside the view, and
+ * /proc/self/fd/0 opens one anew, for writing too, because the payload is who
+ * the file's owner is. The rights of opening are handled and granted beneath
+ * "/" - a path outside the view never leads there - and for the three
+ * descriptors by their own mode. Only if one of them is a regular file: the
+ * check costs a walk on every open.
+ *
+ * REFER is handled and granted everywhere, because a ruleset that does not
+ * handle it denies every rename and link between directories.
  */
 #include "core/sys/landlock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "core/base/fd.h"
 #include "core/sys/compat.h"
@@ -30,18 +40,27 @@ int landlock_abi(void)
 	return v < 0 ? -errno : (int)v;
 }
 
+static int grant_fd(int ruleset, int fd, uint64_t access, const char *what,
+		    struct err *err)
+{
+	struct landlock_path_beneath_attr rule = {
+		.allowed_access = access,
+		.parent_fd = fd,
+	};
+
+	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
+		    &rule, 0) < 0)
+		return err_sys(err, errno, "add Landlock rule", "%s", what);
+	return 0;
+}
+
 static int grant(int ruleset, const char *dir, uint64_t access, struct err *err)
 {
-	struct landlock_path_beneath_attr rule = { .allowed_access = access };
 	cleanup_fd int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return err_sys(err, errno, "open for Landlock", "%s", dir);
-	rule.parent_fd = fd;
-	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
-		    &rule, 0) < 0)
-		return err_sys(err, errno, "add Landlock rule", "%s", dir);
-	return 0;
+	return grant_fd(ruleset, fd, access, dir, err);
 }
 
 static int unavailable(int abi, struct err *err)
@@ -61,25 +80,77 @@ static int unavailable(int abi, struct err *err)
 	return r;
 }
 
-int landlock_no_sockets(const char *const *allowed_dirs, struct err *err)
+/* What opening a file again may ask for. TRUNCATE came with ABI 3. */
+static uint64_t open_rights(int abi)
 {
+	uint64_t rights = LANDLOCK_ACCESS_FS_READ_FILE |
+			  LANDLOCK_ACCESS_FS_WRITE_FILE |
+			  LANDLOCK_ACCESS_FS_READ_DIR;
+
+	return abi >= 3 ? rights | LANDLOCK_ACCESS_FS_TRUNCATE : rights;
+}
+
+static bool stdio_has_file(void)
+{
+	struct stat st;
+
+	for (int fd = 0; fd < 3; fd++)
+		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+			return true;
+	return false;
+}
+
+/* Regular files and devices in their own mode; pipes and sockets are no
+ * files, and Landlock leaves them alone. */
+static int grant_stdio(int ruleset, uint64_t rights, struct err *err)
+{
+	const uint64_t read = LANDLOCK_ACCESS_FS_READ_FILE;
+	/* cutting too: "> /dev/stderr" of a script asks for it */
+	const uint64_t write = rights & (LANDLOCK_ACCESS_FS_WRITE_FILE |
+					 LANDLOCK_ACCESS_FS_TRUNCATE);
+	int r = 0;
+
+	for (int fd = 0; r == 0 && fd < 3; fd++) {
+		int flags = fcntl(fd, F_GETFL);
+		int mode = flags & O_ACCMODE;
+		struct stat st;
+
+		if (flags < 0 || (flags & O_PATH) || fstat(fd, &st) < 0 ||
+		    !(S_ISREG(st.st_mode) || S_ISCHR(st.st_mode)))
+			continue;
+		r = grant_fd(ruleset, fd,
+			     mode == O_RDONLY ? read :
+			     mode == O_WRONLY ? write :
+						read | write,
+			     "stdio", err);
+	}
+	return r;
+}
+
+int landlock_restrict(const char *const *socket_dirs, struct err *err)
+{
+	int abi = landlock_abi();
+	uint64_t files = stdio_has_file() ? open_rights(abi) : 0;
+	uint64_t sockets = socket_dirs ? LANDLOCK_ACCESS_FS_MAKE_SOCK : 0;
 	struct landlock_ruleset_attr attr = {
-		.handled_access_fs = LANDLOCK_ACCESS_FS_MAKE_SOCK |
-				     LANDLOCK_ACCESS_FS_REFER,
+		.handled_access_fs = sockets | files | LANDLOCK_ACCESS_FS_REFER,
 	};
 	cleanup_fd int ruleset = -1;
-	int abi = landlock_abi();
 	int r;
 
+	if (!sockets && !files)
+		return 0;
 	if (abi < ABI_MIN)
 		return unavailable(abi, err);
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr),
 			       0);
 	if (ruleset < 0)
 		return err_sys(err, errno, "make Landlock ruleset", NULL);
-	r = grant(ruleset, "/", LANDLOCK_ACCESS_FS_REFER, err);
-	for (; r == 0 && *allowed_dirs; allowed_dirs++)
-		r = grant(ruleset, *allowed_dirs, attr.handled_access_fs, err);
+	r = grant(ruleset, "/", files | LANDLOCK_ACCESS_FS_REFER, err);
+	for (; r == 0 && socket_dirs && *socket_dirs; socket_dirs++)
+		r = grant(ruleset, *socket_dirs, attr.handled_access_fs, err);
+	if (r == 0 && files)
+		r = grant_stdio(ruleset, files, err);
 	if (r < 0)
 		return r;
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)

@@ -1,4 +1,4 @@
-/* landlock.h - no unix socket is made outside of /tmp and the like
+/* landlock.h - what the file view alone cannot forbid
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef EXEAT_SYS_LANDLOCK_H
@@ -10,10 +10,12 @@
 int landlock_abi(void);
 
 /*
- * Handle MAKE_SOCK and REFER; grant REFER on "/", both on each of
- * allowed_dirs (NULL-terminated). Needs no_new_privs. Below ABI 2:
- * ERR_UNAVAILABLE with the remedy.
+ * Unix sockets can be made beneath socket_dirs only (NULL-terminated; NULL
+ * itself: anywhere). If descriptors 0 to 2 hold a regular file, files can be
+ * opened beneath "/" only, and those of the three again only in the mode that
+ * they have. Needs no_new_privs. Below ABI 2: ERR_UNAVAILABLE with the
+ * remedy. With nothing to forbid it does nothing, on any kernel.
  */
-int landlock_no_sockets(const char *const *allowed_dirs, struct err *err);
+int landlock_restrict(const char *const *socket_dirs, struct err *err);
 
 #endif

@@ -56,6 +56,25 @@ def streams():
     p = subprocess.run("echo x | $E run -- cat | $E run -- wc -c", shell=True,
                        capture_output=True, env={**ENV, "E": EXEAT})
     check("pipeline", p.stdout.strip() == b"2" and not p.stderr, p)
+    # a file outside the view that is stdin is no way to write it
+    given = place("given", "secret")
+    os.chmod(given, 0o666)
+    p = subprocess.run("$E run -- sh -c 'echo x > /proc/self/fd/0 || cat "
+                       "/dev/stdin' <$F", shell=True, capture_output=True,
+                       env={**ENV, "E": EXEAT, "F": given})
+    with open(given) as f:
+        left = f.read()
+    check("stdin is read only", p.stdout == b"secret" and left == "secret", p)
+    p = subprocess.run("$E run -- sh -c 'echo a; echo b >> /dev/stdout; cat "
+                       "/dev/stdout' >>$F", shell=True, capture_output=True,
+                       env={**ENV, "E": EXEAT, "F": given})
+    with open(given) as f:
+        left = f.read()
+    check("stdout is write only", p.returncode and left == "secreta\nb\n", p)
+    p = subprocess.run("$E run -- ls <$F", shell=True, capture_output=True,
+                       env={**ENV, "E": EXEAT, "F": os.path.dirname(given)})
+    check("a directory as stdin", p.returncode == 125 and
+          b"descriptor 0 is a directory" in p.stderr, p)
     p = subprocess.run("$E run -- yes | head -n 1", shell=True, timeout=30,
                        capture_output=True, env={**ENV, "E": EXEAT})
     check("a reader that goes away", p.stdout == b"y\n", p)
