@@ -288,6 +288,13 @@ static bool make_place(void)
 	return symlink(helper, api_helper) == 0;
 }
 
+void api_signal(int number, void (*handler)(int number))
+{
+	const struct sigaction action = {.sa_handler = handler};
+
+	(void)sigaction(number, &action, NULL);
+}
+
 int api_main(const char *name, const struct CMUnitTest *tests, size_t n)
 {
 	int failed;

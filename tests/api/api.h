@@ -64,6 +64,9 @@ const char *api_sh(struct exeat_session *session, const char *command,
 void api_expect(const struct exeat_error *error, enum exeat_code code,
 		const char *text, const char *more);
 
+/* What the program does at a signal: SIG_IGN, SIG_DFL. */
+void api_signal(int number, void (*handler)(int number));
+
 /* Live processes of this test's sessions: helpers, and runs not executed yet. */
 unsigned api_helpers(void);
 /* The oldest helper in that mode; 0: none. */

@@ -167,9 +167,10 @@ static void helper_is_killed(const char *mode)
 
 	so.network_mode = "open";
 	session = api_open(&so);
+	run = start_lasting(session);
+	/* each has got where it serves, or there would be no run */
 	pid = api_helper_pid(mode);
 	assert_true(pid > 0);
-	run = start_lasting(session);
 	o.argv = LIST("sleep", marker);
 	o.stdio[EXEAT_STDIN] = EXEAT_STDIO_PIPE;
 	o.on_exit = note_exit;

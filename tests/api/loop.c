@@ -289,15 +289,15 @@ static void signals_inside_are_plain(void **state)
 	(void)state;
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_BLOCK, &all, &old);
-	(void)signal(SIGPIPE, SIG_IGN);
-	(void)signal(SIGINT, SIG_IGN);
+	api_signal(SIGPIPE, SIG_IGN);
+	api_signal(SIGINT, SIG_IGN);
 	session = api_open(NULL);
 	text = api_sh(session, "grep -E 'Sig(Blk|Ign)' /proc/self/status", 0);
 	assert_string_equal(text, "SigBlk:\t0000000000000000\n"
 			    "SigIgn:\t0000000000000000\n");
 	exeat_session_close(session);
-	(void)signal(SIGPIPE, SIG_DFL);
-	(void)signal(SIGINT, SIG_DFL);
+	api_signal(SIGPIPE, SIG_DFL);
+	api_signal(SIGINT, SIG_DFL);
 	(void)sigprocmask(SIG_SETMASK, &old, NULL);
 }
 

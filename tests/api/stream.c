@@ -106,7 +106,7 @@ static void write_to_nobody(void **state)
 
 	(void)state;
 	/* SIGPIPE is as the system made it: it would end this program */
-	(void)signal(SIGPIPE, SIG_DFL);
+	api_signal(SIGPIPE, SIG_DFL);
 	o.command = "exec <&-; echo closed; sleep 100";
 	o.stdio[EXEAT_STDIN] = EXEAT_STDIO_PIPE;
 	run = api_start(session, &o);
