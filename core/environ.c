@@ -57,8 +57,10 @@ static int put_path(struct list *l, const struct exeat_session *s)
 	char *value;
 	int r;
 
-	if (asprintf(&value, "/run/exeat/bin:%s/.exeat/venv/bin:"
-		     "%s/.exeat/home/.local/bin:" SYSTEM_PATH, w, w) < 0)
+	if (asprintf(&value,
+		     "/run/exeat/bin:%s/.exeat/venv/bin:"
+		     "%s/.exeat/home/.local/bin:" SYSTEM_PATH,
+		     w, w) < 0)
 		return -ENOMEM;
 	r = put_pair(l, "PATH", value);
 	free(value);
@@ -84,9 +86,9 @@ static int put_minimal(struct list *l, const struct exeat_session *s)
 	static const struct {
 		const char *key, *otherwise;
 	} callers[] = {
-		{"LANG", "C.UTF-8"},
-		{"TERM", NULL},
-		{"TZ", NULL},
+		{ "LANG", "C.UTF-8" },
+		{ "TERM", NULL },
+		{ "TZ", NULL },
 	};
 	int r = put_path(l, s);
 
@@ -107,8 +109,8 @@ static int put_minimal(struct list *l, const struct exeat_session *s)
 		if (value)
 			r = put_pair(l, callers[i].key, value);
 	}
-	if (r == 0 && faccessat(s->work.fd, ".exeat/venv/pyvenv.cfg", F_OK,
-				0) == 0)
+	if (r == 0 &&
+	    faccessat(s->work.fd, ".exeat/venv/pyvenv.cfg", F_OK, 0) == 0)
 		r = put_kept(l, s, "VIRTUAL_ENV", "venv");
 	return r;
 }
@@ -128,8 +130,8 @@ static int put_blocked(struct list *l)
 	return r;
 }
 
-static int put_all(struct list *l, const char *const *texts,
-		   const char *option, struct err *err)
+static int put_all(struct list *l, const char *const *texts, const char *option,
+		   struct err *err)
 {
 	for (size_t i = 0; texts && texts[i]; i++) {
 		if (texts[i][0] == '=' || !strchr(texts[i], '='))
@@ -145,7 +147,7 @@ int environ_make(const struct exeat_session *s, enum policy_mode mode,
 		 const struct list *preset_env, const char *const *run_env,
 		 struct list *ret, struct err *err)
 {
-	struct list l = {0};
+	struct list l = { 0 };
 	int r = put_minimal(&l, s);
 
 	if (r == 0 && mode == POLICY_BLOCKED)
@@ -163,7 +165,8 @@ int environ_make(const struct exeat_session *s, enum policy_mode mode,
 	if (r < 0) {
 		list_free(&l);
 		return r == -ENOMEM ?
-			err_sys(err, ENOMEM, "make", "environment") : r;
+			       err_sys(err, ENOMEM, "make", "environment") :
+			       r;
 	}
 	*ret = l;
 	return 0;

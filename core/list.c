@@ -26,7 +26,7 @@ int list_add(struct list *l, const char *text)
 
 int list_copy(struct list *ret, const char *const *texts)
 {
-	struct list l = {0};
+	struct list l = { 0 };
 	size_t n = 0;
 
 	*ret = l;
@@ -54,5 +54,5 @@ void list_free(struct list *l)
 	for (size_t i = 0; i < l->n; i++)
 		free(l->texts[i]);
 	free(l->texts);
-	*l = (struct list){0};
+	*l = (struct list){ 0 };
 }

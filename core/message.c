@@ -82,8 +82,7 @@ static void event_out(struct exeat_session *s, const struct audit_event *e)
 		.protocol = or_empty(e->protocol),
 		.name = or_empty(e->name),
 		.learnt = or_empty(e->learnt),
-		.address = e->has_address ? addr_str(&e->address, address) :
-			"",
+		.address = e->has_address ? addr_str(&e->address, address) : "",
 		.port = e->port,
 		.rule = or_empty(e->rule),
 		.reason = or_empty(e->reason),
@@ -110,8 +109,7 @@ static void event_in(struct exeat_session *s, const struct msg *m)
 	event_out(s, &e);
 }
 
-void session_message(struct exeat_session *s, struct helper *h,
-		     struct msg *m)
+void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 {
 	struct rbuf r = rbuf_make(m->body, m->len);
 	struct exeat_run *run;
@@ -147,6 +145,6 @@ void session_message(struct exeat_session *s, struct helper *h,
 	case F_EVENT:
 		return event_in(s, m);
 	default:
-		return;		/* K_STARTED; the rest is not in the table */
+		return; /* K_STARTED; the rest is not in the table */
 	}
 }

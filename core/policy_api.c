@@ -144,10 +144,12 @@ int exeat_policy_new(const struct exeat_policy_options *options,
 	struct err err = { 0 };
 	int r;
 
-	if (!p)
+	if (!p) {
 		r = err_sys(&err, ENOMEM, "compile policy", NULL);
-	else
-		r = take_options(options, &o, &err);
+		exeat_error_from(error, &err);
+		return r;
+	}
+	r = take_options(options, &o, &err);
 	if (r == 0)
 		r = o.network_policy ? from_file(&o, &source, &err) :
 				       from_options(&o, &source, &err);

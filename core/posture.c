@@ -70,7 +70,8 @@ static int network_from_file(struct exeat_session *s, const char *text,
 	s->network.has_mode = file->has_mode || file->has_allow;
 	s->network.mode = file->has_mode ? file->mode : POLICY_ALLOWLIST;
 	r = file->has_allow ?
-		list_move(&s->network.allow, file->allow, file->nallow) : 0;
+		    list_move(&s->network.allow, file->allow, file->nallow) :
+		    0;
 	if (r == 0)
 		r = list_move(&s->deny, file->deny, file->ndeny);
 	s->require_names = file->require_names;
@@ -118,7 +119,7 @@ static void compiled_done(struct compiled *c)
 {
 	policy_free(c->policy);
 	free(c->image);
-	*c = (struct compiled){0};
+	*c = (struct compiled){ 0 };
 }
 
 static int compile(const struct exeat_session *s, enum policy_mode mode,
@@ -139,11 +140,12 @@ static int compile(const struct exeat_session *s, enum policy_mode mode,
 	};
 	int r;
 
-	*ret = (struct compiled){0};
+	*ret = (struct compiled){ 0 };
 	/* an empty list with `blocked` is a list with `blocked` all the same */
 	if (mode == POLICY_BLOCKED && allow->given)
-		return err_new(err, ERR_INVALID, "network_allowlist", NULL,
-			       "an allow-list has no meaning with mode blocked");
+		return err_new(
+			err, ERR_INVALID, "network_allowlist", NULL,
+			"an allow-list has no meaning with mode blocked");
 	r = policy_compile(&spec, &ret->image, &ret->len, err);
 	if (r < 0)
 		return r;
@@ -155,19 +157,17 @@ static int compile(const struct exeat_session *s, enum policy_mode mode,
 	return 0;
 }
 
-static int compile_with_presets(struct exeat_session *s,
-				enum policy_mode mode,
+static int compile_with_presets(struct exeat_session *s, enum policy_mode mode,
 				const struct list *allow,
 				const struct list *deny, bool for_session,
 				struct list *ret_env, struct compiled *ret,
 				struct err *err)
 {
-	struct preset_set set = {0};
+	struct preset_set set = { 0 };
 	int r;
 
-	*ret = (struct compiled){0};
-	r = preset_set_make_for(s->work.path,
-				(const char *const *)allow->texts,
+	*ret = (struct compiled){ 0 };
+	r = preset_set_make_for(s->work.path, (const char *const *)allow->texts,
 				(const char *const *)deny->texts,
 				s->with_credentials, &set, err);
 	if (r < 0)
@@ -177,8 +177,7 @@ static int compile_with_presets(struct exeat_session *s,
 	    list_copy(ret_env, (const char *const *)set.env) < 0)
 		r = err_sys(err, ENOMEM, "copy", "preset settings");
 	if (r == 0 && for_session &&
-	    list_copy(&s->preset_files,
-		      (const char *const *)set.files) < 0)
+	    list_copy(&s->preset_files, (const char *const *)set.files) < 0)
 		r = err_sys(err, ENOMEM, "copy", "preset files");
 	if (r < 0)
 		compiled_done(ret);
@@ -192,11 +191,12 @@ static int ceiling_from_file(struct exeat_session *s,
 			     const struct policy_file *file, struct err *err)
 {
 	struct network n = {
-		.mode = file->has_mode ? file->mode :
-			file->has_allow ? POLICY_ALLOWLIST : POLICY_BLOCKED,
+		.mode = file->has_mode	? file->mode :
+			file->has_allow ? POLICY_ALLOWLIST :
+					  POLICY_BLOCKED,
 	};
-	struct list deny = {0};
-	struct compiled c = {0};
+	struct list deny = { 0 };
+	struct compiled c = { 0 };
 	int r = 0;
 
 	if (file->has_allow)
@@ -222,7 +222,7 @@ static int ceiling_from_file(struct exeat_session *s,
 static int ceiling_from_text(struct exeat_session *s, const char *text,
 			     struct err *err)
 {
-	struct policy_file file = {0};
+	struct policy_file file = { 0 };
 	int r = policy_file_parse(text, strlen(text), &file, err);
 
 	if (r < 0)
@@ -254,10 +254,9 @@ static int within_bound(const struct exeat_session *s,
 static int own_open(struct exeat_session *s, struct err *err)
 {
 	struct compiled c;
-	int r = compile_with_presets(s, s->network.has_mode ?
-				     s->network.mode : POLICY_BLOCKED,
-				     &s->network.allow, &s->deny, true,
-				     &s->preset_env, &c, err);
+	int r = compile_with_presets(
+		s, s->network.has_mode ? s->network.mode : POLICY_BLOCKED,
+		&s->network.allow, &s->deny, true, &s->preset_env, &c, err);
 
 	if (r < 0)
 		return r;
@@ -270,20 +269,20 @@ static int own_open(struct exeat_session *s, struct err *err)
 	return 0;
 }
 
-int network_open(struct exeat_session *s,
-		 const struct exeat_session_options *o, struct err *err)
+int network_open(struct exeat_session *s, const struct exeat_session_options *o,
+		 struct err *err)
 {
-	struct policy_file file = {0};
+	struct policy_file file = { 0 };
 	int r;
 
-	if (o->network_policy && (o->network_mode || o->network_allowlist ||
-				  o->network_denylist))
+	if (o->network_policy &&
+	    (o->network_mode || o->network_allowlist || o->network_denylist))
 		return err_new(err, ERR_INVALID, "network_policy", NULL,
 			       "stands instead of mode and lists, not beside "
 			       "them");
 	r = o->network_policy ?
-		network_from_file(s, o->network_policy, &file, err) :
-		network_from_options(s, o, err);
+		    network_from_file(s, o->network_policy, &file, err) :
+		    network_from_options(s, o, err);
 	if (r == 0 && o->network_ceiling)
 		r = ceiling_from_text(s, o->network_ceiling, err);
 	else if (r == 0 && file.ceiling)
@@ -340,7 +339,7 @@ static void posture_forget(struct exeat_session *s, struct posture *p)
 	policy_free(p->policy);
 	free(p->image);
 	free(p->key);
-	*p = (struct posture){0};
+	*p = (struct posture){ 0 };
 }
 
 static struct posture *posture_slot(struct exeat_session *s)
@@ -393,7 +392,8 @@ static int posture_new(struct exeat_session *s, struct compiled *take,
 		compiled_done(take);
 		return err_new(err, ERR_LIMIT, "posture", NULL,
 			       "%d distinct postures are in use at a time, "
-			       "and no more can be", LIMIT_POSTURES);
+			       "and no more can be",
+			       LIMIT_POSTURES);
 	}
 	*p = (struct posture){
 		.id = ++s->last_posture,
@@ -404,7 +404,7 @@ static int posture_new(struct exeat_session *s, struct compiled *take,
 	};
 	r = posture_send(s, p, take, err);
 	if (r < 0) {
-		p->state = POSTURE_FAILED;	/* the keeper has not got it */
+		p->state = POSTURE_FAILED; /* the keeper has not got it */
 		posture_forget(s, p);
 		return r;
 	}
@@ -412,8 +412,7 @@ static int posture_new(struct exeat_session *s, struct compiled *take,
 	return 0;
 }
 
-static struct posture *posture_by_key(struct exeat_session *s,
-				      const char *key)
+static struct posture *posture_by_key(struct exeat_session *s, const char *key)
 {
 	for (size_t i = 0; i < LIMIT_POSTURES; i++) {
 		struct posture *p = &s->postures[i];
@@ -426,8 +425,7 @@ static struct posture *posture_by_key(struct exeat_session *s,
 }
 
 static int posture_find(struct exeat_session *s, struct compiled *take,
-			bool is_private, struct posture **ret,
-			struct err *err)
+			bool is_private, struct posture **ret, struct err *err)
 {
 	struct posture *found = NULL;
 	struct sbuf key;
@@ -465,7 +463,7 @@ static int run_network(const struct exeat_session *s,
 		return r;
 	if (!ret->has_mode) {
 		ret->mode = s->network.has_mode ? s->network.mode :
-			POLICY_BLOCKED;
+						  POLICY_BLOCKED;
 		ret->has_mode = true;
 	}
 	if (!ret->allow.given && s->network.has_mode &&
@@ -477,12 +475,11 @@ static int run_network(const struct exeat_session *s,
 }
 
 static int posture_make(struct exeat_session *s,
-			const struct exeat_run_options *o,
-			struct list *ret_env, struct posture **ret,
-			struct err *err)
+			const struct exeat_run_options *o, struct list *ret_env,
+			struct posture **ret, struct err *err)
 {
-	struct network n = {0};
-	struct compiled c = {0};
+	struct network n = { 0 };
+	struct compiled c = { 0 };
 	int r = run_network(s, o, &n, err);
 
 	if (r == 0)
@@ -503,11 +500,11 @@ int posture_get(struct exeat_session *s, const struct exeat_run_options *o,
 		struct list *ret_env, struct posture **ret, struct err *err)
 {
 	bool own = !o->network_mode && !o->network_allowlist &&
-		!o->private_network;
+		   !o->private_network;
 	struct posture *p = own ? s->own : NULL;
 	int r = 0;
 
-	*ret_env = (struct list){0};
+	*ret_env = (struct list){ 0 };
 	if (!p || p->state == POSTURE_FAILED)
 		r = posture_make(s, o, ret_env, &p, err);
 	if (r < 0) {

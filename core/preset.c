@@ -128,7 +128,7 @@ static int unknown(const char *name, struct err *err)
 
 	sbuf_init(&list, sizeof(((struct err *)NULL)->message));
 	if (preset_names(&names) == 0)
-		for (char **n = names; *n; n++)
+		for (char **n = names; n && *n; n++)
 			sbuf_fmt(&list, " @%s", *n);
 	(void)snprintf(object, sizeof(object), "@%s", name);
 	r = err_new(err, ERR_INVALID, step, object,
@@ -196,8 +196,7 @@ int preset_names(char ***ret)
 		return r;
 	}
 	if (names)
-		qsort(names, list_len(names), sizeof(*names),
-		      compare_names);
+		qsort(names, list_len(names), sizeof(*names), compare_names);
 	*ret = names;
 	return 0;
 }

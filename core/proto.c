@@ -7,11 +7,11 @@
 
 #include "core/base/limits.h"
 
-#define ANY UINT32_MAX		/* in every state of the receiver */
+#define ANY UINT32_MAX /* in every state of the receiver */
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 enum {
-	ERR_MAX = 1200,			/* an encoded struct err */
+	ERR_MAX = 1200, /* an encoded struct err */
 	EVENT_MAX = 16 << 10,
 	COMMAND_MAX = LIMIT_ARGS_BYTES + 4096,
 	VIEW_MAX = 4 << 20,
@@ -21,62 +21,62 @@ enum {
 /* {type, states, least and most bytes, least and most descriptors} */
 
 const struct msg_rule proto_keeper_caller_rules[] = {
-	{K_OPEN, ANY, 20, VIEW_MAX, 0, MSG_FDS_MAX},
-	{K_POSTURE, ANY, 4, 4, 1, 1},
-	{K_POSTURE_DROP, ANY, 4, 4, 0, 0},
-	{K_PREPARE, ANY, 8, 8, 0, 0},
-	{K_RUN, ANY, 24, COMMAND_MAX, 3, 3},
-	{K_KILL, ANY, 8, 8, 0, 0},
+	{ K_OPEN, ANY, 20, VIEW_MAX, 0, MSG_FDS_MAX },
+	{ K_POSTURE, ANY, 4, 4, 1, 1 },
+	{ K_POSTURE_DROP, ANY, 4, 4, 0, 0 },
+	{ K_PREPARE, ANY, 8, 8, 0, 0 },
+	{ K_RUN, ANY, 24, COMMAND_MAX, 3, 3 },
+	{ K_KILL, ANY, 8, 8, 0, 0 },
 };
 const size_t proto_keeper_caller_nrules = COUNT(proto_keeper_caller_rules);
 
 const struct msg_rule proto_keeper_front_rules[] = {
-	{G_POSTURE_READY, ANY, 4, 4, 0, 0},
+	{ G_POSTURE_READY, ANY, 4, 4, 0, 0 },
 };
 const size_t proto_keeper_front_nrules = COUNT(proto_keeper_front_rules);
 
 const struct msg_rule proto_keeper_dialer_rules[] = {
-	{G_POSTURE_READY, ANY, 4, 4, 0, 0},
-	{G_PIN, ANY, 16, PINS_MAX, 0, 0},
+	{ G_POSTURE_READY, ANY, 4, 4, 0, 0 },
+	{ G_PIN, ANY, 16, PINS_MAX, 0, 0 },
 };
 const size_t proto_keeper_dialer_nrules = COUNT(proto_keeper_dialer_rules);
 
 const struct msg_rule proto_front_caller_rules[] = {
-	{F_OPEN, ANY, 8, 1024, 0, 1},
+	{ F_OPEN, ANY, 8, 1024, 0, 1 },
 };
 const size_t proto_front_caller_nrules = COUNT(proto_front_caller_rules);
 
 const struct msg_rule proto_front_keeper_rules[] = {
-	{G_POSTURE, ANY, 8, 8, 1, MSG_FDS_MAX},
-	{G_POSTURE_DROP, ANY, 4, 4, 0, 0},
-	{G_RUN, ANY, 8, 8, 0, 0},
-	{G_FLUSH, ANY, 16, 256, 0, 0},
+	{ G_POSTURE, ANY, 8, 8, 1, MSG_FDS_MAX },
+	{ G_POSTURE_DROP, ANY, 4, 4, 0, 0 },
+	{ G_RUN, ANY, 8, 8, 0, 0 },
+	{ G_FLUSH, ANY, 16, 256, 0, 0 },
 };
 const size_t proto_front_keeper_nrules = COUNT(proto_front_keeper_rules);
 
 const struct msg_rule proto_dialer_caller_rules[] = {
-	{D_OPEN, ANY, 8, 4 << 20, 0, 0},
+	{ D_OPEN, ANY, 8, 4 << 20, 0, 0 },
 };
 const size_t proto_dialer_caller_nrules = COUNT(proto_dialer_caller_rules);
 
 const struct msg_rule proto_dialer_keeper_rules[] = {
-	{G_POSTURE, ANY, 8, 8, 1, 1},
-	{G_POSTURE_DROP, ANY, 4, 4, 0, 0},
-	{G_PINNED, ANY, 8, 8, 0, 0},
+	{ G_POSTURE, ANY, 8, 8, 1, 1 },
+	{ G_POSTURE_DROP, ANY, 4, 4, 0, 0 },
+	{ G_PINNED, ANY, 8, 8, 0, 0 },
 };
 const size_t proto_dialer_keeper_nrules = COUNT(proto_dialer_keeper_rules);
 
 const struct msg_rule proto_caller_rules[] = {
-	{P_HELLO, ANY, 0, 0, 1, 1},
-	{P_ERROR, ANY, 8, ERR_MAX, 0, 0},
-	{K_OPENED, ANY, 0, 0, 0, 0},
-	{K_POSTURE_READY, ANY, 4, 4, 0, 0},
-	{K_POSTURE_FAILED, ANY, 8, ERR_MAX, 0, 0},
-	{K_STARTED, ANY, 4, 4, 0, 0},
-	{K_RUN_FAILED, ANY, 8, ERR_MAX, 0, 0},
-	{K_EXITED, ANY, 41, 41, 0, 0},
-	{F_FLUSHED, ANY, 4, 4, 0, 0},
-	{F_EVENT, ANY, 1, EVENT_MAX, 0, 0},
+	{ P_HELLO, ANY, 0, 0, 1, 1 },
+	{ P_ERROR, ANY, 8, ERR_MAX, 0, 0 },
+	{ K_OPENED, ANY, 0, 0, 0, 0 },
+	{ K_POSTURE_READY, ANY, 4, 4, 0, 0 },
+	{ K_POSTURE_FAILED, ANY, 8, ERR_MAX, 0, 0 },
+	{ K_STARTED, ANY, 4, 4, 0, 0 },
+	{ K_RUN_FAILED, ANY, 8, ERR_MAX, 0, 0 },
+	{ K_EXITED, ANY, 41, 41, 0, 0 },
+	{ F_FLUSHED, ANY, 4, 4, 0, 0 },
+	{ F_EVENT, ANY, 1, EVENT_MAX, 0, 0 },
 };
 const size_t proto_caller_nrules = COUNT(proto_caller_rules);
 
@@ -103,7 +103,8 @@ bool proto_get_err(struct rbuf *r, struct err *ret)
 
 	err_clear(ret);
 	ret->code = code > ERR_NONE && code <= ERR_INTERNAL ?
-		(enum err_code)code : ERR_INTERNAL;
+			    (enum err_code)code :
+			    ERR_INTERNAL;
 	ret->errnum = (int)rbuf_u32(r);
 	take_text(r, ret->step, sizeof(ret->step));
 	take_text(r, ret->object, sizeof(ret->object));

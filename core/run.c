@@ -21,8 +21,8 @@
 
 enum {
 	GRACE_MS = 2000,
-	SCRIPT_MAX = 128 * 1024 - 1,	/* MAX_ARG_STRLEN of execve(2) */
-	PREPARE_FROM = 2,		/* runs: then more are likely */
+	SCRIPT_MAX = 128 * 1024 - 1, /* MAX_ARG_STRLEN of execve(2) */
+	PREPARE_FROM = 2,	     /* runs: then more are likely */
 };
 
 struct exeat_run *run_by_id(struct exeat_session *s, uint32_t id)
@@ -63,7 +63,8 @@ static int stdio_check(const struct exeat_run_options *o, struct err *err)
 			continue;
 		case EXEAT_STDIO_CALLBACK:
 			if (i == EXEAT_STDIN || !o->on_output)
-				return invalid(err, "stdio", "a callback is "
+				return invalid(err, "stdio",
+					       "a callback is "
 					       "for output, and needs "
 					       "on_output");
 			continue;
@@ -75,8 +76,8 @@ static int stdio_check(const struct exeat_run_options *o, struct err *err)
 
 static int options_check(const struct exeat_run_options *o, struct err *err)
 {
-	int given = (o->argv != NULL) + (o->command != NULL) +
-		(o->script != NULL);
+	int given =
+		(o->argv != NULL) + (o->command != NULL) + (o->script != NULL);
 
 	if (o->size != sizeof(*o))
 		return invalid(err, "size",
@@ -175,7 +176,7 @@ static const char *const *run_argv(const struct exeat_run_options *o,
 				   const char *ret[4])
 {
 	bool python = o->script && o->script_type &&
-		strcmp(o->script_type, "python") == 0;
+		      strcmp(o->script_type, "python") == 0;
 
 	if (o->argv)
 		return o->argv;
@@ -186,8 +187,7 @@ static const char *const *run_argv(const struct exeat_run_options *o,
 	return ret;
 }
 
-static int run_encode(struct exeat_run *run,
-		      const struct exeat_run_options *o,
+static int run_encode(struct exeat_run *run, const struct exeat_run_options *o,
 		      const struct list *env, struct sbuf *b, struct err *err)
 {
 	struct exeat_session *s = run->session;
@@ -211,8 +211,7 @@ static int run_encode(struct exeat_run *run,
 	sbuf_u32(b, run->id);
 	sbuf_u32(b, run->posture->id);
 	sbuf_u64(b, (uint64_t)o->timeout_ms);
-	sbuf_u64(b, (uint64_t)(o->kill_grace_ms ? o->kill_grace_ms :
-			       GRACE_MS));
+	sbuf_u64(b, (uint64_t)(o->kill_grace_ms ? o->kill_grace_ms : GRACE_MS));
 	command_encode(&c, b);
 	if (b->bad)
 		return err_new(err, ERR_LIMIT, "run", "argv and env",
@@ -224,8 +223,8 @@ static int run_send(struct exeat_run *run, const struct exeat_run_options *o,
 		    const struct list *preset_env, struct err *err)
 {
 	struct exeat_session *s = run->session;
-	int fds[3] = {-1, -1, -1}, r;
-	struct list env = {0};
+	int fds[3] = { -1, -1, -1 }, r;
+	struct list env = { 0 };
 	struct sbuf body;
 
 	sbuf_init(&body, LIMIT_ARGS_BYTES);
@@ -238,8 +237,7 @@ static int run_send(struct exeat_run *run, const struct exeat_run_options *o,
 		r = fds[i] < 0 ? fds[i] : 0;
 	}
 	if (r == 0)
-		session_send(s, HELPER_KEEPER, K_RUN, body.s, body.len, fds,
-			     3);
+		session_send(s, HELPER_KEEPER, K_RUN, body.s, body.len, fds, 3);
 	for (int i = 0; i < 3; i++)
 		fd_close(&fds[i]);
 	sbuf_done(&body);
@@ -309,9 +307,8 @@ static unsigned runs_alive(const struct exeat_session *s)
 	return n;
 }
 
-static int run_start(struct exeat_session *s,
-		     const struct exeat_run_options *o, struct exeat_run **ret,
-		     struct err *err)
+static int run_start(struct exeat_session *s, const struct exeat_run_options *o,
+		     struct exeat_run **ret, struct err *err)
 {
 	struct list preset_env;
 	struct posture *p;
@@ -390,14 +387,14 @@ static void set_reason(struct exeat_run *run, int status, unsigned reason)
 		(void)snprintf(run->reason, sizeof(run->reason), "killed");
 	else if (WIFSIGNALED(status) &&
 		 (name = sigabbrev_np(WTERMSIG(status))) != NULL)
-		(void)snprintf(run->reason, sizeof(run->reason),
-			       "signal:SIG%s", name);
+		(void)snprintf(run->reason, sizeof(run->reason), "signal:SIG%s",
+			       name);
 }
 
 void run_exited(struct exeat_run *run, int status, unsigned reason)
 {
 	run->result.returncode = WIFSIGNALED(status) ? -WTERMSIG(status) :
-		WEXITSTATUS(status);
+						       WEXITSTATUS(status);
 	set_reason(run, status, reason);
 	run->exited = true;
 	stream_drain(&run->streams[EXEAT_STDOUT]);
@@ -443,9 +440,8 @@ void run_lost(struct exeat_run *run, const struct err *err)
 int exeat_run_wait(struct exeat_run *run, int timeout_ms,
 		   struct exeat_error *error)
 {
-	int64_t deadline = timeout_ms < 0 ? INT64_MAX :
-		clock_ms() + timeout_ms;
-	bool turned = false;	/* once in any case, however short the time */
+	int64_t deadline = timeout_ms < 0 ? INT64_MAX : clock_ms() + timeout_ms;
+	bool turned = false; /* once in any case, however short the time */
 	struct err err;
 
 	while (run->phase != PHASE_OVER) {
@@ -462,8 +458,8 @@ int exeat_run_wait(struct exeat_run *run, int timeout_ms,
 		if (left == 0 && turned)
 			return 0;
 		/* a broken session ends the run too: seen at the next turn */
-		(void)exeat_session_dispatch(run->session, timeout_ms < 0 ?
-					     -1 : (int)left, NULL);
+		(void)exeat_session_dispatch(
+			run->session, timeout_ms < 0 ? -1 : (int)left, NULL);
 		turned = true;
 	}
 	if (run->err.code != ERR_NONE)
@@ -481,8 +477,7 @@ uint64_t exeat_run_id(const struct exeat_run *run)
 	return run->id;
 }
 
-int exeat_run_kill(struct exeat_run *run, int signal,
-		   struct exeat_error *error)
+int exeat_run_kill(struct exeat_run *run, int signal, struct exeat_error *error)
 {
 	uint8_t body[8];
 	struct wbuf b = wbuf_make(body, sizeof(body));

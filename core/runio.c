@@ -100,8 +100,7 @@ ssize_t exeat_run_read(struct exeat_run *run, enum exeat_stream stream,
 		       void *buf, size_t size, int timeout_ms,
 		       struct exeat_error *error)
 {
-	int64_t deadline = timeout_ms < 0 ? INT64_MAX :
-		clock_ms() + timeout_ms;
+	int64_t deadline = timeout_ms < 0 ? INT64_MAX : clock_ms() + timeout_ms;
 	bool turned = false;
 	struct stream *st;
 
@@ -114,8 +113,8 @@ ssize_t exeat_run_read(struct exeat_run *run, enum exeat_stream stream,
 		left = left > 0 ? left : 0;
 		if (left == 0 && turned)
 			return -EAGAIN;
-		(void)exeat_session_dispatch(run->session, timeout_ms < 0 ?
-					     -1 : (int)left, NULL);
+		(void)exeat_session_dispatch(
+			run->session, timeout_ms < 0 ? -1 : (int)left, NULL);
 		turned = true;
 	}
 	if (st->len > 0)

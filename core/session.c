@@ -5,6 +5,7 @@
  * started for a bad one), make the work dir, start the three helpers, and send
  * each what it needs; the answers come through dispatch.
  */
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -26,8 +27,8 @@
 #include "core/sys/spawn.h"
 
 enum {
-	EVENTS = 32,		/* handled in one turn */
-	CLOSE_MS = 2000,	/* front may finish its audit so long */
+	EVENTS = 32,	 /* handled in one turn */
+	CLOSE_MS = 2000, /* front may finish its audit so long */
 };
 
 int session_error(struct exeat_error *error, const struct err *err, int r)
@@ -62,10 +63,10 @@ static void runs_lose(struct exeat_session *s)
 int session_watch(struct exeat_session *s, int fd, struct source *source,
 		  uint32_t events, bool add)
 {
-	struct epoll_event e = {.events = events, .data.ptr = source};
+	struct epoll_event e = { .events = events, .data.ptr = source };
 
-	if (epoll_ctl(s->epoll, add ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd,
-		      &e) < 0)
+	if (epoll_ctl(s->epoll, add ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &e) <
+	    0)
 		return -errno;
 	return 0;
 }
@@ -212,7 +213,9 @@ int exeat_session_fd(const struct exeat_session *s)
 /* ---- opening ---- */
 
 static const char *const helper_names[HELPERS] = {
-	"keeper", "front", "dialer",
+	"keeper",
+	"front",
+	"dialer",
 };
 
 enum { HELPER_FDS = 4 };
@@ -224,8 +227,11 @@ static int helper_start(struct exeat_session *s, unsigned which,
 	struct helper *h = &s->helpers[which];
 	char uid[16], gid[16];
 	char *argv[] = {
-		(char *)(uintptr_t)"exeat-helper",
-		(char *)(uintptr_t)helper_names[which], uid, gid, NULL,
+		(char *)(uintptr_t) "exeat-helper",
+		(char *)(uintptr_t)helper_names[which],
+		uid,
+		gid,
+		NULL,
 	};
 	int r;
 
@@ -268,8 +274,8 @@ static int send_open(struct exeat_session *s, struct err *err)
 	sbuf_lstr(&b, VIEWPLAN_HOSTNAME);
 	view_encode(&s->view.view, &b);
 	if (!b.bad)
-		session_send(s, HELPER_KEEPER, K_OPEN, b.s, b.len,
-			     s->view.fds, s->view.nfds);
+		session_send(s, HELPER_KEEPER, K_OPEN, b.s, b.len, s->view.fds,
+			     s->view.nfds);
 	sbuf_done(&b);
 	return b.bad ? err_sys(err, ENOMEM, "encode", "view") : 0;
 }
@@ -281,10 +287,10 @@ static int helpers_start(struct exeat_session *s, struct err *err)
 	memset(pairs, -1, sizeof(pairs));
 	r = pairs_make(pairs, err);
 	if (r == 0) {
-		const int keeper[] = {pairs[PAIR_CK][1], pairs[PAIR_KF][0],
-				      pairs[PAIR_KD][0], s->self};
-		const int front[] = {pairs[PAIR_CF][1], pairs[PAIR_KF][1],
-				     pairs[PAIR_FD][0], s->self};
+		const int keeper[] = { pairs[PAIR_CK][1], pairs[PAIR_KF][0],
+				       pairs[PAIR_KD][0], s->self };
+		const int front[] = { pairs[PAIR_CF][1], pairs[PAIR_KF][1],
+				      pairs[PAIR_FD][0], s->self };
 
 		r = helper_start(s, HELPER_KEEPER, keeper,
 				 fd_steal(&pairs[PAIR_CK][0]), err);
@@ -308,8 +314,8 @@ static int helpers_start(struct exeat_session *s, struct err *err)
 
 int session_need_dialer(struct exeat_session *s, struct err *err)
 {
-	const int fds[] = {s->dialer_fds[0], s->dialer_fds[1],
-			   s->dialer_fds[2], s->self};
+	const int fds[] = { s->dialer_fds[0], s->dialer_fds[1],
+			    s->dialer_fds[2], s->self };
 	struct sbuf b;
 	int r;
 
@@ -374,8 +380,7 @@ static int view_open(struct exeat_session *s,
 }
 
 static int options_take(struct exeat_session *s,
-			const struct exeat_session_options *o,
-			struct err *err)
+			const struct exeat_session_options *o, struct err *err)
 {
 	const char *backend = o->backend ? o->backend : "userns";
 	const struct backend *found = backend_find(backend);
@@ -400,8 +405,7 @@ static int options_take(struct exeat_session *s,
 }
 
 static int session_start(struct exeat_session *s,
-			 const struct exeat_session_options *o,
-			 struct err *err)
+			 const struct exeat_session_options *o, struct err *err)
 {
 	struct list env;
 	int r = options_take(s, o, err);
@@ -448,10 +452,10 @@ static struct exeat_session *session_new(void)
 		*h = (struct helper){
 			.session = s,
 			.name = helper_names[i],
-			.chan = {.fd = -1},
+			.chan = { .fd = -1 },
 			.pidfd = -1,
-			.chan_source = {SOURCE_CHAN, h},
-			.pid_source = {SOURCE_PIDFD, h},
+			.chan_source = { SOURCE_CHAN, h },
+			.pid_source = { SOURCE_PIDFD, h },
 		};
 	}
 	for (int i = 0; i < 3; i++)
@@ -504,11 +508,12 @@ int exeat_session_begin(const struct exeat_session_options *options,
 int exeat_session_open(const struct exeat_session_options *options,
 		       struct exeat_session **ret, struct exeat_error *error)
 {
-	struct exeat_session *s;
+	struct exeat_session *s = NULL;
 	int r = exeat_session_begin(options, &s, error);
 
 	if (r < 0)
 		return r;
+	assert(s);
 	while (r == 0 && !(s->opened && s->helpers[HELPER_FRONT].hello))
 		r = exeat_session_dispatch(s, -1, error);
 	if (r < 0) {
@@ -530,7 +535,7 @@ static void await_hello(struct helper *h)
 	int64_t deadline = clock_ms() + CLOSE_MS;
 
 	while (!h->hello && h->chan.fd >= 0) {
-		struct pollfd pfd = {.fd = h->chan.fd, .events = POLLIN};
+		struct pollfd pfd = { .fd = h->chan.fd, .events = POLLIN };
 		int64_t left = deadline - clock_ms();
 		struct msg m;
 		int r;
@@ -554,7 +559,7 @@ static void await_hello(struct helper *h)
 
 static void await_end(const struct helper *h, int timeout_ms)
 {
-	struct pollfd pfd = {.fd = h->pidfd, .events = POLLIN};
+	struct pollfd pfd = { .fd = h->pidfd, .events = POLLIN };
 
 	if (h->pidfd < 0)
 		return;

@@ -34,15 +34,15 @@
 struct audit_event;
 
 enum source_kind {
-	SOURCE_CHAN,		/* a helper's channel */
-	SOURCE_PIDFD,		/* a helper's life */
-	SOURCE_STREAM,		/* a pipe of a run */
+	SOURCE_CHAN,   /* a helper's channel */
+	SOURCE_PIDFD,  /* a helper's life */
+	SOURCE_STREAM, /* a pipe of a run */
 };
 
 /* What an epoll event points to. */
 struct source {
 	enum source_kind kind;
-	void *owner;		/* struct helper, struct stream */
+	void *owner; /* struct helper, struct stream */
 };
 
 struct helper {
@@ -50,9 +50,9 @@ struct helper {
 	const char *name;
 	struct chan chan;
 	int pidfd;
-	bool hello;		/* isolated; pidfd is its own */
-	bool ended;		/* end of file; silent from now on */
-	bool writing;		/* epoll watches for room */
+	bool hello;   /* isolated; pidfd is its own */
+	bool ended;   /* end of file; silent from now on */
+	bool writing; /* epoll watches for room */
 	struct source chan_source, pid_source;
 };
 
@@ -61,19 +61,19 @@ enum { HELPER_KEEPER, HELPER_FRONT, HELPER_DIALER, HELPERS };
 enum posture_state { POSTURE_MAKING, POSTURE_READY, POSTURE_FAILED };
 
 struct posture {
-	uint32_t id;		/* 0: free slot */
+	uint32_t id; /* 0: free slot */
 	enum posture_state state;
-	char *key;		/* what makes two postures one */
+	char *key; /* what makes two postures one */
 	void *image;
 	struct policy *policy;
-	uint32_t users;		/* live runs */
+	uint32_t users; /* live runs */
 	uint64_t last_used;
 	bool is_private;
 };
 
 /* A list of texts, copied; `given` tells an empty one from none. */
 struct list {
-	char **texts;		/* NULL-terminated; never NULL if given */
+	char **texts; /* NULL-terminated; never NULL if given */
 	size_t n;
 	bool given;
 };
@@ -89,12 +89,12 @@ struct network {
 struct stream {
 	struct exeat_run *run;
 	enum exeat_stream which;
-	int fd;			/* -1: none, or at its end */
+	int fd; /* -1: none, or at its end */
 	struct source source;
 	bool watched;
-	char *buf;		/* output: not read yet; input: not written */
+	char *buf; /* output: not read yet; input: not written */
 	size_t start, len, size;
-	bool close_when_empty;	/* input */
+	bool close_when_empty; /* input */
 };
 
 enum run_phase { PHASE_STARTED, PHASE_OVER };
@@ -103,10 +103,10 @@ struct exeat_run {
 	struct exeat_session *session;
 	struct exeat_run *next;
 	uint32_t id;
-	struct posture *posture;	/* NULL once over */
+	struct posture *posture; /* NULL once over */
 	enum run_phase phase;
-	bool exited, flushed, lost;	/* lost: the session broke */
-	struct err err;			/* lost, or the sandbox failed */
+	bool exited, flushed, lost; /* lost: the session broke */
+	struct err err;		    /* lost, or the sandbox failed */
 	struct stream streams[3];
 	void (*on_output)(void *user_data, struct exeat_run *run,
 			  enum exeat_stream stream, const void *data,
@@ -116,7 +116,7 @@ struct exeat_run {
 	bool callback[3];
 	int sent_signal;
 	char reason[32];
-	char start_error[640];		/* 126, 127 */
+	char start_error[640]; /* 126, 127 */
 	struct exeat_result result;
 	struct exeat_refusal refusals[LIMIT_REFUSALS];
 };
@@ -126,9 +126,9 @@ struct exeat_session {
 	char *label;
 	const char *backend;
 	bool opened;
-	struct err fatal;		/* code != ERR_NONE: broken */
+	struct err fatal; /* code != ERR_NONE: broken */
 	int epoll;
-	int self;			/* own pidfd: what the helpers watch */
+	int self; /* own pidfd: what the helpers watch */
 	char helper_path[4096];
 	/* the ends of the dialer until it is started, then -1 */
 	int dialer_fds[3], dialer_own;
@@ -138,24 +138,24 @@ struct exeat_session {
 	struct viewplan view;
 	bool work_dir_sockets, with_credentials;
 	struct list env, preset_env, preset_files;
-	struct network network;		/* the session's own posture */
+	struct network network; /* the session's own posture */
 	struct list deny;
 	bool require_names;
 	enum policy_dns_refusal dns_refusal;
-	void *session_image;		/* the session's own posture */
+	void *session_image; /* the session's own posture */
 	struct policy *session_policy;
 	void *ceiling_image;
-	struct policy *ceiling;		/* network_ceiling, or NULL */
-	const struct policy *bound;	/* of every run: one of the two, or NULL */
+	struct policy *ceiling;	    /* network_ceiling, or NULL */
+	const struct policy *bound; /* of every run: one of the two, or NULL */
 	struct posture postures[LIMIT_POSTURES];
-	struct posture *own;		/* of runs that name none, if made */
+	struct posture *own; /* of runs that name none, if made */
 	uint32_t last_posture, last_run;
-	uint64_t clock;			/* counts uses, for last_used */
+	uint64_t clock; /* counts uses, for last_used */
 	struct exeat_run *runs;
-	unsigned dispatching;		/* depth; while it is, runs are buried: */
+	unsigned dispatching; /* depth; while it is, runs are buried: */
 	struct exeat_run *dead;
-	unsigned started;		/* runs so far */
-	uint32_t prepared_run;		/* id sent with K_PREPARE, 0: none */
+	unsigned started;      /* runs so far */
+	uint32_t prepared_run; /* id sent with K_PREPARE, 0: none */
 	uint32_t prepared_posture;
 	void (*on_event)(void *user_data, const struct exeat_event *event);
 	void *user_data;
@@ -173,22 +173,20 @@ int session_error(struct exeat_error *error, const struct err *err, int r);
 /* The first reason stays; every run ends with it, in the next dispatch. */
 void session_break(struct exeat_session *s, const struct err *err);
 void session_send(struct exeat_session *s, unsigned helper, uint32_t type,
-		  const void *body, size_t len, const int *fds,
-		  unsigned nfds);
+		  const void *body, size_t len, const int *fds, unsigned nfds);
 /* Start the dialer, if it is not there yet. */
 int session_need_dialer(struct exeat_session *s, struct err *err);
 int session_watch(struct exeat_session *s, int fd, struct source *source,
 		  uint32_t events, bool add);
 
 /* ---- message.c ---- */
-void session_message(struct exeat_session *s, struct helper *h,
-		     struct msg *m);
+void session_message(struct exeat_session *s, struct helper *h, struct msg *m);
 
 /* ---- posture.c ---- */
 
 /* Parse the session's lists and ceiling; make the bound. */
-int network_open(struct exeat_session *s,
-		 const struct exeat_session_options *o, struct err *err);
+int network_open(struct exeat_session *s, const struct exeat_session_options *o,
+		 struct err *err);
 void network_close(struct exeat_session *s);
 /* Find or make the posture that a run names; counts as its user. */
 int posture_get(struct exeat_session *s, const struct exeat_run_options *o,

@@ -24,8 +24,8 @@ void stream_init(struct exeat_run *run, enum exeat_stream which)
 {
 	struct stream *st = &run->streams[which];
 
-	*st = (struct stream){.run = run, .which = which, .fd = -1};
-	st->source = (struct source){SOURCE_STREAM, st};
+	*st = (struct stream){ .run = run, .which = which, .fd = -1 };
+	st->source = (struct source){ SOURCE_STREAM, st };
 }
 
 static uint32_t interest(const struct stream *st)
@@ -38,8 +38,8 @@ static uint32_t interest(const struct stream *st)
 static void stream_unwatch(struct stream *st)
 {
 	if (st->watched)
-		(void)epoll_ctl(st->run->session->epoll, EPOLL_CTL_DEL,
-				st->fd, NULL);
+		(void)epoll_ctl(st->run->session->epoll, EPOLL_CTL_DEL, st->fd,
+				NULL);
 	st->watched = false;
 }
 
@@ -57,8 +57,8 @@ static int stream_watch(struct stream *st)
 		return 0;
 	}
 	if (!st->watched)
-		r = session_watch(st->run->session, st->fd, &st->source,
-				  events, true);
+		r = session_watch(st->run->session, st->fd, &st->source, events,
+				  true);
 	st->watched = r == 0;
 	return r;
 }
@@ -116,7 +116,7 @@ static char *reserve(struct stream *st, size_t n)
 /* The caller's SIGPIPE is its own: one that we would cause is taken back. */
 static ssize_t write_quietly(int fd, const void *data, size_t len)
 {
-	static const struct timespec now = {0};
+	static const struct timespec now = { 0 };
 	sigset_t sigpipe, mask, pending;
 	ssize_t n;
 	int error;
@@ -167,7 +167,7 @@ static bool output_ready(struct stream *st)
 	ssize_t n;
 
 	if (!room)
-		return false;	/* asked again; the payload waits meanwhile */
+		return false; /* asked again; the payload waits meanwhile */
 	n = read(st->fd, room, STREAM_CHUNK);
 	if (n < 0 && errno == EINTR)
 		return true;
@@ -177,8 +177,7 @@ static bool output_ready(struct stream *st)
 	if (n <= 0) {
 		output_end(st);
 	} else if (run->callback[st->which]) {
-		run->on_output(run->user_data, run, st->which, room,
-			       (size_t)n);
+		run->on_output(run->user_data, run, st->which, room, (size_t)n);
 	} else {
 		st->len += (size_t)n;
 		if (st->len >= STREAM_KEEP)
@@ -223,7 +222,7 @@ int stream_queue(struct stream *st, const void *data, size_t len)
 bool stream_full(const struct stream *st)
 {
 	return st->fd >= 0 && st->which != EXEAT_STDIN &&
-		st->len >= STREAM_KEEP;
+	       st->len >= STREAM_KEEP;
 }
 
 size_t stream_take(struct stream *st, void *buf, size_t size)

@@ -44,7 +44,7 @@ static int step(struct exeat_session *session, const char *title,
 	int status;
 
 	options.command = command;
-	options.network_allowlist = allow;	/* NULL: blocked */
+	options.network_allowlist = allow; /* NULL: blocked */
 	options.stdio[EXEAT_STDOUT] = EXEAT_STDIO_INHERIT;
 	options.stdio[EXEAT_STDERR] = EXEAT_STDIO_INHERIT;
 	if (exeat_run_start(session, &options, &run, &error) < 0)
@@ -82,7 +82,7 @@ int main(int argc, char *argv[])
 
 	if (!compute || !*install || !*compute) {
 		fprintf(stderr, "usage: agent RULE... -- INSTALL-COMMAND -- "
-			"COMPUTE-COMMAND\n");
+				"COMPUTE-COMMAND\n");
 		return 2;
 	}
 	if (exeat_session_open(NULL, &session, &error) < 0)

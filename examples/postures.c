@@ -49,7 +49,7 @@ static int loop(struct exeat_session *session, const int *left,
 int main(int argc, char *argv[])
 {
 	struct exeat_run_options options = EXEAT_RUN_OPTIONS_INIT;
-	const char *allow[2] = {argc == 3 ? argv[1] : NULL, NULL};
+	const char *allow[2] = { argc == 3 ? argv[1] : NULL, NULL };
 	struct exeat_session *session;
 	struct exeat_error error;
 	struct exeat_run *run[2];

@@ -152,8 +152,7 @@ bool pattern_canonical(const char *text, size_t len, char ret[LIMIT_NAME + 1],
 			   "the name in its xn-- form";
 		return false;
 	}
-	if (!name_to_a_labels(text + skip, len - skip, name, ret_at,
-			      ret_why)) {
+	if (!name_to_a_labels(text + skip, len - skip, name, ret_at, ret_why)) {
 		*ret_at += skip;
 		return false;
 	}

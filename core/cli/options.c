@@ -168,7 +168,7 @@ int cli_read_file(const char *option, const char *path, const char **ret,
 	}
 	*ret = text;
 	return cli_keep(text) < 0 ? err_sys(err, ENOMEM, option, "%s", path) :
-		0;
+				    0;
 }
 
 int cli_list_file(struct cli_list *l, const char *option, const char *path,

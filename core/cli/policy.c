@@ -20,19 +20,20 @@ struct policy_options {
 #define AT(field) offsetof(struct policy_options, field)
 
 const struct cli_option cli_policy_options[] = {
-	{0, "net", CLI_TEXT, AT(net), "MODE",
-	 "blocked, allowlist or open; --allow alone means allowlist"},
-	{0, "allow", CLI_LIST, AT(allow), "RULE", "an allow rule; repeatable"},
-	{0, "allow-file", CLI_LIST, AT(allow_files), "FILE",
-	 "allow the rules of a file, one a line"},
-	{0, "deny", CLI_LIST, AT(deny), "RULE", "a deny rule; repeatable"},
-	{0, "deny-file", CLI_LIST, AT(deny_files), "FILE",
-	 "refuse the rules of a file"},
-	{0, "policy", CLI_TEXT, AT(policy), "FILE",
-	 "a policy file (JSON) instead"},
-	{0, "require-names", CLI_FLAG, AT(require_names), NULL,
-	 "with open: refuse connections without a name"},
-	{.type = CLI_END},
+	{ 0, "net", CLI_TEXT, AT(net), "MODE",
+	  "blocked, allowlist or open; --allow alone means allowlist" },
+	{ 0, "allow", CLI_LIST, AT(allow), "RULE",
+	  "an allow rule; repeatable" },
+	{ 0, "allow-file", CLI_LIST, AT(allow_files), "FILE",
+	  "allow the rules of a file, one a line" },
+	{ 0, "deny", CLI_LIST, AT(deny), "RULE", "a deny rule; repeatable" },
+	{ 0, "deny-file", CLI_LIST, AT(deny_files), "FILE",
+	  "refuse the rules of a file" },
+	{ 0, "policy", CLI_TEXT, AT(policy), "FILE",
+	  "a policy file (JSON) instead" },
+	{ 0, "require-names", CLI_FLAG, AT(require_names), NULL,
+	  "with open: refuse connections without a name" },
+	{ .type = CLI_END },
 };
 
 static int fail(int status, const struct exeat_error *error)
@@ -57,7 +58,7 @@ static int policy_open(struct policy_options *o, const char *file,
 		       struct exeat_policy **ret)
 {
 	struct exeat_policy_options p = EXEAT_POLICY_OPTIONS_INIT;
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 	struct err err;
 	int r = 0;
 
@@ -82,7 +83,7 @@ static int policy_open(struct policy_options *o, const char *file,
 
 int cli_policy_check(const struct cli_command *c, int argc, char *argv[])
 {
-	struct policy_options o = {0};
+	struct policy_options o = { 0 };
 	struct exeat_policy *policy = NULL;
 	struct err err;
 	const char *file;
@@ -111,7 +112,7 @@ int cli_policy_check(const struct cli_command *c, int argc, char *argv[])
 static int test_one(const struct exeat_policy *policy, const char *target)
 {
 	struct exeat_policy_answer answer;
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 
 	if (exeat_policy_test(policy, target, &answer, &error) < 0)
 		return fail(UNKNOWN, &error);
@@ -123,7 +124,7 @@ static int test_one(const struct exeat_policy *policy, const char *target)
 
 int cli_policy_test(const struct cli_command *c, int argc, char *argv[])
 {
-	struct policy_options o = {0};
+	struct policy_options o = { 0 };
 	struct exeat_policy *policy = NULL;
 	struct err err;
 	int status, at;
@@ -168,7 +169,7 @@ static void preset_print(void *user, const struct exeat_preset_info *info)
 
 int cli_policy_presets(const struct cli_command *c, int argc, char *argv[])
 {
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 	struct err err;
 	int status = YES, unused, at;
 

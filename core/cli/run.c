@@ -40,68 +40,66 @@ struct run_options {
 #define AT(field) offsetof(struct run_options, field)
 
 const struct cli_option cli_run_options[] = {
-	{0, "net", CLI_TEXT, AT(net), "MODE",
-	 "blocked (default), allowlist or open; --allow alone means allowlist"},
-	{0, "allow", CLI_LIST, AT(allow), "RULE",
-	 "allow this: example.com, '*.example.com:443', 192.0.2.0/24, @npm; "
-	 "repeatable, one rule each"},
-	{0, "allow-file", CLI_LIST, AT(allow_files), "FILE",
-	 "allow the rules of a file, one a line, # begins a comment"},
-	{0, "deny", CLI_LIST, AT(deny), "RULE",
-	 "refuse this, whatever else allows it; repeatable"},
-	{0, "deny-file", CLI_LIST, AT(deny_files), "FILE",
-	 "refuse the rules of a file"},
-	{0, "policy", CLI_TEXT, AT(policy), "FILE",
-	 "mode and lists from a policy file (JSON) instead"},
-	{0, "ceiling", CLI_TEXT, AT(ceiling), "FILE",
-	 "a policy file that bounds the posture: a wider one is an error"},
-	{0, "require-names", CLI_FLAG, AT(require_names), NULL,
-	 "with open: refuse connections without a name"},
-	{0, "dns-refusal", CLI_TEXT, AT(dns_refusal), "KIND",
-	 "how refused look-ups are answered: nxdomain (default) or refused"},
-	{'w', "work-dir", CLI_TEXT, AT(work_dir), "DIR",
-	 "the directory to work in, kept (default: a fresh one, removed)"},
-	{0, "ro", CLI_LIST, AT(ro), "PATH",
-	 "show this file or directory, read-only; repeatable"},
-	{0, "rw", CLI_LIST, AT(rw), "PATH",
-	 "show this file or directory, writable; repeatable"},
-	{0, "cwd", CLI_TEXT, AT(cwd), "DIR",
-	 "start there: under the work dir, or absolute inside"},
-	{0, "user", CLI_TEXT, AT(user), "UID[:GID]",
-	 "as root: whom the command is; default the work dir's owner or 65534"},
-	{'e', "env", CLI_LIST, AT(env), "K[=V]",
-	 "set a variable, or pass on the caller's; repeatable"},
-	{'c', "command", CLI_TEXT, AT(command), "TEXT",
-	 "run a shell command string instead of CMD"},
-	{0, "shell", CLI_TEXT, AT(shell), "PROGRAM",
-	 "the shell for -c (default /bin/sh)"},
-	{0, "python", CLI_TEXT, AT(python), "FILE",
-	 "run this Python script (-: from stdin) instead of CMD"},
-	{0, "timeout", CLI_DURATION, AT(timeout_ms), "TIME",
-	 "end the command after that: 90, 90s, 5m, 1h"},
-	{0, "kill-grace", CLI_DURATION, AT(kill_grace_ms), "TIME",
-	 "from TERM to KILL (default 2s)"},
-	{0, "backend", CLI_TEXT, AT(backend), "NAME",
-	 "how the command is confined (default userns)"},
-	{0, "private-network", CLI_FLAG, AT(private_network), NULL,
-	 "a network namespace of its own, shared with no other run"},
-	{0, "work-dir-sockets", CLI_FLAG, AT(work_dir_sockets), NULL,
-	 "let it make unix sockets in the work dir, not in /tmp only"},
-	{0, "with-credentials", CLI_FLAG, AT(with_credentials), NULL,
-	 "presets hand in the package manager's credentials too"},
-	{0, "audit", CLI_TEXT, AT(audit), "FILE",
-	 "append every decision as a JSON line; fd:N writes to a descriptor"},
-	{0, "label", CLI_TEXT, AT(label), "TEXT",
-	 "put this into every audit line"},
-	{0, "explain", CLI_FLAG, AT(explain), NULL,
-	 "say what was refused, and which option would have allowed it"},
-	{0, "fail-on-deny", CLI_FLAG, AT(fail_on_deny), NULL,
-	 "exit 123 if something was refused and the command succeeded"},
-	{0, "json", CLI_TEXT, AT(json), "FILE",
-	 "write the result as JSON"},
-	{'q', "quiet", CLI_FLAG, AT(quiet), NULL,
-	 "no notices"},
-	{.type = CLI_END},
+	{ 0, "net", CLI_TEXT, AT(net), "MODE",
+	  "blocked (default), allowlist or open; --allow alone means allowlist" },
+	{ 0, "allow", CLI_LIST, AT(allow), "RULE",
+	  "allow this: example.com, '*.example.com:443', 192.0.2.0/24, @npm; "
+	  "repeatable, one rule each" },
+	{ 0, "allow-file", CLI_LIST, AT(allow_files), "FILE",
+	  "allow the rules of a file, one a line, # begins a comment" },
+	{ 0, "deny", CLI_LIST, AT(deny), "RULE",
+	  "refuse this, whatever else allows it; repeatable" },
+	{ 0, "deny-file", CLI_LIST, AT(deny_files), "FILE",
+	  "refuse the rules of a file" },
+	{ 0, "policy", CLI_TEXT, AT(policy), "FILE",
+	  "mode and lists from a policy file (JSON) instead" },
+	{ 0, "ceiling", CLI_TEXT, AT(ceiling), "FILE",
+	  "a policy file that bounds the posture: a wider one is an error" },
+	{ 0, "require-names", CLI_FLAG, AT(require_names), NULL,
+	  "with open: refuse connections without a name" },
+	{ 0, "dns-refusal", CLI_TEXT, AT(dns_refusal), "KIND",
+	  "how refused look-ups are answered: nxdomain (default) or refused" },
+	{ 'w', "work-dir", CLI_TEXT, AT(work_dir), "DIR",
+	  "the directory to work in, kept (default: a fresh one, removed)" },
+	{ 0, "ro", CLI_LIST, AT(ro), "PATH",
+	  "show this file or directory, read-only; repeatable" },
+	{ 0, "rw", CLI_LIST, AT(rw), "PATH",
+	  "show this file or directory, writable; repeatable" },
+	{ 0, "cwd", CLI_TEXT, AT(cwd), "DIR",
+	  "start there: under the work dir, or absolute inside" },
+	{ 0, "user", CLI_TEXT, AT(user), "UID[:GID]",
+	  "as root: whom the command is; default the work dir's owner or 65534" },
+	{ 'e', "env", CLI_LIST, AT(env), "K[=V]",
+	  "set a variable, or pass on the caller's; repeatable" },
+	{ 'c', "command", CLI_TEXT, AT(command), "TEXT",
+	  "run a shell command string instead of CMD" },
+	{ 0, "shell", CLI_TEXT, AT(shell), "PROGRAM",
+	  "the shell for -c (default /bin/sh)" },
+	{ 0, "python", CLI_TEXT, AT(python), "FILE",
+	  "run this Python script (-: from stdin) instead of CMD" },
+	{ 0, "timeout", CLI_DURATION, AT(timeout_ms), "TIME",
+	  "end the command after that: 90, 90s, 5m, 1h" },
+	{ 0, "kill-grace", CLI_DURATION, AT(kill_grace_ms), "TIME",
+	  "from TERM to KILL (default 2s)" },
+	{ 0, "backend", CLI_TEXT, AT(backend), "NAME",
+	  "how the command is confined (default userns)" },
+	{ 0, "private-network", CLI_FLAG, AT(private_network), NULL,
+	  "a network namespace of its own, shared with no other run" },
+	{ 0, "work-dir-sockets", CLI_FLAG, AT(work_dir_sockets), NULL,
+	  "let it make unix sockets in the work dir, not in /tmp only" },
+	{ 0, "with-credentials", CLI_FLAG, AT(with_credentials), NULL,
+	  "presets hand in the package manager's credentials too" },
+	{ 0, "audit", CLI_TEXT, AT(audit), "FILE",
+	  "append every decision as a JSON line; fd:N writes to a descriptor" },
+	{ 0, "label", CLI_TEXT, AT(label), "TEXT",
+	  "put this into every audit line" },
+	{ 0, "explain", CLI_FLAG, AT(explain), NULL,
+	  "say what was refused, and which option would have allowed it" },
+	{ 0, "fail-on-deny", CLI_FLAG, AT(fail_on_deny), NULL,
+	  "exit 123 if something was refused and the command succeeded" },
+	{ 0, "json", CLI_TEXT, AT(json), "FILE", "write the result as JSON" },
+	{ 'q', "quiet", CLI_FLAG, AT(quiet), NULL, "no notices" },
+	{ .type = CLI_END },
 };
 
 /* Everything that is to be undone at the end. */
@@ -147,7 +145,7 @@ static int files_read(struct run_options *o, struct err *err)
 /* "K" passes on the caller's value; one that is not set is left out. */
 static int env_complete(struct cli_list *env, struct err *err)
 {
-	struct cli_list full = {0};
+	struct cli_list full = { 0 };
 
 	for (size_t i = 0; i < env->n; i++) {
 		const char *text = env->texts[i], *value;
@@ -185,7 +183,7 @@ static int audit_open(const char *where, int *ret, struct err *err)
 		*ret = open(where, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
 			    0600);
 		return *ret < 0 ? err_sys(err, errno, "--audit", "%s", where) :
-			0;
+				  0;
 	}
 	p += 3;
 	if (num_parse_u64(&p, INT32_MAX, &fd) && *p == '\0')
@@ -201,14 +199,14 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 {
 	struct exeat_session_options *s = &x->session_options;
 	struct exeat_run_options *r = &x->run_options;
-	int commands = (argc > 0) + (o->command != NULL) +
-		(o->python != NULL);
+	int commands = (argc > 0) + (o->command != NULL) + (o->python != NULL);
 
 	if (commands != 1)
 		return err_new(err, ERR_INVALID, "command line", NULL,
 			       commands == 0 ? "no command; see exeat run "
-			       "--help" : "more than one of CMD, -c and "
-			       "--python");
+					       "--help" :
+					       "more than one of CMD, -c and "
+					       "--python");
 	if (files_read(o, err) < 0 || env_complete(&o->env, err) < 0 ||
 	    audit_open(o->audit, &x->audit, err) < 0)
 		return -EINVAL;
@@ -224,7 +222,7 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 	s->read_only_paths = o->ro.texts;
 	s->read_write_paths = o->rw.texts;
 	s->user = o->user;
-	s->env = o->env.texts;	/* a bad one is found before anything starts */
+	s->env = o->env.texts; /* a bad one is found before anything starts */
 	s->work_dir_sockets = o->work_dir_sockets;
 	s->with_credentials = o->with_credentials;
 	s->label = o->label;
@@ -249,17 +247,17 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 static const struct {
 	const char *code, *words;
 } reasons[] = {
-	{"default", "no rule allows it"},
-	{"deny_rule", "a deny rule refuses it"},
-	{"guard", "never opened by any policy"},
-	{"private", "a private address, which no rule opens"},
-	{"blocked", "the run is blocked"},
-	{"no_name", "no allowed name was seen"},
-	{"protocol", "not a protocol that may pass there"},
-	{"not_pinned", "this address was not given for an allowed name"},
-	{"malformed", "malformed"},
-	{"own_address", "an address of this host"},
-	{"limit", "a limit was reached"},
+	{ "default", "no rule allows it" },
+	{ "deny_rule", "a deny rule refuses it" },
+	{ "guard", "never opened by any policy" },
+	{ "private", "a private address, which no rule opens" },
+	{ "blocked", "the run is blocked" },
+	{ "no_name", "no allowed name was seen" },
+	{ "protocol", "not a protocol that may pass there" },
+	{ "not_pinned", "this address was not given for an allowed name" },
+	{ "malformed", "malformed" },
+	{ "own_address", "an address of this host" },
+	{ "limit", "a limit was reached" },
 };
 
 static const char *reason_words(const char *code)
@@ -305,9 +303,10 @@ static void report(const struct run_context *x,
 		(void)fprintf(stderr, "exeat: %s\n", result->start_error);
 	if (notices && exeat_session_work_dir_is_fresh(x->session))
 		(void)fprintf(stderr, "exeat: the work dir was fresh and is "
-			      "gone; -w DIR keeps one\n");
+				      "gone; -w DIR keeps one\n");
 	if (notices && !o->explain && result->refused_total)
-		(void)fprintf(stderr, "exeat: %llu refused; --explain shows "
+		(void)fprintf(stderr,
+			      "exeat: %llu refused; --explain shows "
 			      "the rule that would allow\n",
 			      (unsigned long long)result->refused_total);
 }
@@ -315,11 +314,10 @@ static void report(const struct run_context *x,
 static json_t *refusal_json(const struct exeat_refusal *f)
 {
 	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:I}",
-			 "layer", f->layer, "protocol", f->protocol,
-			 "name", f->name, "address", f->address,
-			 "port", (int)f->port, "rule", f->rule,
-			 "reason", f->reason, "allow_hint", f->allow_hint,
-			 "count", (json_int_t)f->count);
+			 "layer", f->layer, "protocol", f->protocol, "name",
+			 f->name, "address", f->address, "port", (int)f->port,
+			 "rule", f->rule, "reason", f->reason, "allow_hint",
+			 f->allow_hint, "count", (json_int_t)f->count);
 }
 
 static int json_write(const struct run_context *x,
@@ -329,22 +327,20 @@ static int json_write(const struct run_context *x,
 	int r;
 
 	for (size_t i = 0; i < result->nrefusals; i++)
-		(void)json_array_append_new(
-			refusals, refusal_json(&result->refusals[i]));
-	root = json_pack("{s:i, s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:o, "
-			 "s:I}",
-			 "returncode", result->returncode,
-			 "termination_reason", result->termination_reason,
-			 "start_error", result->start_error,
-			 "runtime_ms", (json_int_t)result->runtime_ms,
-			 "backend", result->backend,
-			 "network_mode", result->network_mode,
-			 "session", exeat_session_id(x->session),
-			 "user_us", (json_int_t)result->user_us,
-			 "system_us", (json_int_t)result->system_us,
-			 "max_rss_kib", (json_int_t)result->max_rss_kib,
-			 "refusals", refusals,
-			 "refused_total", (json_int_t)result->refused_total);
+		(void)json_array_append_new(refusals,
+					    refusal_json(&result->refusals[i]));
+	root = json_pack(
+		"{s:i, s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:o, "
+		"s:I}",
+		"returncode", result->returncode, "termination_reason",
+		result->termination_reason, "start_error", result->start_error,
+		"runtime_ms", (json_int_t)result->runtime_ms, "backend",
+		result->backend, "network_mode", result->network_mode,
+		"session", exeat_session_id(x->session), "user_us",
+		(json_int_t)result->user_us, "system_us",
+		(json_int_t)result->system_us, "max_rss_kib",
+		(json_int_t)result->max_rss_kib, "refusals", refusals,
+		"refused_total", (json_int_t)result->refused_total);
 	r = root ? json_dump_file(root, x->o->json, JSON_INDENT(2)) : -1;
 	json_decref(root);
 	if (r < 0)
@@ -385,8 +381,8 @@ static int signals_open(void)
 static int wait_end(struct run_context *x, struct exeat_error *error)
 {
 	struct pollfd fds[2] = {
-		{.fd = exeat_session_fd(x->session), .events = POLLIN},
-		{.fd = x->signals, .events = POLLIN},
+		{ .fd = exeat_session_fd(x->session), .events = POLLIN },
+		{ .fd = x->signals, .events = POLLIN },
 	};
 	struct signalfd_siginfo si;
 	int r;
@@ -401,7 +397,7 @@ static int wait_end(struct run_context *x, struct exeat_error *error)
 
 static int run(struct run_context *x)
 {
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 	const struct exeat_result *result;
 	int status;
 
@@ -422,7 +418,7 @@ static int run(struct run_context *x)
 
 int cli_run(const struct cli_command *c, int argc, char *argv[])
 {
-	struct run_options o = {0};
+	struct run_options o = { 0 };
 	struct run_context x = {
 		.o = &o,
 		.session_options = EXEAT_SESSION_OPTIONS_INIT,

@@ -28,7 +28,7 @@
 enum { SERVERS_MAX = 8 };
 
 struct dialer_posture {
-	uint32_t id;		/* 0: free */
+	uint32_t id; /* 0: free */
 	struct image image;
 };
 
@@ -244,8 +244,7 @@ static int dialer_start(struct dialer_process *dp, struct err *err)
 	dp->base = helper_loop(DIALER_FD_CALLER_PID);
 	r = dp->base ? dialer_wires(dp) : -ENOMEM;
 	if (r == 0)
-		r = dialer_new(dp->base, DIALER_FD_FRONT, &hooks,
-			       &dp->dialer);
+		r = dialer_new(dp->base, DIALER_FD_FRONT, &hooks, &dp->dialer);
 	if (r < 0)
 		return err_sys(err, -r, "event loop", "dialer");
 	dp->route = route_open(err);

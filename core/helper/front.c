@@ -39,23 +39,23 @@
 #include "proxy/front.h"
 
 enum {
-	SOCKETS = 7,		/* as struct gate_sockets lists them */
+	SOCKETS = 7, /* as struct gate_sockets lists them */
 	SOCKET_NFLOG = 6,
 	NFLOG_BATCH = 256,	/* datagrams read before others get a turn */
 	EVENTS_PER_S = 5000,	/* audited; beyond it they are counted */
-	EVENTS_QUEUE = 1 << 20,	/* bytes that the caller has not read: then the
+	EVENTS_QUEUE = 1 << 20, /* bytes that the caller has not read: then the
 				 * refusals of a run are only counted for it */
 };
 
 struct front_posture {
 	struct front_process *process;
-	uint32_t id;		/* 0: free */
+	uint32_t id; /* 0: free */
 	uint32_t run;
 	struct image image;
 	int nflog;
 	struct event *nflog_event;
 	uint64_t reported[NFT_REFUSALS];
-	uint64_t untold;	/* refusals that the caller was not sent */
+	uint64_t untold; /* refusals that the caller was not sent */
 };
 
 struct front_process {
@@ -75,8 +75,7 @@ static int64_t wall_us(void)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-static struct front_posture *posture_find(struct front_process *fp,
-					  uint32_t id)
+static struct front_posture *posture_find(struct front_process *fp, uint32_t id)
 {
 	for (size_t i = 0; i < LIMIT_POSTURES; i++)
 		if (fp->postures[i].id == id)
@@ -102,7 +101,7 @@ static void event_out(void *user, const struct audit_event *event)
 	struct front_process *fp = user;
 	struct audit_event e = *event;
 	struct front_posture *p = e.posture ? posture_find(fp, e.posture) :
-		NULL;
+					      NULL;
 
 	e.time_us = wall_us();
 	e.session = fp->session;
@@ -236,7 +235,7 @@ static bool nflog_read(struct front_posture *p)
 		ssize_t n = recv(p->nflog, buf, sizeof(buf), MSG_DONTWAIT);
 
 		if (n < 0 && errno == ENOBUFS)
-			continue;	/* overrun: the counters know */
+			continue; /* overrun: the counters know */
 		if (n <= 0)
 			return false;
 		/* a malformed one is missing in the count, as it should */
@@ -293,7 +292,7 @@ static void posture_drop(struct front_process *fp, struct front_posture *p)
 		event_free(p->nflog_event);
 	fd_close(&p->nflog);
 	image_unmap(&p->image);
-	*p = (struct front_posture){.nflog = -1};
+	*p = (struct front_posture){ .nflog = -1 };
 }
 
 static int posture_serve(struct front_process *fp, struct front_posture *p,
@@ -325,8 +324,8 @@ static void posture_add(struct front_process *fp, struct msg *m)
 
 		fds[i] = has ? fd_steal(&m->fds[next++]) : -1;
 	}
-	take = (struct front_sockets){fds[0], fds[1], fds[2], fds[3], fds[4],
-				      fds[5]};
+	take = (struct front_sockets){ fds[0], fds[1], fds[2],
+				       fds[3], fds[4], fds[5] };
 	err_clear(&err);
 	if (!p || id == 0) {
 		(void)err_new(&err, ERR_LIMIT, "serve posture", NULL,
@@ -426,7 +425,7 @@ static int front_start(struct front_process *fp, struct err *err)
 		r = front_new(fp->base, FRONT_FD_DIALER, &hooks, &fp->front);
 	if (r < 0)
 		return err_sys(err, -r, "event loop", "front");
-	tzset();	/* looks for a file at its first use, in vain here */
+	tzset(); /* looks for a file at its first use, in vain here */
 	r = isolate_drop(err);
 	if (r == 0)
 		r = seccomp_load(&seccomp_front, err);

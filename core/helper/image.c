@@ -31,7 +31,7 @@ int image_map(int fd, struct image *ret)
 	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		return -errno;
-	*ret = (struct image){.map = map, .len = (size_t)st.st_size};
+	*ret = (struct image){ .map = map, .len = (size_t)st.st_size };
 	r = policy_new(map, ret->len, &ret->policy);
 	if (r < 0)
 		image_unmap(ret);
@@ -43,5 +43,5 @@ void image_unmap(struct image *i)
 	policy_free(i->policy);
 	if (i->map)
 		(void)munmap(i->map, i->len);
-	*i = (struct image){0};
+	*i = (struct image){ 0 };
 }

@@ -81,8 +81,7 @@ static void caller_message(void *user, struct msg *m)
 		return session_open(k, m);
 	if (!k->open) {
 		(void)err_new(&err, ERR_INTERNAL, "keeper", NULL,
-			      "message %u before the session is open",
-			      m->type);
+			      "message %u before the session is open", m->type);
 		return keeper_fatal(k, &err);
 	}
 	switch (m->type) {
@@ -99,7 +98,7 @@ static void caller_message(void *user, struct msg *m)
 		id = rbuf_u32(&r);
 		return keeper_run_kill(k, id, (int)rbuf_u32(&r));
 	default:
-		return;		/* not in the table of the chan */
+		return; /* not in the table of the chan */
 	}
 }
 

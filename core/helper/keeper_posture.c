@@ -49,7 +49,7 @@ static void slot_free(struct keeper_posture *p)
 {
 	nft_free(p->nft);
 	fd_close(&p->netns);
-	*p = (struct keeper_posture){.netns = -1};
+	*p = (struct keeper_posture){ .netns = -1 };
 }
 
 static void tell(struct wire *w, uint32_t type, uint32_t a)
@@ -64,8 +64,8 @@ static void tell(struct wire *w, uint32_t type, uint32_t a)
 static void tell_gate(struct wire *w, uint32_t posture, int image,
 		      const struct gate_sockets *s)
 {
-	const int sockets[] = {s->tcp, s->dns_tcp, s->udp, s->dns_udp,
-			       s->raw4, s->raw6, s->nflog};
+	const int sockets[] = { s->tcp,	 s->dns_tcp, s->udp,  s->dns_udp,
+				s->raw4, s->raw6,    s->nflog };
 	int fds[MSG_FDS_MAX];
 	unsigned n = 0;
 	uint32_t there = 0;
@@ -110,8 +110,10 @@ static int wall_make(struct keeper *k, struct keeper_posture *p,
 	if (r == 0)
 		r = nft_load(p->nft, plan, err);
 	if (r == 0)
-		r = gate_sockets_open(policy_get_mode(policy) == POLICY_BLOCKED ?
-				      GATE_SOCKETS_DNS_ONLY : GATE_SOCKETS_ALL,
+		r = gate_sockets_open(policy_get_mode(policy) ==
+						      POLICY_BLOCKED ?
+					      GATE_SOCKETS_DNS_ONLY :
+					      GATE_SOCKETS_ALL,
 				      s, err);
 	policy_plan_free(plan);
 	return r;
@@ -120,7 +122,7 @@ static int wall_make(struct keeper *k, struct keeper_posture *p,
 static int posture_make(struct keeper *k, struct keeper_posture *p, int image,
 			struct err *err)
 {
-	static const struct gate_sockets none = {-1, -1, -1, -1, -1, -1, -1};
+	static const struct gate_sockets none = { -1, -1, -1, -1, -1, -1, -1 };
 	struct gate_sockets sockets = none;
 	struct image map;
 	int r;
@@ -141,8 +143,7 @@ static int posture_make(struct keeper *k, struct keeper_posture *p, int image,
 	return r;
 }
 
-static void posture_failed(struct keeper *k, uint32_t id,
-			   const struct err *err)
+static void posture_failed(struct keeper *k, uint32_t id, const struct err *err)
 {
 	struct sbuf body;
 
@@ -168,8 +169,7 @@ void keeper_posture_add(struct keeper *k, struct msg *m)
 		p = slot_new(k, id);
 	if (!p) {
 		(void)err_new(&err, ERR_LIMIT, "make posture", NULL,
-			      "at most %d postures at a time",
-			      LIMIT_POSTURES);
+			      "at most %d postures at a time", LIMIT_POSTURES);
 		return posture_failed(k, id, &err);
 	}
 	if (posture_make(k, p, m->fds[0], &err) < 0) {
@@ -242,7 +242,7 @@ void keeper_posture_flush(struct keeper *k, struct keeper_posture *p,
 
 /* ---- pins ---- */
 
-enum { PIN_BYTES = 21 };	/* 16 + 1 + 2 + 2 */
+enum { PIN_BYTES = 21 }; /* 16 + 1 + 2 + 2 */
 
 static int pins_decode(struct rbuf *r, uint32_t n, struct nft_pin **ret)
 {

@@ -59,9 +59,9 @@ static struct keeper_run *run_new(struct keeper *k, uint32_t id,
 		.keeper = k,
 		.id = id,
 		.posture = posture,
-		.child = {.pid = -1, .pidfd = -1, .control = -1},
-		.control = {.chan = {.fd = -1}},
-		.stdio = {-1, -1, -1},
+		.child = { .pid = -1, .pidfd = -1, .control = -1 },
+		.control = { .chan = { .fd = -1 } },
+		.stdio = { -1, -1, -1 },
 	};
 	k->runs[i] = run;
 	return run;
@@ -170,7 +170,8 @@ static void run_gone_cb(evutil_socket_t fd, short what, void *user)
 	/* a wait status: ended by that signal */
 	if (!run->has_status)
 		run->status = run->state == RUN_WAITING && run->killed_by ?
-			(uint32_t)run->killed_by : SIGKILL;
+				      (uint32_t)run->killed_by :
+				      SIGKILL;
 	run_over(run);
 	run_free(run);
 }
@@ -219,7 +220,7 @@ static void child_message(void *user, struct msg *m)
 		return child_exited(run, m);
 	case BACKEND_COMMAND:
 	case BACKEND_SIGNAL:
-		return;		/* not in the table of the chan */
+		return; /* not in the table of the chan */
 	}
 }
 
@@ -306,8 +307,8 @@ static int run_child(struct keeper_run *run, int netns, struct err *err)
 	run->control.user = run;
 	r = wire_init(&run->control, k->base, fd_steal(&run->child.control),
 		      backend_keeper_rules, backend_keeper_nrules);
-	run->gone = event_new(k->base, run->child.pidfd, EV_READ, run_gone_cb,
-			      run);
+	run->gone =
+		event_new(k->base, run->child.pidfd, EV_READ, run_gone_cb, run);
 	run->timer = event_new(k->base, -1, 0, run_timer_cb, run);
 	if (r < 0 || !run->gone || !run->timer ||
 	    event_add(run->gone, NULL) < 0) {
@@ -335,18 +336,16 @@ static void run_born(struct keeper_run *run, struct keeper_posture *p)
 }
 
 /* 0: run_free() is due with the error that is set. */
-static int command_take(struct keeper_run *run, struct rbuf *r,
-			struct msg *m, struct err *err)
+static int command_take(struct keeper_run *run, struct rbuf *r, struct msg *m,
+			struct err *err)
 {
 	run->timeout_ms = rbuf_u64(r);
 	run->grace_ms = rbuf_u64(r);
 	run->command_len = rbuf_left(r);
 	run->command = malloc(run->command_len ? run->command_len : 1);
 	if (r->bad || !run->command)
-		return err_sys(err, ENOMEM, "take command", "run %u",
-			       run->id);
-	memcpy(run->command, rbuf_bytes(r, run->command_len),
-	       run->command_len);
+		return err_sys(err, ENOMEM, "take command", "run %u", run->id);
+	memcpy(run->command, rbuf_bytes(r, run->command_len), run->command_len);
 	for (int i = 0; i < 3; i++)
 		run->stdio[i] = fd_steal(&m->fds[i]);
 	return 0;
@@ -455,7 +454,7 @@ void keeper_runs_unprepare(struct keeper *k, uint32_t posture)
 
 		if (run && run->posture == posture &&
 		    run->state == RUN_PREPARED)
-			(void)pidfd_send_signal(run->child.pidfd, SIGKILL,
-						NULL, 0);
+			(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL,
+						0);
 	}
 }

@@ -117,9 +117,9 @@ static const struct {
 	const char *name;
 	int (*main)(const struct helper_ids *ids);
 } modes[] = {
-	{"keeper", keeper_main},
-	{"front", front_main},
-	{"dialer", dialer_main},
+	{ "keeper", keeper_main },
+	{ "front", front_main },
+	{ "dialer", dialer_main },
 };
 
 static bool parse_id(const char *text, unsigned *ret)
@@ -134,7 +134,7 @@ static bool parse_id(const char *text, unsigned *ret)
 
 int main(int argc, char *argv[])
 {
-	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct helper_ids ids;
 
 	/* a vanished peer is an error of the call, not a signal */

@@ -41,9 +41,9 @@ extern "C" {
 
 enum exeat_code {
 	EXEAT_OK = 0,
-	EXEAT_INVALID,		/* an argument is wrong; object names it */
-	EXEAT_POLICY,		/* refused by a ceiling */
-	EXEAT_UNAVAILABLE,	/* the machine lacks something; see remedy */
+	EXEAT_INVALID,	   /* an argument is wrong; object names it */
+	EXEAT_POLICY,	   /* refused by a ceiling */
+	EXEAT_UNAVAILABLE, /* the machine lacks something; see remedy */
 	EXEAT_NOT_FOUND,
 	EXEAT_CONFLICT,
 	EXEAT_TIMEOUT,
@@ -53,11 +53,11 @@ enum exeat_code {
 
 struct exeat_error {
 	enum exeat_code code;
-	int errnum;		/* errno behind it, or 0 */
-	char step[48];		/* what was being done */
-	char object[192];	/* on what */
-	char message[384];	/* the reason */
-	char remedy[256];	/* what helps, or "" */
+	int errnum;	   /* errno behind it, or 0 */
+	char step[48];	   /* what was being done */
+	char object[192];  /* on what */
+	char message[384]; /* the reason */
+	char remedy[256];  /* what helps, or "" */
 };
 
 /* "invalid", "policy", ... */
@@ -76,18 +76,18 @@ EXEAT_API const char *exeat_version(void);
  */
 struct exeat_event {
 	uint64_t seq;
-	double time;		/* seconds since the epoch */
-	uint64_t run;		/* run id, 0: not one run's alone */
-	const char *layer;	/* dns kernel tcp tls http udp policy lifecycle */
-	const char *verdict;	/* allow deny fail */
-	const char *protocol;	/* tcp udp icmp ... */
-	const char *name;	/* and how it was learnt: */
-	const char *learnt;	/* dns sni host pin proxy "" */
+	double time;	      /* seconds since the epoch */
+	uint64_t run;	      /* run id, 0: not one run's alone */
+	const char *layer;    /* dns kernel tcp tls http udp policy lifecycle */
+	const char *verdict;  /* allow deny fail */
+	const char *protocol; /* tcp udp icmp ... */
+	const char *name;     /* and how it was learnt: */
+	const char *learnt;   /* dns sni host pin proxy "" */
 	const char *address;
 	uint16_t port;
-	const char *rule;	/* the deciding rule */
+	const char *rule; /* the deciding rule */
 	const char *reason;
-	const char *allow_hint;	/* the rule that would allow; "" if none can */
+	const char *allow_hint; /* the rule that would allow; "" if none can */
 	uint64_t count;		/* how many alike (kernel refusals), >= 1 */
 };
 
@@ -96,8 +96,8 @@ struct exeat_event {
 struct exeat_session;
 
 struct exeat_session_options {
-	size_t size;			/* sizeof(struct exeat_session_options) */
-	const char *backend;		/* NULL: "userns". No auto-detection. */
+	size_t size;	     /* sizeof(struct exeat_session_options) */
+	const char *backend; /* NULL: "userns". No auto-detection. */
 	/*
 	 * The session's posture for runs that name none, and, if no ceiling
 	 * is given, the bound of every run. NULL mode and NULL list: runs are
@@ -106,32 +106,34 @@ struct exeat_session_options {
 	 */
 	const char *network_mode;
 	const char *const *network_allowlist;
-	const char *const *network_denylist;	/* wins over every allow-list */
+	const char *const *network_denylist; /* wins over every allow-list */
 	/* Policy files as JSON text (CONTRACT: policy file); NULL: none. */
-	const char *network_policy;	/* instead of the three above */
+	const char *network_policy; /* instead of the three above */
 	const char *network_ceiling;
-	int require_names;		/* open: refuse flows without a name */
-	const char *dns_refusal;	/* NULL "nxdomain" | "refused" */
+	int require_names;	 /* open: refuse flows without a name */
+	const char *dns_refusal; /* NULL "nxdomain" | "refused" */
 	/* Directory kept and shown at the same path; NULL: a fresh one, removed
 	 * at close. */
 	const char *host_work_dir;
-	const char *const *read_only_paths;	/* more of the host */
+	const char *const *read_only_paths; /* more of the host */
 	const char *const *read_write_paths;
-	const char *const *env;		/* "K=V", added to the minimal one */
-	const char *user;		/* "UID[:GID]"; NULL: see CONTRACT 3 */
-	int work_dir_sockets;		/* unix sockets allowed in the work dir */
-	int with_credentials;		/* presets hand in credentials too */
-	const char *label;		/* in the audit */
-	int audit_fd;			/* JSON lines; borrowed; -1: none */
+	const char *const *env; /* "K=V", added to the minimal one */
+	const char *user;	/* "UID[:GID]"; NULL: see CONTRACT 3 */
+	int work_dir_sockets;	/* unix sockets allowed in the work dir */
+	int with_credentials;	/* presets hand in credentials too */
+	const char *label;	/* in the audit */
+	int audit_fd;		/* JSON lines; borrowed; -1: none */
 	/* Called from dispatch for every refusal and failure. */
 	void (*on_event)(void *user_data, const struct exeat_event *event);
 	void *user_data;
-	const char *helper_path;	/* NULL: the installed exeat-helper, or
+	const char *helper_path; /* NULL: the installed exeat-helper, or
 					 * $EXEAT_HELPER in the environment */
 };
 
-#define EXEAT_SESSION_OPTIONS_INIT \
-	{ .size = sizeof(struct exeat_session_options), .audit_fd = -1 }
+#define EXEAT_SESSION_OPTIONS_INIT                                           \
+	{                                                                    \
+		.size = sizeof(struct exeat_session_options), .audit_fd = -1 \
+	}
 
 /*
  * Open a session and wait until it can run. EXEAT_INVALID: an option;
@@ -149,7 +151,10 @@ EXEAT_API int exeat_session_open(const struct exeat_session_options *options,
 EXEAT_API int exeat_session_begin(const struct exeat_session_options *options,
 				  struct exeat_session **ret,
 				  struct exeat_error *error);
-/* Kill everything in it, remove what is temporary, free it and its runs. */
+/*
+ * Kill everything in it, remove what is temporary, free it and its runs.
+ * Mustn't: from one of its callbacks.
+ */
 EXEAT_API void exeat_session_close(struct exeat_session *session);
 
 /* Readable when exeat_session_dispatch() has something to do. Borrowed. */
@@ -159,17 +164,16 @@ EXEAT_API int exeat_session_fd(const struct exeat_session *session);
  * for ever). Returns 0, or the session's fatal error.
  */
 EXEAT_API int exeat_session_dispatch(struct exeat_session *session,
-				     int timeout_ms,
-				     struct exeat_error *error);
+				     int timeout_ms, struct exeat_error *error);
 
 EXEAT_API const char *exeat_session_id(const struct exeat_session *session);
-EXEAT_API const char *exeat_session_work_dir(
-	const struct exeat_session *session);
+EXEAT_API const char *
+exeat_session_work_dir(const struct exeat_session *session);
 /* True if the work dir is fresh and goes at close. */
-EXEAT_API int exeat_session_work_dir_is_fresh(
-	const struct exeat_session *session);
-EXEAT_API const char *exeat_session_backend(
-	const struct exeat_session *session);
+EXEAT_API int
+exeat_session_work_dir_is_fresh(const struct exeat_session *session);
+EXEAT_API const char *
+exeat_session_backend(const struct exeat_session *session);
 /* The session's own posture as canonical policy JSON. Heap; free(). */
 EXEAT_API char *exeat_session_policy(const struct exeat_session *session);
 /* The file view in force. Heap, NULL-terminated; one free() for each list. */
@@ -183,12 +187,12 @@ struct exeat_run;
 
 enum exeat_stdio {
 	EXEAT_STDIO_DEFAULT = 0, /* stdin none; stdout and stderr pipes */
-	EXEAT_STDIO_NONE,	/* /dev/null */
+	EXEAT_STDIO_NONE,	 /* /dev/null */
 	EXEAT_STDIO_PIPE,
-	EXEAT_STDIO_INHERIT,	/* the caller's own */
-	EXEAT_STDIO_FD,		/* the descriptor given; borrowed, duplicated */
-	EXEAT_STDIO_BYTES,	/* stdin: the bytes given, then end of file */
-	EXEAT_STDIO_CALLBACK	/* output: on_output as it arrives */
+	EXEAT_STDIO_INHERIT, /* the caller's own */
+	EXEAT_STDIO_FD,	     /* the descriptor given; borrowed, duplicated */
+	EXEAT_STDIO_BYTES,   /* stdin: the bytes given, then end of file */
+	EXEAT_STDIO_CALLBACK /* output: on_output as it arrives */
 };
 
 enum exeat_stream { EXEAT_STDIN = 0, EXEAT_STDOUT = 1, EXEAT_STDERR = 2 };
@@ -196,55 +200,58 @@ enum exeat_stream { EXEAT_STDIN = 0, EXEAT_STDOUT = 1, EXEAT_STDERR = 2 };
 struct exeat_run_options {
 	size_t size;
 	/* Exactly one of the three: */
-	const char *const *argv;	/* without a shell */
-	const char *command;		/* shell string: `shell` -c COMMAND */
-	const char *script;		/* script text for `script_type` */
-	const char *shell;		/* NULL: "/bin/sh" */
-	const char *script_type;	/* NULL "shell" | "python" */
+	const char *const *argv; /* without a shell */
+	const char *command;	 /* shell string: `shell` -c COMMAND */
+	const char *script;	 /* script text for `script_type` */
+	const char *shell;	 /* NULL: "/bin/sh" */
+	const char *script_type; /* NULL "shell" | "python" */
 	/* Posture; NULL: the session's. A list without a mode: allowlist. */
 	const char *network_mode;
 	const char *const *network_allowlist;
-	int private_network;		/* a namespace of this run's own */
+	int private_network; /* a namespace of this run's own */
 	enum exeat_stdio stdio[3];
-	int stdio_fd[3];		/* EXEAT_STDIO_FD */
-	const void *stdin_bytes;	/* EXEAT_STDIO_BYTES */
+	int stdio_fd[3];	 /* EXEAT_STDIO_FD */
+	const void *stdin_bytes; /* EXEAT_STDIO_BYTES */
 	size_t stdin_len;
 	void (*on_output)(void *user_data, struct exeat_run *run,
 			  enum exeat_stream stream, const void *data,
 			  size_t len);
 	void (*on_exit)(void *user_data, struct exeat_run *run);
 	void *user_data;
-	const char *const *env;		/* "K=V", over the session's */
-	const char *cwd;		/* NULL: the work dir; relative: under it */
-	int64_t timeout_ms;		/* 0: none */
-	int64_t kill_grace_ms;		/* TERM, then KILL after it; 0: 2000 */
+	const char *const *env; /* "K=V", over the session's */
+	const char *cwd;	/* NULL: the work dir; relative: under it */
+	int64_t timeout_ms;	/* 0: none */
+	int64_t kill_grace_ms;	/* TERM, then KILL after it; 0: 2000 */
 };
 
-#define EXEAT_RUN_OPTIONS_INIT { .size = sizeof(struct exeat_run_options) }
+#define EXEAT_RUN_OPTIONS_INIT                           \
+	{                                                \
+		.size = sizeof(struct exeat_run_options) \
+	}
 
 struct exeat_refusal {
 	char *layer, *protocol, *name, *address;
 	uint16_t port;
 	char *rule, *reason;
-	char *allow_hint;		/* "" if nothing can allow it */
+	char *allow_hint; /* "" if nothing can allow it */
 	uint64_t count;
 };
 
 struct exeat_result {
-	int returncode;			/* exit status, or -N for signal N */
+	int returncode; /* exit status, or -N for signal N */
 	int64_t runtime_ms;
 	const char *backend;
 	const char *network_mode;
 	/* "" | timeout | idle_timeout | killed | signal:SIGNAME | oom |
 	 * output_limit | session_closed */
 	const char *termination_reason;
-	const char *start_error;	/* 126, 127: why the command could not be
+	const char *start_error;    /* 126, 127: why the command could not be
 					 * executed; else "" */
-	int64_t user_us, system_us;	/* cpu time */
+	int64_t user_us, system_us; /* cpu time */
 	int64_t max_rss_kib;
-	const struct exeat_refusal *refusals;	/* at most 64, merged alike */
+	const struct exeat_refusal *refusals; /* at most 64, merged alike */
 	size_t nrefusals;
-	uint64_t refused_total;		/* all of them */
+	uint64_t refused_total; /* all of them */
 };
 
 /*
@@ -262,8 +269,8 @@ EXEAT_API int exeat_run_start(struct exeat_session *session,
 EXEAT_API int exeat_run_wait(struct exeat_run *run, int timeout_ms,
 			     struct exeat_error *error);
 /* NULL before the end. Borrowed from the run. */
-EXEAT_API const struct exeat_result *exeat_run_result(
-	const struct exeat_run *run);
+EXEAT_API const struct exeat_result *
+exeat_run_result(const struct exeat_run *run);
 EXEAT_API uint64_t exeat_run_id(const struct exeat_run *run);
 
 /*
@@ -303,11 +310,13 @@ struct exeat_policy_options {
 	const char *network_mode;
 	const char *const *network_allowlist;
 	const char *const *network_denylist;
-	const char *network_policy;	/* JSON text instead */
+	const char *network_policy; /* JSON text instead */
 	int require_names;
 };
-#define EXEAT_POLICY_OPTIONS_INIT \
-	{ .size = sizeof(struct exeat_policy_options) }
+#define EXEAT_POLICY_OPTIONS_INIT                           \
+	{                                                   \
+		.size = sizeof(struct exeat_policy_options) \
+	}
 
 /* Parse and compile. *ret is the caller's. */
 EXEAT_API int exeat_policy_new(const struct exeat_policy_options *options,
@@ -319,10 +328,10 @@ EXEAT_API char *exeat_policy_json(const struct exeat_policy *policy);
 
 struct exeat_policy_answer {
 	int allow;
-	char rule[512];		/* deciding rule, "" if none */
+	char rule[512]; /* deciding rule, "" if none */
 	char reason[32];
-	char text[1024];	/* in words */
-	char allow_hint[512];	/* rule that would allow, "" if none can */
+	char text[1024];      /* in words */
+	char allow_hint[512]; /* rule that would allow, "" if none can */
 };
 /*
  * Would it pass? `target`: "NAME", "NAME:PORT", "ADDRESS:PORT", "[V6]:PORT",
@@ -336,9 +345,9 @@ EXEAT_API int exeat_policy_test(const struct exeat_policy *policy,
 struct exeat_preset_info {
 	const char *name, *title;
 	int deny_only;
-	const char *const *rules;	/* what it stands for now; NULL-term. */
-	const char *const *env;		/* settings handed in: "K=V" */
-	const char *error;		/* why it cannot be resolved, or NULL */
+	const char *const *rules; /* what it stands for now; NULL-term. */
+	const char *const *env;	  /* settings handed in: "K=V" */
+	const char *error;	  /* why it cannot be resolved, or NULL */
 };
 /* All presets (name NULL), or one. Borrowed for the call. */
 EXEAT_API int exeat_presets(const char *name,
@@ -348,13 +357,17 @@ EXEAT_API int exeat_presets(const char *name,
 
 /* ---- doctor ---- */
 
-enum exeat_check_state { EXEAT_CHECK_OK, EXEAT_CHECK_WARN, EXEAT_CHECK_MISSING };
+enum exeat_check_state {
+	EXEAT_CHECK_OK,
+	EXEAT_CHECK_WARN,
+	EXEAT_CHECK_MISSING
+};
 
 struct exeat_check {
-	const char *name;		/* "user namespaces" */
+	const char *name; /* "user namespaces" */
 	enum exeat_check_state state;
-	const char *detail;		/* what was found */
-	const char *remedy;		/* "" if ok */
+	const char *detail; /* what was found */
+	const char *remedy; /* "" if ok */
 };
 /* Every feature that is needed; returns the number of missing ones. */
 EXEAT_API int exeat_doctor(void (*each)(void *user_data,

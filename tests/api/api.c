@@ -41,7 +41,7 @@ static void fail_with(const char *what, const struct exeat_error *error)
 struct exeat_session *api_open(const struct exeat_session_options *options)
 {
 	struct exeat_session *session = NULL;
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 
 	if (exeat_session_open(options ? options : &SESSION_OPTIONS, &session,
 			       &error) < 0)
@@ -53,7 +53,7 @@ struct exeat_run *api_start(struct exeat_session *session,
 			    const struct exeat_run_options *options)
 {
 	struct exeat_run *run = NULL;
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 
 	if (exeat_run_start(session, options, &run, &error) < 0)
 		fail_with("start", &error);
@@ -62,7 +62,7 @@ struct exeat_run *api_start(struct exeat_session *session,
 
 const struct exeat_result *api_wait(struct exeat_run *run)
 {
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 	int r = exeat_run_wait(run, WAIT_MS, &error);
 
 	if (r < 0)
@@ -77,7 +77,7 @@ const char *api_exec(struct exeat_session *session,
 	static char *out;
 	char *errors = NULL;
 	struct exeat_run *run = NULL;
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 
 	free(out);
 	out = NULL;
@@ -290,7 +290,7 @@ static bool make_place(void)
 
 void api_signal(int number, void (*handler)(int number))
 {
-	const struct sigaction action = {.sa_handler = handler};
+	const struct sigaction action = { .sa_handler = handler };
 
 	(void)sigaction(number, &action, NULL);
 }

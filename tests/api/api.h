@@ -19,15 +19,15 @@
 #include <cmocka.h>
 #include <exeat.h>
 
-#define SESSION_OPTIONS \
-	((struct exeat_session_options){ \
+#define SESSION_OPTIONS                                       \
+	((struct exeat_session_options){                      \
 		.size = sizeof(struct exeat_session_options), \
-		.audit_fd = -1, \
-		.helper_path = api_helper, \
+		.audit_fd = -1,                               \
+		.helper_path = api_helper,                    \
 	})
 #define RUN_OPTIONS \
-	((struct exeat_run_options){.size = sizeof(struct exeat_run_options)})
-#define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
+	((struct exeat_run_options){ .size = sizeof(struct exeat_run_options) })
+#define LIST(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 /* The helper, by the test's own name for it. */
 extern char api_helper[4096];
@@ -36,10 +36,10 @@ extern char api_dir[4096];
 
 /* The main() of every program: makes and removes the above. */
 int api_main(const char *name, const struct CMUnitTest *tests, size_t n);
-#define API_MAIN(name, tests) \
-	int main(void) \
-	{ \
-		return api_main(name, tests, \
+#define API_MAIN(name, tests)                                        \
+	int main(void)                                               \
+	{                                                            \
+		return api_main(name, tests,                         \
 				sizeof(tests) / sizeof((tests)[0])); \
 	}
 

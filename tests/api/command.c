@@ -75,7 +75,7 @@ static int by_text(const void *a, const void *b)
 /* The lines of `text`, sorted, without the values: "A B C ". */
 static void names_of(char *text, char *ret, size_t size)
 {
-	char *lines[64], *line;
+	char *lines[64] = { NULL }, *line;
 	size_t n = 0, used = 0;
 
 	while ((line = strsep(&text, "\n")) != NULL && n < 64)
@@ -110,12 +110,13 @@ static void environment_is_minimal(void **state)
 	assert_non_null(strstr(text, "TMPDIR=/tmp\n"));
 	names_of(text, names, sizeof(names));
 	assert_string_equal(names, "HOME LANG LOGNAME PATH TERM TMPDIR TZ USER "
-			    "VIRTUAL_ENV ");
+				   "VIRTUAL_ENV ");
 	free(text);
 	o.network_mode = "blocked";
 	text = strdup(api_exec(s, &o, 0));
 	names_of(text, names, sizeof(names));
-	assert_string_equal(names, "CARGO_NET_RETRY HOME LANG LOGNAME PATH "
+	assert_string_equal(names,
+			    "CARGO_NET_RETRY HOME LANG LOGNAME PATH "
 			    "PIP_RETRIES TERM TMPDIR TZ USER VIRTUAL_ENV "
 			    "npm_config_fetch_retries ");
 	free(text);
@@ -163,13 +164,14 @@ static void cwd_is_the_work_dir(void **state)
 
 static void cwd_impossible(void **state)
 {
-	static const char *const dirs[] = {"/no/such", "no/such", "/etc/passwd"};
+	static const char *const dirs[] = { "/no/such", "no/such",
+					    "/etc/passwd" };
 	struct exeat_run_options o = RUN_OPTIONS;
 
 	(void)state;
 	o.command = "echo ran";
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		struct exeat_error error = {0};
+		struct exeat_error error = { 0 };
 		struct exeat_run *run;
 
 		o.cwd = dirs[i];
@@ -215,10 +217,10 @@ static void command_not_found(void **state)
 		int status;
 		const char *reason;
 	} rows[] = {
-		{"no-such-program", 127, "No such file"},
-		{"/no/such/program", 127, "No such file"},
-		{"/etc/passwd", 126, "Permission denied"},
-		{"/etc", 126, "Permission denied"},
+		{ "no-such-program", 127, "No such file" },
+		{ "/no/such/program", 127, "No such file" },
+		{ "/etc/passwd", 126, "Permission denied" },
+		{ "/etc", 126, "Permission denied" },
 	};
 	struct exeat_run_options o = RUN_OPTIONS;
 
@@ -246,8 +248,8 @@ static void usage_is_measured(void **state)
 	(void)state;
 	o.script_type = "python";
 	o.script = "import time\nx = bytearray(50 << 20)\n"
-		"t = time.process_time()\n"
-		"while time.process_time() < t + 0.1: pass\n";
+		   "t = time.process_time()\n"
+		   "while time.process_time() < t + 0.1: pass\n";
 	run = api_start(session, &o);
 	assert_null(exeat_run_result(run));
 	result = api_wait(run);
@@ -276,7 +278,8 @@ static void timeout_is_term(void **state)
 
 	/* a program may use the grace */
 	o.argv = NULL;
-	o.command = "trap 'echo bye; exit 9' TERM; while :; do sleep 0.02; done";
+	o.command =
+		"trap 'echo bye; exit 9' TERM; while :; do sleep 0.02; done";
 	run = api_start(session, &o);
 	result = api_wait(run);
 	assert_string_equal(result->termination_reason, "timeout");
@@ -320,7 +323,8 @@ static void kill_goes_to_the_tree(void **state)
 
 	(void)state;
 	(void)snprintf(marker, sizeof(marker), "3600.%d", getpid());
-	(void)snprintf(command, sizeof(command), "(sleep %s; true) & "
+	(void)snprintf(command, sizeof(command),
+		       "(sleep %s; true) & "
 		       "(setsid sh -c 'sleep %s; true') & echo up; wait",
 		       marker, marker);
 	o.command = command;
@@ -358,7 +362,7 @@ static void kill_before_it_began(void **state)
 static void bad_signals_are_refused(void **state)
 {
 	struct exeat_run_options o = RUN_OPTIONS;
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 	struct exeat_run *run;
 
 	(void)state;
@@ -380,7 +384,8 @@ static void nothing_outlives_the_run(void **state)
 	(void)snprintf(command, sizeof(command),
 		       "(setsid sh -c '(trap \"\" TERM HUP; sleep %s) &' &); "
 		       "while ! pgrep -f '[s]leep %s' >/dev/null; do :; done; "
-		       "echo started", marker, marker);
+		       "echo started",
+		       marker, marker);
 	assert_string_equal(api_sh(session, command, 0), "started\n");
 	assert_int_equal(api_processes(marker), 0);
 }

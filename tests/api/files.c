@@ -33,8 +33,10 @@ static void a_kept_dir_keeps(void **state)
 	session = api_open(&so);
 	assert_false(exeat_session_work_dir_is_fresh(session));
 	assert_string_equal(exeat_session_work_dir(session), so.host_work_dir);
-	api_sh(session, "echo data > file; mkdir -p \"$HOME\"/.cache; "
-	       "echo cached > \"$HOME\"/.cache/x; echo gone > /tmp/x", 0);
+	api_sh(session,
+	       "echo data > file; mkdir -p \"$HOME\"/.cache; "
+	       "echo cached > \"$HOME\"/.cache/x; echo gone > /tmp/x",
+	       0);
 	/* /tmp is each run's own */
 	api_sh(session, "! test -e /tmp/x", 0);
 	exeat_session_close(session);
@@ -56,8 +58,10 @@ static void a_fresh_dir_goes(void **state)
 	(void)state;
 	assert_true(exeat_session_work_dir_is_fresh(session));
 	/* what is hard to remove goes, too; what a link points to does not */
-	api_sh(session, "mkdir -p a/b; touch a/b/c; chmod 0 a/b; "
-	       "ln -s /etc outside; chmod 0 a", 0);
+	api_sh(session,
+	       "mkdir -p a/b; touch a/b/c; chmod 0 a/b; "
+	       "ln -s /etc outside; chmod 0 a",
+	       0);
 	assert_int_equal(access(path, F_OK), 0);
 	exeat_session_close(session);
 	assert_int_equal(access(path, F_OK), -1);
@@ -96,7 +100,8 @@ static void the_view_is_told(void **state)
 	free(rw);
 	(void)snprintf(command, sizeof(command),
 		       "ls -d %s >/dev/null && ! touch %s/x 2>/dev/null && "
-		       "! test -r /etc/shadow && ! ls /root", extra, extra);
+		       "! test -r /etc/shadow && ! ls /root",
+		       extra, extra);
 	api_sh(session, command, 0);
 	exeat_session_close(session);
 }
@@ -109,19 +114,23 @@ static void venv_in_place(void **state)
 	(void)state;
 	(void)snprintf(expected, sizeof(expected), "%s/.exeat/venv\n",
 		       exeat_session_work_dir(session));
-	assert_string_equal(api_sh(session,
-				   "python -c 'import sys; print(sys.prefix)'",
-				   0), expected);
+	assert_string_equal(
+		api_sh(session, "python -c 'import sys; print(sys.prefix)'", 0),
+		expected);
 	assert_string_equal(api_sh(session, "echo $VIRTUAL_ENV", 0), expected);
 	/* what one run puts there the next one finds */
-	api_sh(session, "echo x = 5 > $(python -c 'import sysconfig as s; "
-	       "print(s.get_paths()[\"purelib\"])')/placed.py", 0);
+	api_sh(session,
+	       "echo x = 5 > $(python -c 'import sysconfig as s; "
+	       "print(s.get_paths()[\"purelib\"])')/placed.py",
+	       0);
 	assert_string_equal(api_sh(session,
 				   "python3 -c 'import placed; "
-				   "print(placed.x)'", 0), "5\n");
+				   "print(placed.x)'",
+				   0),
+			    "5\n");
 	if (access("/usr/lib/python3/dist-packages/pip", F_OK) == 0)
-		assert_non_null(strstr(api_sh(session, "pip --version", 0),
-				       "pip "));
+		assert_non_null(
+			strstr(api_sh(session, "pip --version", 0), "pip "));
 	exeat_session_close(session);
 }
 

@@ -46,7 +46,7 @@ _Noreturn static void be_a_caller(int up, int forks)
 {
 	struct exeat_session_options so = SESSION_OPTIONS;
 
-	so.network_mode = "open";	/* with a dialer */
+	so.network_mode = "open"; /* with a dialer */
 	(void)start_lasting(api_open(&so));
 	/* who holds every descriptor of the caller, and lives on */
 	if (forks && fork() == 0) {
@@ -158,10 +158,10 @@ static void helper_is_killed(const char *mode)
 {
 	struct exeat_session_options so = SESSION_OPTIONS;
 	struct exeat_run_options o = RUN_OPTIONS;
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 	struct exeat_session *session;
 	struct exeat_run *run, *second, *third;
-	struct exits e = {0};
+	struct exits e = { 0 };
 	char buf[8];
 	pid_t pid;
 
@@ -226,9 +226,9 @@ static void start_after_the_keepers_end(void **state)
 {
 	struct exeat_session *session = api_open(NULL);
 	struct exeat_run_options o = RUN_OPTIONS;
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 	struct exeat_run *run = NULL;
-	struct exits e = {0};
+	struct exits e = { 0 };
 	int r;
 
 	(void)state;
@@ -249,7 +249,7 @@ static void start_after_the_keepers_end(void **state)
 
 static void no_descriptor_leaks_in_runs(void **state)
 {
-	static const char *const modes[] = {"blocked", "open"};
+	static const char *const modes[] = { "blocked", "open" };
 	struct exeat_session *session = api_open(NULL);
 	unsigned fds = 0;
 
@@ -298,7 +298,7 @@ static unsigned fds_of(pid_t pid)
 
 static void no_descriptor_leaks_in_helpers(void **state)
 {
-	static const char *const modes[] = {"keeper", "front"};
+	static const char *const modes[] = { "keeper", "front" };
 	struct exeat_session *session = api_open(NULL);
 	unsigned before[2], after[2];
 

@@ -52,7 +52,8 @@ static void poll_alone_is_enough(void **state)
 			turn(session);
 		assert_int_equal(exeat_run_result(runs[i])->returncode, 0);
 		assert_int_equal(exeat_run_read(runs[i], EXEAT_STDOUT, buf,
-						sizeof(buf), 0, NULL), 7);
+						sizeof(buf), 0, NULL),
+				 7);
 		assert_memory_equal(buf, "in\nend\n", 7);
 	}
 	exeat_session_close(session);
@@ -120,7 +121,7 @@ static void free_from_on_output(void **state)
 {
 	struct exeat_session *session = api_open(NULL);
 	struct exeat_run_options o = RUN_OPTIONS;
-	struct freer f = {0};
+	struct freer f = { 0 };
 	char marker[64], command[128];
 
 	(void)state;
@@ -147,7 +148,7 @@ static void free_from_on_exit(void **state)
 {
 	struct exeat_session *session = api_open(NULL);
 	struct exeat_run_options o = RUN_OPTIONS;
-	struct freer f = {0};
+	struct freer f = { 0 };
 
 	(void)state;
 	o.argv = LIST("sleep", "1000");
@@ -190,7 +191,7 @@ static void close_with_living_runs(void **state)
 {
 	struct exeat_session *session = api_open(NULL);
 	struct exeat_run_options o = RUN_OPTIONS;
-	struct freer f = {0};
+	struct freer f = { 0 };
 	char marker[64];
 
 	(void)state;
@@ -242,7 +243,7 @@ static void child_ended(int signal)
 
 static void caller_notices_nothing(void **state)
 {
-	const struct sigaction handler = {.sa_handler = child_ended};
+	const struct sigaction handler = { .sa_handler = child_ended };
 	struct sigaction old, now;
 	struct exeat_session *session;
 	sigset_t before, after;
@@ -294,7 +295,7 @@ static void signals_inside_are_plain(void **state)
 	session = api_open(NULL);
 	text = api_sh(session, "grep -E 'Sig(Blk|Ign)' /proc/self/status", 0);
 	assert_string_equal(text, "SigBlk:\t0000000000000000\n"
-			    "SigIgn:\t0000000000000000\n");
+				  "SigIgn:\t0000000000000000\n");
 	exeat_session_close(session);
 	api_signal(SIGPIPE, SIG_DFL);
 	api_signal(SIGINT, SIG_DFL);
@@ -312,7 +313,7 @@ static void *use_a_session(void *arg)
 	const char *failed = NULL;
 
 	if (exeat_session_open(&so, &session, NULL) < 0)
-		return (void *)(uintptr_t)"open";
+		return (void *)(uintptr_t) "open";
 	o.argv = LIST("echo", text);
 	for (int i = 0; i < 20 && !failed; i++) {
 		struct exeat_run *run;
@@ -333,7 +334,7 @@ static void *use_a_session(void *arg)
 
 static void two_threads_two_sessions(void **state)
 {
-	const char *const texts[] = {"first", "second"};
+	const char *const texts[] = { "first", "second" };
 	pthread_t threads[2];
 	void *failed;
 

@@ -25,62 +25,70 @@ static const struct {
 	struct exeat_session_options o;
 	struct expected e;
 } session_rows[] = {
-	{{.size = 8}, {EXEAT_INVALID, "size", ""}},
-	{{SIZED, .backend = "docker"}, {EXEAT_INVALID, "backend", "docker"}},
-	{{SIZED, .network_mode = "off"},
-	 {EXEAT_INVALID, "network_mode", "off"}},
-	{{SIZED, .network_allowlist = LIST("a.example", "b..example")},
-	 {EXEAT_INVALID, "allow[1]", "byte 2"}},
-	{{SIZED, .network_allowlist = LIST("a.example:70000")},
-	 {EXEAT_INVALID, "allow[0]", "byte 10"}},
-	{{SIZED, .network_denylist = LIST("!x.example")},
-	 {EXEAT_INVALID, "deny[0]", "byte 0"}},
-	{{SIZED, .network_allowlist = LIST("*.com")},
-	 {EXEAT_INVALID, "*.com", "+wide"}},
-	{{SIZED, .network_allowlist = LIST("@nonsense")},
-	 {EXEAT_INVALID, "@nonsense", "preset"}},
-	{{SIZED, .network_mode = "blocked",
-	  .network_allowlist = LIST("a.example")},
-	 {EXEAT_INVALID, "network_allowlist", "blocked"}},
-	{{SIZED, .network_mode = "blocked",
-	  .network_allowlist = (const char *const[]){NULL}},
-	 {EXEAT_INVALID, "network_allowlist", "blocked"}},
-	{{SIZED, .network_mode = "open", .network_allowlist = LIST("a.example")},
-	 {EXEAT_INVALID, "a.example", ""}},
-	{{SIZED, .network_policy = "{\"version\": 1,\n\"network_mode\" 5}"},
-	 {EXEAT_INVALID, "policy file", "line 2"}},
-	{{SIZED, .network_policy = "{\"version\": 1, \"colour\": 1}"},
-	 {EXEAT_INVALID, "colour", ""}},
-	{{SIZED, .network_policy = "{\"version\": 1}", .network_mode = "open"},
-	 {EXEAT_INVALID, "network_policy", ""}},
-	{{SIZED, .network_ceiling = "[]"}, {EXEAT_INVALID, "ceiling", ""}},
-	{{SIZED, .network_mode = "open",
-	  .network_ceiling = "{\"version\": 1, \"network_mode\": \"blocked\"}"},
-	 {EXEAT_POLICY, "network_mode", "open"}},
-	{{SIZED, .network_allowlist = LIST("b.example"),
-	  .network_ceiling =
-	  "{\"version\": 1, \"network_allowlist\": [\"a.example\"]}"},
-	 {EXEAT_POLICY, "network_allowlist", "b.example"}},
-	{{SIZED, .dns_refusal = "drop"}, {EXEAT_INVALID, "dns_refusal", "drop"}},
-	{{SIZED, .host_work_dir = "/no/such/dir"},
-	 {EXEAT_INVALID, "work dir", "/no/such/dir"}},
-	{{SIZED, .host_work_dir = "/"}, {EXEAT_INVALID, "work dir", "/"}},
-	{{SIZED, .host_work_dir = "/usr/bin"},
-	 {EXEAT_INVALID, "work dir", "/usr/bin"}},
-	{{SIZED, .read_write_paths = LIST("/")}, {EXEAT_INVALID, "/", ""}},
-	{{SIZED, .read_write_paths = LIST("/proc")},
-	 {EXEAT_INVALID, "/proc", ""}},
-	{{SIZED, .read_write_paths = LIST("/sys")}, {EXEAT_INVALID, "/sys", ""}},
-	{{SIZED, .read_only_paths = LIST("/proc/self")},
-	 {EXEAT_INVALID, "/proc", ""}},
-	{{SIZED, .read_only_paths = LIST("/no/such")},
-	 {EXEAT_INVALID, "/no/such", ""}},
-	{{SIZED, .env = LIST("A=1", "NOVALUE")},
-	 {EXEAT_INVALID, "env", "NOVALUE"}},
-	{{SIZED, .env = LIST("=x")}, {EXEAT_INVALID, "env", "=x"}},
-	{{SIZED, .user = "root"}, {EXEAT_INVALID, "root", ""}},
-	{{SIZED, .helper_path = "/no/such/helper"},
-	 {EXEAT_UNAVAILABLE, "/no/such/helper", "EXEAT_HELPER"}},
+	{ { .size = 8 }, { EXEAT_INVALID, "size", "" } },
+	{ { SIZED, .backend = "docker" },
+	  { EXEAT_INVALID, "backend", "docker" } },
+	{ { SIZED, .network_mode = "off" },
+	  { EXEAT_INVALID, "network_mode", "off" } },
+	{ { SIZED, .network_allowlist = LIST("a.example", "b..example") },
+	  { EXEAT_INVALID, "allow[1]", "byte 2" } },
+	{ { SIZED, .network_allowlist = LIST("a.example:70000") },
+	  { EXEAT_INVALID, "allow[0]", "byte 10" } },
+	{ { SIZED, .network_denylist = LIST("!x.example") },
+	  { EXEAT_INVALID, "deny[0]", "byte 0" } },
+	{ { SIZED, .network_allowlist = LIST("*.com") },
+	  { EXEAT_INVALID, "*.com", "+wide" } },
+	{ { SIZED, .network_allowlist = LIST("@nonsense") },
+	  { EXEAT_INVALID, "@nonsense", "preset" } },
+	{ { SIZED, .network_mode = "blocked",
+	    .network_allowlist = LIST("a.example") },
+	  { EXEAT_INVALID, "network_allowlist", "blocked" } },
+	{ { SIZED, .network_mode = "blocked",
+	    .network_allowlist = (const char *const[]){ NULL } },
+	  { EXEAT_INVALID, "network_allowlist", "blocked" } },
+	{ { SIZED, .network_mode = "open",
+	    .network_allowlist = LIST("a.example") },
+	  { EXEAT_INVALID, "a.example", "" } },
+	{ { SIZED, .network_policy = "{\"version\": 1,\n\"network_mode\" 5}" },
+	  { EXEAT_INVALID, "policy file", "line 2" } },
+	{ { SIZED, .network_policy = "{\"version\": 1, \"colour\": 1}" },
+	  { EXEAT_INVALID, "colour", "" } },
+	{ { SIZED, .network_policy = "{\"version\": 1}",
+	    .network_mode = "open" },
+	  { EXEAT_INVALID, "network_policy", "" } },
+	{ { SIZED, .network_ceiling = "[]" },
+	  { EXEAT_INVALID, "ceiling", "" } },
+	{ { SIZED, .network_mode = "open",
+	    .network_ceiling =
+		    "{\"version\": 1, \"network_mode\": \"blocked\"}" },
+	  { EXEAT_POLICY, "network_mode", "open" } },
+	{ { SIZED, .network_allowlist = LIST("b.example"),
+	    .network_ceiling =
+		    "{\"version\": 1, \"network_allowlist\": [\"a.example\"]}" },
+	  { EXEAT_POLICY, "network_allowlist", "b.example" } },
+	{ { SIZED, .dns_refusal = "drop" },
+	  { EXEAT_INVALID, "dns_refusal", "drop" } },
+	{ { SIZED, .host_work_dir = "/no/such/dir" },
+	  { EXEAT_INVALID, "work dir", "/no/such/dir" } },
+	{ { SIZED, .host_work_dir = "/" }, { EXEAT_INVALID, "work dir", "/" } },
+	{ { SIZED, .host_work_dir = "/usr/bin" },
+	  { EXEAT_INVALID, "work dir", "/usr/bin" } },
+	{ { SIZED, .read_write_paths = LIST("/") },
+	  { EXEAT_INVALID, "/", "" } },
+	{ { SIZED, .read_write_paths = LIST("/proc") },
+	  { EXEAT_INVALID, "/proc", "" } },
+	{ { SIZED, .read_write_paths = LIST("/sys") },
+	  { EXEAT_INVALID, "/sys", "" } },
+	{ { SIZED, .read_only_paths = LIST("/proc/self") },
+	  { EXEAT_INVALID, "/proc", "" } },
+	{ { SIZED, .read_only_paths = LIST("/no/such") },
+	  { EXEAT_INVALID, "/no/such", "" } },
+	{ { SIZED, .env = LIST("A=1", "NOVALUE") },
+	  { EXEAT_INVALID, "env", "NOVALUE" } },
+	{ { SIZED, .env = LIST("=x") }, { EXEAT_INVALID, "env", "=x" } },
+	{ { SIZED, .user = "root" }, { EXEAT_INVALID, "root", "" } },
+	{ { SIZED, .helper_path = "/no/such/helper" },
+	  { EXEAT_UNAVAILABLE, "/no/such/helper", "EXEAT_HELPER" } },
 };
 
 /* Refused as expected, and as if it had not been tried. */
@@ -88,7 +96,7 @@ static void refused(const struct exeat_session_options *o,
 		    const struct expected *e)
 {
 	struct exeat_session *session = (struct exeat_session *)(uintptr_t)o;
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 	unsigned fds = api_fds();
 	int r = exeat_session_open(o, &session, &error);
 
@@ -119,7 +127,7 @@ static void session_options(void **state)
 static void bad_places(void **state)
 {
 	struct exeat_session_options o = SESSION_OPTIONS;
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	char dir[4200], sub[4300];
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -131,24 +139,23 @@ static void bad_places(void **state)
 
 	o.host_work_dir = sub;
 	o.read_write_paths = LIST(dir);
-	refused(&o, &(struct expected){EXEAT_INVALID, dir, "work dir"});
+	refused(&o, &(struct expected){ EXEAT_INVALID, dir, "work dir" });
 
-	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%.80s/sock",
-		       api_dir);
+	(void)snprintf(un.sun_path, sizeof(un.sun_path), "%.80s/sock", api_dir);
 	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
 	o.host_work_dir = NULL;
 	o.read_write_paths = LIST(un.sun_path);
-	refused(&o, &(struct expected){EXEAT_INVALID, un.sun_path, "socket"});
+	refused(&o, &(struct expected){ EXEAT_INVALID, un.sun_path, "socket" });
 	o.read_write_paths = NULL;
 	o.host_work_dir = un.sun_path;
-	refused(&o, &(struct expected){EXEAT_INVALID, un.sun_path, ""});
+	refused(&o, &(struct expected){ EXEAT_INVALID, un.sun_path, "" });
 	(void)close(fd);
 
 	/* root reads everything: there it is its payload that must */
 	o.host_work_dir = sub;
 	assert_int_equal(chmod(sub, 0), 0);
 	if (geteuid() != 0)
-		refused(&o, &(struct expected){EXEAT_INVALID, sub, ""});
+		refused(&o, &(struct expected){ EXEAT_INVALID, sub, "" });
 	(void)chmod(sub, 0700);
 }
 
@@ -172,39 +179,42 @@ static const struct {
 	struct exeat_run_options o;
 	struct expected e;
 } run_rows[] = {
-	{{.size = 1, .command = "true"}, {EXEAT_INVALID, "size", ""}},
-	{{RUN_SIZED}, {EXEAT_INVALID, "command", "exactly one"}},
-	{{TRUE, .script = "true"}, {EXEAT_INVALID, "command", "exactly one"}},
-	{{RUN_SIZED, .argv = (const char *const[]){NULL}},
-	 {EXEAT_INVALID, "argv", "empty"}},
-	{{RUN_SIZED, .argv = LIST("")}, {EXEAT_INVALID, "argv", "empty"}},
-	{{RUN_SIZED, .script = "x", .script_type = "perl"},
-	 {EXEAT_INVALID, "script_type", ""}},
-	{{TRUE, .network_mode = "maybe"},
-	 {EXEAT_INVALID, "network_mode", "maybe"}},
-	{{TRUE, .network_allowlist = LIST("a.example", "[::1")},
-	 {EXEAT_INVALID, "allow[1]", "byte"}},
-	{{TRUE, .network_mode = "blocked",
-	  .network_allowlist = LIST("a.example")},
-	 {EXEAT_INVALID, "network_allowlist", "blocked"}},
-	{{TRUE, .network_allowlist = LIST("@nonsense")},
-	 {EXEAT_INVALID, "@nonsense", ""}},
-	{{TRUE, .env = LIST("NOVALUE")}, {EXEAT_INVALID, "env", "NOVALUE"}},
-	{{TRUE, .cwd = ""}, {EXEAT_INVALID, "cwd", ""}},
-	{{TRUE, .timeout_ms = -1}, {EXEAT_INVALID, "timeout", ""}},
-	{{TRUE, .kill_grace_ms = -1}, {EXEAT_INVALID, "timeout", ""}},
-	{{TRUE, .stdio = {EXEAT_STDIO_CALLBACK}, .on_output = ignore_output},
-	 {EXEAT_INVALID, "stdio", "callback"}},
-	{{TRUE, .stdio = {0, EXEAT_STDIO_CALLBACK}},
-	 {EXEAT_INVALID, "stdio", "on_output"}},
-	{{TRUE, .stdio = {0, EXEAT_STDIO_BYTES}},
-	 {EXEAT_INVALID, "stdio", "bytes"}},
-	{{TRUE, .stdio = {EXEAT_STDIO_BYTES}, .stdin_len = 1},
-	 {EXEAT_INVALID, "stdin_bytes", ""}},
-	{{TRUE, .stdio = {EXEAT_STDIO_FD}, .stdio_fd = {-1}},
-	 {EXEAT_INVALID, "stdio_fd", ""}},
-	{{TRUE, .stdio = {0, (enum exeat_stdio)6, (enum exeat_stdio)7}},
-	 {EXEAT_INVALID, "stdio", ""}},
+	{ { .size = 1, .command = "true" }, { EXEAT_INVALID, "size", "" } },
+	{ { RUN_SIZED }, { EXEAT_INVALID, "command", "exactly one" } },
+	{ { TRUE, .script = "true" },
+	  { EXEAT_INVALID, "command", "exactly one" } },
+	{ { RUN_SIZED, .argv = (const char *const[]){ NULL } },
+	  { EXEAT_INVALID, "argv", "empty" } },
+	{ { RUN_SIZED, .argv = LIST("") }, { EXEAT_INVALID, "argv", "empty" } },
+	{ { RUN_SIZED, .script = "x", .script_type = "perl" },
+	  { EXEAT_INVALID, "script_type", "" } },
+	{ { TRUE, .network_mode = "maybe" },
+	  { EXEAT_INVALID, "network_mode", "maybe" } },
+	{ { TRUE, .network_allowlist = LIST("a.example", "[::1") },
+	  { EXEAT_INVALID, "allow[1]", "byte" } },
+	{ { TRUE, .network_mode = "blocked",
+	    .network_allowlist = LIST("a.example") },
+	  { EXEAT_INVALID, "network_allowlist", "blocked" } },
+	{ { TRUE, .network_allowlist = LIST("@nonsense") },
+	  { EXEAT_INVALID, "@nonsense", "" } },
+	{ { TRUE, .env = LIST("NOVALUE") },
+	  { EXEAT_INVALID, "env", "NOVALUE" } },
+	{ { TRUE, .cwd = "" }, { EXEAT_INVALID, "cwd", "" } },
+	{ { TRUE, .timeout_ms = -1 }, { EXEAT_INVALID, "timeout", "" } },
+	{ { TRUE, .kill_grace_ms = -1 }, { EXEAT_INVALID, "timeout", "" } },
+	{ { TRUE, .stdio = { EXEAT_STDIO_CALLBACK },
+	    .on_output = ignore_output },
+	  { EXEAT_INVALID, "stdio", "callback" } },
+	{ { TRUE, .stdio = { 0, EXEAT_STDIO_CALLBACK } },
+	  { EXEAT_INVALID, "stdio", "on_output" } },
+	{ { TRUE, .stdio = { 0, EXEAT_STDIO_BYTES } },
+	  { EXEAT_INVALID, "stdio", "bytes" } },
+	{ { TRUE, .stdio = { EXEAT_STDIO_BYTES }, .stdin_len = 1 },
+	  { EXEAT_INVALID, "stdin_bytes", "" } },
+	{ { TRUE, .stdio = { EXEAT_STDIO_FD }, .stdio_fd = { -1 } },
+	  { EXEAT_INVALID, "stdio_fd", "" } },
+	{ { TRUE, .stdio = { 0, (enum exeat_stdio)6, (enum exeat_stdio)7 } },
+	  { EXEAT_INVALID, "stdio", "" } },
 };
 
 static void run_options(void **state)
@@ -217,7 +227,7 @@ static void run_options(void **state)
 	fds = api_fds();
 	for (size_t i = 0; i < sizeof(run_rows) / sizeof(run_rows[0]); i++) {
 		struct exeat_run *run = NULL;
-		struct exeat_error error = {0};
+		struct exeat_error error = { 0 };
 
 		if (exeat_run_start(session, &run_rows[i].o, &run, &error) >= 0)
 			fail_msg("started, but expected: %s",
@@ -236,7 +246,7 @@ static void arguments_too_long(void **state)
 {
 	struct exeat_session *session = api_open(NULL);
 	struct exeat_run_options o = RUN_OPTIONS;
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 	char *text = malloc(5 << 20);
 	struct exeat_run *run;
 
@@ -291,7 +301,7 @@ static void descriptors_run_out(void **state)
 	for (unsigned room = 0; room < 40; room++) {
 		struct exeat_run_options ro = RUN_OPTIONS;
 		struct exeat_session *session = NULL;
-		struct exeat_error error = {0};
+		struct exeat_error error = { 0 };
 		struct exeat_run *run = NULL;
 		int r;
 

@@ -33,7 +33,7 @@ int main(void)
 		return failed(&error);
 	result = exeat_run_result(run);
 	ok = result->returncode == 7 && len == 3 && strcmp(out, "in\n") == 0 &&
-		strcmp(result->network_mode, "blocked") == 0;
+	     strcmp(result->network_mode, "blocked") == 0;
 	if (!ok)
 		fprintf(stderr, "status %d, output %s", result->returncode,
 			out);

@@ -51,7 +51,7 @@ static void one_posture_one_namespace(void **state)
 /* Three at once; each is told its own mode, loopback is not shared. */
 static void postures_at_the_same_time(void **state)
 {
-	static const char *const modes[] = {"blocked", "allowlist", "open"};
+	static const char *const modes[] = { "blocked", "allowlist", "open" };
 	struct exeat_session *session = api_open(NULL);
 	struct exeat_run *runs[3];
 	char buf[16];
@@ -62,8 +62,8 @@ static void postures_at_the_same_time(void **state)
 
 		/* the port would be taken in a namespace that is shared */
 		o.script = "import socket, sys\n"
-			"s = socket.create_server(('127.0.0.1', 7777))\n"
-			"print('up', flush=True)\nsys.stdin.read()\n";
+			   "s = socket.create_server(('127.0.0.1', 7777))\n"
+			   "print('up', flush=True)\nsys.stdin.read()\n";
 		o.script_type = "python";
 		o.stdio[EXEAT_STDIN] = EXEAT_STDIO_PIPE;
 		o.network_mode = modes[i];
@@ -72,7 +72,8 @@ static void postures_at_the_same_time(void **state)
 	}
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(exeat_run_read(runs[i], EXEAT_STDOUT, buf,
-						sizeof(buf), 10000, NULL), 3);
+						sizeof(buf), 10000, NULL),
+				 3);
 	for (int i = 0; i < 3; i++) {
 		const struct exeat_result *result;
 
@@ -94,12 +95,13 @@ static void loopback_is_shared_in_one_posture(void **state)
 	(void)state;
 	o.script_type = "python";
 	o.script = "import socket\n"
-		"s = socket.create_server(('127.0.0.1', 7778))\n"
-		"print('up', flush=True)\ns.accept()[0].send(b'hello')\n";
+		   "s = socket.create_server(('127.0.0.1', 7778))\n"
+		   "print('up', flush=True)\ns.accept()[0].send(b'hello')\n";
 	server = api_start(session, &o);
 	assert_true(exeat_run_read(server, EXEAT_STDOUT, buf, sizeof(buf),
 				   10000, NULL) > 0);
-	o.script = "import socket\n"
+	o.script =
+		"import socket\n"
 		"print(socket.create_connection(('127.0.0.1', 7778)).recv(9))\n";
 	assert_string_equal(api_exec(session, &o, 0), "b'hello'\n");
 	assert_int_equal(api_wait(server)->returncode, 0);
@@ -143,7 +145,7 @@ static void many_postures_in_turn(void **state)
 static void too_many_postures_at_once(void **state)
 {
 	struct exeat_session *session = api_open(NULL);
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 	struct exeat_run *runs[POSTURES];
 
 	(void)state;
@@ -184,7 +186,7 @@ static void check_bound(struct exeat_session_options *so,
 
 	for (size_t i = 0; i < n; i++) {
 		struct exeat_run_options o = RUN_OPTIONS;
-		struct exeat_error error = {0};
+		struct exeat_error error = { 0 };
 		struct exeat_run *run = NULL;
 		int r;
 
@@ -200,8 +202,7 @@ static void check_bound(struct exeat_session_options *so,
 		}
 		if (r < 0)
 			fail_msg("row %zu: %s", i, error.message);
-		assert_string_equal(api_wait(run)->network_mode,
-				    rows[i].text);
+		assert_string_equal(api_wait(run)->network_mode, rows[i].text);
 		exeat_run_free(run);
 	}
 	exeat_session_close(session);
@@ -213,10 +214,10 @@ static void check_bound(struct exeat_session_options *so,
 static void nothing_named_bounds_nothing(void **state)
 {
 	const struct bound_row rows[] = {
-		{NULL, NULL, EXEAT_OK, "blocked"},
-		{"open", NULL, EXEAT_OK, "open"},
-		{NULL, LIST("a.example"), EXEAT_OK, "allowlist"},
-		{"allowlist", NULL, EXEAT_OK, "allowlist"},
+		{ NULL, NULL, EXEAT_OK, "blocked" },
+		{ "open", NULL, EXEAT_OK, "open" },
+		{ NULL, LIST("a.example"), EXEAT_OK, "allowlist" },
+		{ "allowlist", NULL, EXEAT_OK, "allowlist" },
 	};
 	struct exeat_session_options o = SESSION_OPTIONS;
 
@@ -227,17 +228,18 @@ static void nothing_named_bounds_nothing(void **state)
 static void what_the_session_names_is_the_bound(void **state)
 {
 	const struct bound_row rows[] = {
-		{NULL, NULL, EXEAT_OK, "allowlist"},
-		{"blocked", NULL, EXEAT_OK, "blocked"},
-		{"allowlist", NULL, EXEAT_OK, "allowlist"},
-		{NULL, LIST("x.a.example"), EXEAT_OK, "allowlist"},
-		{NULL, LIST("10.1.2.0/24"), EXEAT_OK, "allowlist"},
-		{NULL, (const char *const[]){NULL}, EXEAT_OK, "allowlist"},
-		{"open", NULL, EXEAT_POLICY, "network_mode open"},
-		{NULL, LIST("x.a.example", "b.example"), EXEAT_POLICY,
-		 "b.example"},
-		{NULL, LIST("x.a.example:22"), EXEAT_POLICY, "x.a.example:22"},
-		{NULL, LIST("10.0.0.0/8"), EXEAT_POLICY, "10.0.0.0/8"},
+		{ NULL, NULL, EXEAT_OK, "allowlist" },
+		{ "blocked", NULL, EXEAT_OK, "blocked" },
+		{ "allowlist", NULL, EXEAT_OK, "allowlist" },
+		{ NULL, LIST("x.a.example"), EXEAT_OK, "allowlist" },
+		{ NULL, LIST("10.1.2.0/24"), EXEAT_OK, "allowlist" },
+		{ NULL, (const char *const[]){ NULL }, EXEAT_OK, "allowlist" },
+		{ "open", NULL, EXEAT_POLICY, "network_mode open" },
+		{ NULL, LIST("x.a.example", "b.example"), EXEAT_POLICY,
+		  "b.example" },
+		{ NULL, LIST("x.a.example:22"), EXEAT_POLICY,
+		  "x.a.example:22" },
+		{ NULL, LIST("10.0.0.0/8"), EXEAT_POLICY, "10.0.0.0/8" },
 	};
 	struct exeat_session_options o = SESSION_OPTIONS;
 
@@ -249,31 +251,30 @@ static void what_the_session_names_is_the_bound(void **state)
 static void a_ceiling_is_the_bound(void **state)
 {
 	const struct bound_row rows[] = {
-		{NULL, NULL, EXEAT_OK, "blocked"},
-		{NULL, LIST("a.example"), EXEAT_OK, "allowlist"},
-		{NULL, LIST("c.example"), EXEAT_POLICY, "c.example"},
-		{"open", NULL, EXEAT_POLICY, "network_mode open"},
+		{ NULL, NULL, EXEAT_OK, "blocked" },
+		{ NULL, LIST("a.example"), EXEAT_OK, "allowlist" },
+		{ NULL, LIST("c.example"), EXEAT_POLICY, "c.example" },
+		{ "open", NULL, EXEAT_POLICY, "network_mode open" },
 	};
 	const struct bound_row blocked[] = {
-		{NULL, NULL, EXEAT_OK, "blocked"},
-		{NULL, LIST("a.example"), EXEAT_POLICY, "network_mode"},
-		{"open", NULL, EXEAT_POLICY, "network_mode open"},
+		{ NULL, NULL, EXEAT_OK, "blocked" },
+		{ NULL, LIST("a.example"), EXEAT_POLICY, "network_mode" },
+		{ "open", NULL, EXEAT_POLICY, "network_mode open" },
 	};
 	const struct bound_row open[] = {
-		{"open", NULL, EXEAT_OK, "open"},
-		{NULL, LIST("a.example"), EXEAT_OK, "allowlist"},
-		{NULL, LIST("a.example+private"), EXEAT_POLICY,
-		 "a.example"},
-		{NULL, LIST("10.0.0.0/8"), EXEAT_POLICY, "10.0.0.0/8"},
-		{"open", LIST("10.0.0.0/8"), EXEAT_POLICY, "10.0.0.0/8"},
-		{NULL, LIST("host.exeat.internal:80"), EXEAT_POLICY,
-		 "host.exeat.internal"},
+		{ "open", NULL, EXEAT_OK, "open" },
+		{ NULL, LIST("a.example"), EXEAT_OK, "allowlist" },
+		{ NULL, LIST("a.example+private"), EXEAT_POLICY, "a.example" },
+		{ NULL, LIST("10.0.0.0/8"), EXEAT_POLICY, "10.0.0.0/8" },
+		{ "open", LIST("10.0.0.0/8"), EXEAT_POLICY, "10.0.0.0/8" },
+		{ NULL, LIST("host.exeat.internal:80"), EXEAT_POLICY,
+		  "host.exeat.internal" },
 	};
 	struct exeat_session_options o = SESSION_OPTIONS;
 
 	(void)state;
 	o.network_ceiling = "{\"version\": 1, \"network_allowlist\": "
-		"[\"a.example\", \"b.example\"]}";
+			    "[\"a.example\", \"b.example\"]}";
 	CHECK_BOUND(&o, rows);
 	o.network_ceiling = "{\"version\": 1, \"network_mode\": \"blocked\"}";
 	CHECK_BOUND(&o, blocked);
@@ -291,7 +292,8 @@ static void policy_file_of_the_session(void **state)
 	char *text;
 
 	(void)state;
-	o.network_policy = "{\"version\": 1, \"network_allowlist\": "
+	o.network_policy =
+		"{\"version\": 1, \"network_allowlist\": "
 		"[{\"rule\": \"A.example:443\", \"comment\": \"why\"}], "
 		"\"network_denylist\": [\"bad.a.example\"]}";
 	session = api_open(&o);

@@ -26,29 +26,29 @@ static void count_event(void *user_data, const struct exeat_event *event)
 	e->kernel += strcmp(event->layer, "kernel") == 0 ? event->count : 0;
 	e->dns += strcmp(event->layer, "dns") == 0 ? event->count : 0;
 	e->bad |= !event->name || !event->learnt || !event->address ||
-		!event->rule || !event->allow_hint || event->count == 0 ||
-		event->time < 1e9 || event->seq < e->last_seq;
+		  !event->rule || !event->allow_hint || event->count == 0 ||
+		  event->time < 1e9 || event->seq < e->last_seq;
 	e->last_seq = event->seq;
 }
 
 /* Functions that the scripts use. */
-#define PRELUDE \
-	"import socket\n" \
-	"def tcp(host, port):\n" \
+#define PRELUDE                                                        \
+	"import socket\n"                                              \
+	"def tcp(host, port):\n"                                       \
 	"    try: socket.create_connection((host, port), 5).close()\n" \
-	"    except OSError: return\n" \
-	"    raise SystemExit('connected')\n" \
-	"u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n" \
-	"u.settimeout(5)\n" \
-	"def udp(host, port):\n" \
-	"    try: u.sendto(b'x', (host, port))\n" \
-	"    except OSError: return\n" \
-	"def send(*labels):\n" \
-	"    q = b'\\0\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0'\n" \
-	"    for l in labels: q += bytes([len(l)]) + l.encode()\n" \
-	"    u.sendto(q + b'\\0\\0\\1\\0\\1', ('192.0.0.5', 53))\n" \
-	"def look(*labels):\n" \
-	"    send(*labels)\n" \
+	"    except OSError: return\n"                                 \
+	"    raise SystemExit('connected')\n"                          \
+	"u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"       \
+	"u.settimeout(5)\n"                                            \
+	"def udp(host, port):\n"                                       \
+	"    try: u.sendto(b'x', (host, port))\n"                      \
+	"    except OSError: return\n"                                 \
+	"def send(*labels):\n"                                         \
+	"    q = b'\\0\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0'\n"            \
+	"    for l in labels: q += bytes([len(l)]) + l.encode()\n"     \
+	"    u.sendto(q + b'\\0\\0\\1\\0\\1', ('192.0.0.5', 53))\n"    \
+	"def look(*labels):\n"                                         \
+	"    send(*labels)\n"                                          \
 	"    if u.recv(512)[3] & 15 != 3: raise SystemExit('answered')\n"
 
 static struct exeat_run *start(struct exeat_session *session,
@@ -89,17 +89,18 @@ static void each_kind_is_told(void **state)
 	const struct exeat_refusal *f;
 	struct exeat_session *session;
 	struct exeat_run *run;
-	struct events e = {0};
+	struct events e = { 0 };
 
 	(void)state;
 	so.on_event = count_event;
 	so.user_data = &e;
 	session = api_open(&so);
-	run = start(session, PRELUDE
-		    "tcp('203.0.113.1', 443)\n"
-		    "udp('203.0.113.2', 123)\n"
-		    "tcp('169.254.169.254', 80)\n"
-		    "look('www', 'example', 'com')\n", NULL, NULL);
+	run = start(session,
+		    PRELUDE "tcp('203.0.113.1', 443)\n"
+			    "udp('203.0.113.2', 123)\n"
+			    "tcp('169.254.169.254', 80)\n"
+			    "look('www', 'example', 'com')\n",
+		    NULL, NULL);
 	result = api_wait(run);
 	assert_int_equal(result->returncode, 0);
 	assert_int_equal(result->nrefusals, 4);
@@ -137,8 +138,8 @@ static void hint_is_a_rule(void **state)
 	assert_int_equal(result->nrefusals, 1);
 	po.network_allowlist = LIST(result->refusals[0].allow_hint);
 	assert_int_equal(exeat_policy_new(&po, &policy, NULL), 0);
-	assert_int_equal(exeat_policy_test(policy, "203.0.113.9:22", &answer,
-					   NULL), 0);
+	assert_int_equal(
+		exeat_policy_test(policy, "203.0.113.9:22", &answer, NULL), 0);
 	assert_true(answer.allow);
 	exeat_policy_free(policy);
 	exeat_session_close(session);
@@ -150,10 +151,11 @@ static void alike_are_merged(void **state)
 	const struct exeat_result *result;
 
 	(void)state;
-	result = api_wait(start(session, PRELUDE
-				"for i in range(10):\n"
-				"    look('a', 'example')\n"
-				"    tcp('203.0.113.1', 80)\n", NULL, NULL));
+	result = api_wait(start(session,
+				PRELUDE "for i in range(10):\n"
+					"    look('a', 'example')\n"
+					"    tcp('203.0.113.1', 80)\n",
+				NULL, NULL));
 	assert_int_equal(result->nrefusals, 2);
 	assert_int_equal(result->refused_total, 20);
 	assert_int_equal(find(result, "dns", "a.example", 0)->count, 10);
@@ -167,11 +169,11 @@ static void many_are_counted(void **state)
 	const struct exeat_result *result;
 
 	(void)state;
-	result = api_wait(start(session, PRELUDE
-				"for i in range(100):\n"
-				"    tcp('203.0.113.1', 1000 + i)\n"
-				"    look('n%d' % i, 'example')\n", NULL,
-				NULL));
+	result = api_wait(start(session,
+				PRELUDE "for i in range(100):\n"
+					"    tcp('203.0.113.1', 1000 + i)\n"
+					"    look('n%d' % i, 'example')\n",
+				NULL, NULL));
 	assert_int_equal(result->nrefusals, REFUSALS);
 	assert_int_equal(result->refused_total, 200);
 	exeat_session_close(session);
@@ -184,9 +186,10 @@ static void kernel_totals_are_right(void **state)
 	const struct exeat_result *result;
 
 	(void)state;
-	result = api_wait(start(session, PRELUDE
-				"for i in range(3000):\n"
-				"    tcp('203.0.113.1', 80)\n", NULL, NULL));
+	result = api_wait(start(session,
+				PRELUDE "for i in range(3000):\n"
+					"    tcp('203.0.113.1', 80)\n",
+				NULL, NULL));
 	assert_int_equal(result->refused_total, 3000);
 	exeat_session_close(session);
 }
@@ -199,16 +202,16 @@ static void refusals_are_the_runs_own(void **state)
 	struct exeat_run *open;
 
 	(void)state;
-	api_wait(start(session, PRELUDE "tcp('203.0.113.1', 80)\n", NULL,
-		       NULL));
-	result = api_wait(start(session, PRELUDE "tcp('203.0.113.2', 80)\n",
-				NULL, NULL));
+	api_wait(
+		start(session, PRELUDE "tcp('203.0.113.1', 80)\n", NULL, NULL));
+	result = api_wait(
+		start(session, PRELUDE "tcp('203.0.113.2', 80)\n", NULL, NULL));
 	assert_int_equal(result->refused_total, 1);
 	find(result, "kernel", "203.0.113.2", 80);
 
 	open = start(session, "import time\ntime.sleep(0.5)\n", "open", NULL);
-	api_wait(start(session, PRELUDE "tcp('203.0.113.1', 80)\n", NULL,
-		       NULL));
+	api_wait(
+		start(session, PRELUDE "tcp('203.0.113.1', 80)\n", NULL, NULL));
 	assert_int_equal(exeat_run_wait(open, 0, NULL), 0);
 	assert_int_equal(api_wait(open)->refused_total, 0);
 	exeat_session_close(session);

@@ -53,8 +53,8 @@ static void stdin_bytes(void **state)
 	o.stdio[EXEAT_STDIN] = EXEAT_STDIO_BYTES;
 	o.stdin_bytes = bytes;
 	o.stdin_len = BIG;
-	assert_int_equal(exeat_exec(session, &o, &run, &out, &len, NULL, NULL,
-				    NULL), 0);
+	assert_int_equal(
+		exeat_exec(session, &o, &run, &out, &len, NULL, NULL, NULL), 0);
 	assert_int_equal(len, BIG);
 	assert_memory_equal(out, bytes, BIG);
 	free(out);
@@ -83,14 +83,17 @@ static void stdin_pipe(void **state)
 		/* what was written is there before the next is */
 		assert_int_equal(exeat_run_write(run, "ping\n", 5, NULL), 0);
 		assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf,
-						sizeof(buf), 10000, NULL), 5);
+						sizeof(buf), 10000, NULL),
+				 5);
 		assert_memory_equal(buf, "ping\n", 5);
 	}
 	assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf), 0,
-					NULL), -EAGAIN);
+					NULL),
+			 -EAGAIN);
 	exeat_run_close_stdin(run);
 	assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf),
-					10000, NULL), 0);
+					10000, NULL),
+			 0);
 	assert_int_equal(api_wait(run)->returncode, 0);
 	exeat_run_free(run);
 }
@@ -98,7 +101,7 @@ static void stdin_pipe(void **state)
 static void write_to_nobody(void **state)
 {
 	struct exeat_run_options o = RUN_OPTIONS;
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 	int64_t deadline = api_ms() + 10000;
 	struct exeat_run *run;
 	char buf[8];
@@ -217,15 +220,11 @@ static void output_is_kept_while_waiting(void **state)
 	o.command = "echo out; echo err >&2";
 	run = api_start(session, &o);
 	api_wait(run);
-	assert_int_equal(exeat_run_read(run, EXEAT_STDERR, buf, 2, 0, NULL),
-			 2);
+	assert_int_equal(exeat_run_read(run, EXEAT_STDERR, buf, 2, 0, NULL), 2);
 	assert_memory_equal(buf, "er", 2);
-	assert_int_equal(exeat_run_read(run, EXEAT_STDERR, buf, 8, 0, NULL),
-			 2);
-	assert_int_equal(exeat_run_read(run, EXEAT_STDERR, buf, 8, 0, NULL),
-			 0);
-	assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf, 8, 0, NULL),
-			 4);
+	assert_int_equal(exeat_run_read(run, EXEAT_STDERR, buf, 8, 0, NULL), 2);
+	assert_int_equal(exeat_run_read(run, EXEAT_STDERR, buf, 8, 0, NULL), 0);
+	assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf, 8, 0, NULL), 4);
 	assert_memory_equal(buf, "out\n", 4);
 	exeat_run_free(run);
 }
@@ -241,11 +240,13 @@ static void output_comes_as_it_is_written(void **state)
 	o.stdio[EXEAT_STDIN] = EXEAT_STDIO_PIPE;
 	run = api_start(session, &o);
 	assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf),
-					10000, NULL), 4);
+					10000, NULL),
+			 4);
 	assert_int_equal(exeat_run_wait(run, 0, NULL), 0);
 	assert_int_equal(exeat_run_write(run, "\n", 1, NULL), 0);
 	assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf),
-					10000, NULL), 4);
+					10000, NULL),
+			 4);
 	assert_memory_equal(buf, "two\n", 4);
 	exeat_run_free(run);
 }
@@ -257,7 +258,7 @@ static void output_comes_as_it_is_written(void **state)
 static void output_nobody_reads(void **state)
 {
 	struct exeat_run_options o = RUN_OPTIONS;
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 	static char buf[1 << 20];
 	struct exeat_run *run;
 	size_t total = 0;
@@ -281,7 +282,7 @@ static void output_nobody_reads(void **state)
 static void write_to_who_is_not_read(void **state)
 {
 	struct exeat_run_options o = RUN_OPTIONS;
-	struct exeat_error error = {0};
+	struct exeat_error error = { 0 };
 	static char bytes[1 << 20];
 	struct exeat_run *run;
 	int r = 0;
@@ -330,7 +331,7 @@ static void count_exit(void *user_data, struct exeat_run *run)
 static void output_by_callback(void **state)
 {
 	struct exeat_run_options o = RUN_OPTIONS;
-	struct collected c = {0};
+	struct collected c = { 0 };
 	struct exeat_run *run;
 
 	(void)state;
@@ -381,7 +382,8 @@ static void stdio_by_descriptor(void **state)
 /* No descriptor of the caller or of ours is open in a payload. */
 static void descriptors_inside(void **state)
 {
-	int fd = open("/etc/passwd", O_RDONLY); /* deliberately without CLOEXEC */
+	int fd = open("/etc/passwd",
+		      O_RDONLY); /* deliberately without CLOEXEC */
 
 	(void)state;
 	assert_string_equal(api_sh(session, "cd /proc/self/fd; echo *", 0),
