@@ -1,7 +1,7 @@
 /* identity.h - who the payload is, outside and inside
  * SPDX-License-Identifier: Apache-2.0
  *
- * Three kinds of callers (CONTRACT section 3): an ordinary user, root of the
+ * Three kinds of callers: an ordinary user, root of the
  * host, uid 0 of a user namespace that maps one id only.
  */
 #ifndef EXEAT_CORE_IDENTITY_H

@@ -33,9 +33,9 @@ struct viewplan {
 };
 
 /*
- * CONTRACT section 3, "View". Broad or dangerous paths ("/", "/proc", "/sys",
- * a parent of the work dir, a socket) are ERR_INVALID with the path as
- * object. As root, the work dir and additional paths are opened here
+ * What every session sees, and what this caller adds. Broad or dangerous
+ * paths ("/", "/proc", "/sys", a parent of the work dir, a socket) are
+ * ERR_INVALID with the path as object. As root, the work dir and additional paths are opened here
  * (open_tree, id-mapped if the identity says so; where that cannot be done
  * ERR_UNAVAILABLE names chown and --user) because the keeper may not reach
  * them by path.

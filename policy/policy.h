@@ -226,7 +226,7 @@ void policy_hint(const struct policy_question *q, enum policy_reason reason,
 bool policy_within(const struct policy *outer, const struct policy *inner,
 		   uint32_t *ret_rule);
 
-/* The policy as canonical JSON (CONTRACT section 4), one line. */
+/* The policy as canonical JSON (exeat(1), POLICY FILE), one line. */
 int policy_json(const struct policy *p, struct sbuf *ret);
 
 /* ---- the plan for the kernel ---- */

@@ -18,7 +18,9 @@
  * - A session is used by one thread at a time; different sessions may be used
  *   by different threads. The library starts no thread, installs no signal
  *   handler, and keeps the caller's SIGCHLD, signal mask and environment
- *   untouched: its helpers are nobody's children. Nothing is global.
+ *   untouched: its helpers are nobody's children. Nothing is global. One
+ *   exception: a preset that asks a package manager for its settings, which
+ *   is once until they change, starts it as a child and reaps it by its pid.
  * - Inside, everything is event-driven: exeat_session_fd() is one descriptor to
  *   poll for reading, exeat_session_dispatch() does what is due. Calls that
  *   wait (..._wait, ..._read, exeat_session_open) are loops over it.
@@ -107,7 +109,7 @@ struct exeat_session_options {
 	const char *network_mode;
 	const char *const *network_allowlist;
 	const char *const *network_denylist; /* wins over every allow-list */
-	/* Policy files as JSON text (CONTRACT: policy file); NULL: none. */
+	/* Policy files as JSON text (exeat(1), POLICY FILE); NULL: none. */
 	const char *network_policy; /* instead of the three above */
 	const char *network_ceiling;
 	int require_names;	 /* open: refuse flows without a name */
@@ -118,7 +120,8 @@ struct exeat_session_options {
 	const char *const *read_only_paths; /* more of the host */
 	const char *const *read_write_paths;
 	const char *const *env; /* "K=V", added to the minimal one */
-	const char *user;	/* "UID[:GID]"; NULL: see CONTRACT 3 */
+	const char *user;	/* "UID[:GID]", for root; NULL: the owner of
+				 * the work dir, else 65534 */
 	int work_dir_sockets;	/* unix sockets allowed in the work dir */
 	int with_credentials;	/* presets hand in credentials too */
 	const char *label;	/* in the audit */
@@ -369,7 +372,10 @@ struct exeat_check {
 	const char *detail; /* what was found */
 	const char *remedy; /* "" if ok */
 };
-/* Every feature that is needed; returns the number of missing ones. */
+/*
+ * Every feature that is needed, each tried in a child that is thrown away;
+ * returns the number of missing ones. Mustn't: in a program with threads.
+ */
 EXEAT_API int exeat_doctor(void (*each)(void *user_data,
 					const struct exeat_check *check),
 			   void *user_data);
