@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,7 +162,7 @@ static int forbid_sockets(const struct view *view, struct err *err)
 			       tmpfs ? "" : "/shm");
 		dirs[n++] = path;
 	}
-	r = landlock_restrict(dirs, err);
+	r = landlock_sockets(dirs, err);
 	free(dirs);
 	free(paths);
 	return r;
@@ -169,28 +170,34 @@ static int forbid_sockets(const struct view *view, struct err *err)
 
 /* -- the order -- */
 
-static int confine(const struct backend_spec *spec, const struct command *c,
-		   const int fds[3], struct err *err)
+/* All that does not depend on the command: done while nobody waits for it. */
+static int confine(const struct backend_spec *spec, struct err *err)
 {
 	int r = isolate_userns(spec->uid, spec->gid, err);
 
 	if (r == 0)
-		r = set_limits(c, err);
+		r = isolate_drop(err);
+	if (r == 0 && !spec->work_dir_sockets)
+		r = forbid_sockets(spec->view, err);
+	if (r < 0)
+		return r;
+	process_reset_signals();
+	return seccomp_load(&seccomp_payload, err);
+}
+
+static int become(const struct command *c, const int fds[3], struct err *err)
+{
+	int r = set_limits(c, err);
+
 	if (r == 0)
 		r = set_stdio(c, fds, err);
 	if (r == 0)
 		r = enter_dir(c->cwd, err);
 	if (r == 0)
-		r = isolate_drop(err);
-	if (r == 0)
-		r = spec->work_dir_sockets ? landlock_restrict(NULL, err) :
-					     forbid_sockets(spec->view, err);
-	if (r < 0)
-		return r;
-	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
-		return err_sys(err, errno, "close descriptors", NULL);
-	process_reset_signals();
-	return seccomp_load(&seccomp_payload, err);
+		r = landlock_stdio(err);
+	if (r == 0 && close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		r = err_sys(err, errno, "close descriptors", NULL);
+	return r;
 }
 
 /* -- exec -- */
@@ -266,19 +273,55 @@ static int exec_search(const struct command *c)
 	}
 }
 
-_Noreturn void payload_exec(const struct backend_spec *spec,
-			    const struct command *command, const int fds[3],
-			    int report)
+/* -- waiting for the command -- */
+
+/* The next message; without a keeper there is no run. */
+static void wait_message(struct chan *control, struct msg *m)
+{
+	struct pollfd p = { .fd = control->fd, .events = POLLIN };
+
+	for (;;) {
+		int r = chan_recv(control, 0, m);
+
+		if (r < 0)
+			_exit(EXIT_SANDBOX);
+		if (r > 0)
+			return;
+		(void)poll(&p, 1, -1); /* the next recv says what it was */
+	}
+}
+
+/* Returns only if it cannot be executed. */
+static void execute(const struct msg *m, struct payload_failure *failure)
+{
+	struct command c;
+	int r;
+
+	if (m->type != BACKEND_COMMAND) {
+		failure->exit_code = 0;
+		return;
+	}
+	r = command_decode(m->body, m->len, &c);
+	if (r < 0) {
+		(void)err_sys(&failure->err, -r, "read command", NULL);
+		return;
+	}
+	if (become(&c, m->fds, &failure->err) < 0)
+		return;
+	r = exec_search(&c);
+	(void)err_sys(&failure->err, -r, "execute", "%s", c.argv[0]);
+	failure->exit_code = r == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXEC;
+}
+
+_Noreturn void payload_main(const struct backend_spec *spec,
+			    struct chan *control, int report)
 {
 	struct payload_failure failure = { .exit_code = EXIT_SANDBOX };
-	int r = confine(spec, command, fds, &failure.err);
+	struct msg m;
 
-	if (r == 0) {
-		r = exec_search(command);
-		(void)err_sys(&failure.err, -r, "execute", "%s",
-			      command->argv[0]);
-		failure.exit_code = r == -ENOENT ? EXIT_NOT_FOUND :
-						   EXIT_CANNOT_EXEC;
+	if (confine(spec, &failure.err) == 0) {
+		wait_message(control, &m);
+		execute(&m, &failure);
 	}
 	/* smaller than PIPE_BUF: whole or not at all; EOF then says enough */
 	(void)fd_write_all(report, &failure, sizeof(failure));

@@ -12,16 +12,15 @@
 /* What the payload says through its pipe when it cannot start. */
 struct payload_failure {
 	struct err err;
-	uint32_t exit_code;	/* 127, 126, 125 */
+	uint32_t exit_code; /* 127, 126, 125; 0: killed before it began */
 };
 
 /*
- * In a child of its own: confine this process and execute the command. The
- * descriptors 0-2 of the command are fds[0..2]. `report` is a close-on-exec
- * pipe: it ends silently when exec has succeeded. Does not return.
+ * In a child of its own: confine this process, wait for the command on
+ * `control`, execute it. `report` is a close-on-exec pipe: it ends silently
+ * when exec has succeeded, or when the keeper is gone. Does not return.
  */
-_Noreturn void payload_exec(const struct backend_spec *spec,
-			    const struct command *command, const int fds[3],
-			    int report);
+_Noreturn void payload_main(const struct backend_spec *spec,
+			    struct chan *control, int report);
 
 #endif

@@ -5,9 +5,10 @@
  *
  *	keeper --fork--> stub (pid 1 of the run) --fork--> payload
  *
- * stub stays in the keeper's user namespace, makes the run's mounts and waits
- * for the command. When it has forked the payload it drops every capability;
- * from then on it reaps, passes signals on, and reports. It is undumpable and
+ * stub stays in the keeper's user namespace, makes the run's mounts, forks the
+ * payload and drops every capability. The payload confines itself and waits for
+ * the command: all of that is done before there is one. From then on the stub
+ * reaps, passes signals on, and reports. It is undumpable and
  * in another user namespace than the payload, which can neither trace nor
  * kill it: a signal from inside has no effect on pid 1.
  *
@@ -80,32 +81,16 @@ _Noreturn static void give_up(struct stub *s, const struct err *err,
 	_exit(EXIT_SANDBOX);
 }
 
-/* The next message; without a keeper there is no run. */
-static void wait_message(struct stub *s, struct msg *m)
-{
-	struct pollfd p = { .fd = s->control.fd, .events = POLLIN };
-
-	for (;;) {
-		int r = chan_recv(&s->control, 0, m);
-
-		if (r < 0)
-			_exit(EXIT_SANDBOX);
-		if (r > 0)
-			return;
-		(void)poll(&p, 1, -1); /* the next recv says what it was */
-	}
-}
-
 /* -- the payload -- */
 
 /*
- * Fork, and wait until exec has succeeded or failed. The write end is this
- * process's only for the time of the fork.
+ * Fork the payload, which takes the command from `control` itself and nobody
+ * else reads meanwhile, and wait until exec has succeeded or failed. The write
+ * end is this process's only for the time of the fork.
  */
-static void start_payload(struct stub *s, const struct command *c,
-			  const struct msg *m)
+static void start(struct stub *s)
 {
-	struct payload_failure failure = { .exit_code = EXIT_SANDBOX };
+	struct payload_failure failure;
 	int ends[2];
 	ssize_t n;
 
@@ -115,46 +100,26 @@ static void start_payload(struct stub *s, const struct command *c,
 	}
 	s->payload = process_fork(0, SIGCHLD, NULL);
 	if (s->payload == 0)
-		payload_exec(s->spec, c, m->fds, ends[1]);
+		payload_main(s->spec, &s->control, ends[1]);
 	fd_close(&ends[1]);
 	if (s->payload < 0) {
 		err_sys(&failure.err, -s->payload, "fork", NULL);
 		give_up(s, &failure.err, EXIT_SANDBOX);
 	}
-	/* before the command runs, not after */
 	if (isolate_drop(&failure.err) < 0)
 		give_up(s, &failure.err, EXIT_SANDBOX);
 	n = fd_read_all(ends[0], &failure, sizeof(failure));
 	fd_close(&ends[0]);
 	if (n == 0)
-		return;
+		return tell(s, BACKEND_STARTED, NULL, 0);
 	if (n != (ssize_t)sizeof(failure)) {
-		err_new(&failure.err, ERR_INTERNAL, "start command", c->argv[0],
+		err_new(&failure.err, ERR_INTERNAL, "start command", NULL,
 			"its confinement ended half way");
 		failure.exit_code = EXIT_SANDBOX;
 	}
-	give_up(s, &failure.err, failure.exit_code);
-}
-
-static void start(struct stub *s)
-{
-	struct command c;
-	struct err err;
-	struct msg m;
-	int r;
-
-	wait_message(s, &m);
-	if (m.type != BACKEND_COMMAND)
+	if (failure.exit_code == 0)
 		_exit(EXIT_SANDBOX); /* killed before it began */
-	r = command_decode(m.body, m.len, &c);
-	if (r < 0) {
-		err_sys(&err, -r, "read command", NULL);
-		give_up(s, &err, EXIT_SANDBOX);
-	}
-	start_payload(s, &c, &m);
-	command_done(&c);
-	msg_done(&m);
-	tell(s, BACKEND_STARTED, NULL, 0);
+	give_up(s, &failure.err, failure.exit_code);
 }
 
 /* -- while it runs -- */
@@ -363,7 +328,7 @@ static int probe_inside(struct err *err)
 	if (r == 0)
 		r = isolate_drop(err);
 	if (r == 0)
-		r = landlock_restrict((const char *const[]){ NULL }, err);
+		r = landlock_sockets((const char *const[]){ NULL }, err);
 	return r == 0 ? probe_seccomp(err) : r;
 }
 

@@ -127,33 +127,56 @@ static int grant_stdio(int ruleset, uint64_t rights, struct err *err)
 	return r;
 }
 
-int landlock_restrict(const char *const *socket_dirs, struct err *err)
+/* A ruleset of these rights, and REFER, which is granted everywhere. */
+static int ruleset_make(uint64_t rights, uint64_t everywhere, struct err *err)
 {
-	int abi = landlock_abi();
-	uint64_t files = stdio_has_file() ? open_rights(abi) : 0;
-	uint64_t sockets = socket_dirs ? LANDLOCK_ACCESS_FS_MAKE_SOCK : 0;
-	struct landlock_ruleset_attr attr = {
-		.handled_access_fs = sockets | files | LANDLOCK_ACCESS_FS_REFER,
+	const struct landlock_ruleset_attr attr = {
+		.handled_access_fs = rights | LANDLOCK_ACCESS_FS_REFER,
 	};
 	cleanup_fd int ruleset = -1;
+	int abi = landlock_abi();
 	int r;
 
-	if (!sockets && !files)
-		return 0;
 	if (abi < ABI_MIN)
 		return unavailable(abi, err);
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr),
 			       0);
 	if (ruleset < 0)
 		return err_sys(err, errno, "make Landlock ruleset", NULL);
-	r = grant(ruleset, "/", files | LANDLOCK_ACCESS_FS_REFER, err);
-	for (; r == 0 && socket_dirs && *socket_dirs; socket_dirs++)
-		r = grant(ruleset, *socket_dirs, attr.handled_access_fs, err);
-	if (r == 0 && files)
-		r = grant_stdio(ruleset, files, err);
-	if (r < 0)
-		return r;
+	r = grant(ruleset, "/", everywhere | LANDLOCK_ACCESS_FS_REFER, err);
+	return r < 0 ? r : fd_steal(&ruleset);
+}
+
+static int restrict_self(int ruleset, struct err *err)
+{
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		return err_sys(err, errno, "restrict with Landlock", NULL);
 	return 0;
+}
+
+int landlock_sockets(const char *const *socket_dirs, struct err *err)
+{
+	const uint64_t rights = LANDLOCK_ACCESS_FS_MAKE_SOCK;
+	cleanup_fd int ruleset = ruleset_make(rights, 0, err);
+	int r = ruleset < 0 ? ruleset : 0;
+
+	for (; r == 0 && *socket_dirs; socket_dirs++)
+		r = grant(ruleset, *socket_dirs,
+			  rights | LANDLOCK_ACCESS_FS_REFER, err);
+	return r < 0 ? r : restrict_self(ruleset, err);
+}
+
+int landlock_stdio(struct err *err)
+{
+	uint64_t rights = open_rights(landlock_abi());
+	cleanup_fd int ruleset = -1;
+	int r;
+
+	if (!stdio_has_file())
+		return 0;
+	ruleset = ruleset_make(rights, rights, err);
+	if (ruleset < 0)
+		return ruleset;
+	r = grant_stdio(ruleset, rights, err);
+	return r < 0 ? r : restrict_self(ruleset, err);
 }

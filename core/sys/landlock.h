@@ -10,12 +10,16 @@
 int landlock_abi(void);
 
 /*
- * Unix sockets can be made beneath socket_dirs only (NULL-terminated; NULL
- * itself: anywhere). If descriptors 0 to 2 hold a regular file, files can be
- * opened beneath "/" only, and those of the three again only in the mode that
- * they have. Needs no_new_privs. Below ABI 2: ERR_UNAVAILABLE with the
- * remedy. With nothing to forbid it does nothing, on any kernel.
+ * Unix sockets can be made beneath socket_dirs only (NULL-terminated). Needs
+ * no_new_privs. Below ABI 2: ERR_UNAVAILABLE with the remedy.
  */
-int landlock_restrict(const char *const *socket_dirs, struct err *err);
+int landlock_sockets(const char *const *socket_dirs, struct err *err);
+
+/*
+ * If descriptors 0 to 2 hold a regular file: files can be opened beneath "/"
+ * only, and those of the three again only in the mode that they have.
+ * Otherwise nothing is done, on any kernel. Needs and fails as above.
+ */
+int landlock_stdio(struct err *err);
 
 #endif
