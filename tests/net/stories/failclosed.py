@@ -29,7 +29,12 @@ except OSError as e:
     print("lost", repr(e), flush=True)
 for host in ("203.0.113.9", "allowed.test"):
     try:
-        socket.create_connection((host, 7), 5)
+        s = socket.create_connection((host, 7), 5)
+        # accepted is not reached: only an answer says so
+        s.settimeout(5)
+        s.sendall(b"ping\\n")
+        if not s.recv(64):
+            raise OSError("end of file")
         print("through", host, flush=True)
     except OSError as e:
         print("refused", host, repr(e), flush=True)
