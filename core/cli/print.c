@@ -156,11 +156,15 @@ static void completion_words(const char *first)
 
 	printf("\t'%s '*) words='", first);
 	for (const struct cli_command *c = cli_commands; c->name; c++) {
-		const char *word = c->name + len + (len > 0);
-		size_t n = strcspn(word, " ");
+		const char *word;
+		size_t n;
 
 		if (strncmp(c->name, first, len) != 0 ||
-		    (n == last_len && memcmp(word, last, n) == 0))
+		    (len > 0 && c->name[len] != ' '))
+			continue;
+		word = c->name + len + (len > 0);
+		n = strcspn(word, " ");
+		if (n == last_len && memcmp(word, last, n) == 0)
 			continue;
 		printf("%.*s ", (int)n, word);
 		last = word;
