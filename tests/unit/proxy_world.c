@@ -59,9 +59,19 @@ static void add_address6(const char *address)
 		.ifr6_ifindex = (int)if_nametoindex("lo"),
 	};
 	struct endpoint ep = endpoint_of(address, 0);
+	int64_t until = clock_ms() + 20000;
+	struct sockaddr_storage sa;
 
 	memcpy(&ifr.ifr6_addr, ep.addr.b, 16);
 	assert_int_equal(ioctl(fd, SIOCSIFADDR, &ifr), 0);
+	/* it is tentative until a worker of the kernel has looked at it */
+	(void)endpoint_to_sockaddr(&ep, &sa);
+	while (bind(fd, (struct sockaddr *)&sa, sizeof(struct sockaddr_in6)) <
+	       0) {
+		assert_int_equal(errno, EADDRNOTAVAIL);
+		assert_true(clock_ms() < until);
+		(void)sched_yield();
+	}
 	fd_close(&fd);
 }
 
