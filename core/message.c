@@ -145,6 +145,6 @@ void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 	case F_EVENT:
 		return event_in(s, m);
 	default:
-		return; /* K_STARTED; the rest is not in the table */
+		return; /* not in the table */
 	}
 }

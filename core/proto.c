@@ -72,7 +72,6 @@ const struct msg_rule proto_caller_rules[] = {
 	{ K_OPENED, ANY, 0, 0, 0, 0 },
 	{ K_POSTURE_READY, ANY, 4, 4, 0, 0 },
 	{ K_POSTURE_FAILED, ANY, 8, ERR_MAX, 0, 0 },
-	{ K_STARTED, ANY, 4, 4, 0, 0 },
 	{ K_RUN_FAILED, ANY, 8, ERR_MAX, 0, 0 },
 	{ K_EXITED, ANY, 41, 41, 0, 0 },
 	{ F_FLUSHED, ANY, 4, 4, 0, 0 },

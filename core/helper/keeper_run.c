@@ -205,15 +205,11 @@ static void child_exited(struct keeper_run *run, struct msg *m)
 static void child_message(void *user, struct msg *m)
 {
 	struct keeper_run *run = user;
-	uint8_t body[4];
-	struct wbuf b = wbuf_make(body, sizeof(body));
 
 	switch ((enum backend_message)m->type) {
 	case BACKEND_STARTED:
 		run->state = RUN_RUNNING;
-		wbuf_u32(&b, run->id);
-		return wire_send(&run->keeper->caller, K_STARTED, body,
-				 wbuf_len(&b), NULL, 0);
+		return;
 	case BACKEND_FAILED:
 		return child_failed(run, m);
 	case BACKEND_EXITED:
