@@ -10,6 +10,7 @@
 #include "core/base/limits.h"
 #include "core/error.h"
 #include "core/include/exeat.h"
+#include "core/options.h"
 #include "core/preset.h"
 #include "policy/file.h"
 #include "policy/guard.h"
@@ -120,21 +121,6 @@ static int compile(const struct source *s, struct exeat_policy *ret,
 	return r < 0 ? err_sys(err, -r, "open compiled policy", NULL) : 0;
 }
 
-/* The caller's struct may be an older, shorter one. */
-static int take_options(const struct exeat_policy_options *options,
-			struct exeat_policy_options *ret, struct err *err)
-{
-	*ret = (struct exeat_policy_options)EXEAT_POLICY_OPTIONS_INIT;
-	if (!options)
-		return 0;
-	if (options->size < sizeof(options->size) ||
-	    options->size > sizeof(*ret))
-		return err_new(err, ERR_INVALID, "policy options", "size",
-			       "start from EXEAT_POLICY_OPTIONS_INIT");
-	memcpy(ret, options, options->size);
-	return 0;
-}
-
 int exeat_policy_new(const struct exeat_policy_options *options,
 		     struct exeat_policy **ret, struct exeat_error *error)
 {
@@ -149,7 +135,7 @@ int exeat_policy_new(const struct exeat_policy_options *options,
 		exeat_error_from(error, &err);
 		return r;
 	}
-	r = take_options(options, &o, &err);
+	r = options_from_caller(&o, sizeof(o), options, "policy", &err);
 	if (r == 0)
 		r = o.network_policy ? from_file(&o, &source, &err) :
 				       from_options(&o, &source, &err);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/base/fd.h"
+#include "core/options.h"
 #include "core/proto.h"
 #include "core/session.h"
 #include "core/sys/command.h"
@@ -79,9 +80,6 @@ static int options_check(const struct exeat_run_options *o, struct err *err)
 	int given =
 		(o->argv != NULL) + (o->command != NULL) + (o->script != NULL);
 
-	if (o->size != sizeof(*o))
-		return invalid(err, "size",
-			       "not made with EXEAT_RUN_OPTIONS_INIT");
 	if (given != 1)
 		return invalid(err, "command",
 			       "exactly one of argv, command and script");
@@ -349,11 +347,14 @@ int exeat_run_start(struct exeat_session *s,
 		    const struct exeat_run_options *options,
 		    struct exeat_run **ret, struct exeat_error *error)
 {
+	struct exeat_run_options o = EXEAT_RUN_OPTIONS_INIT;
 	struct err err;
 	int r;
 
 	err_clear(&err);
-	r = run_start(s, options, ret, &err);
+	r = options_from_caller(&o, sizeof(o), options, "run", &err);
+	if (r == 0)
+		r = run_start(s, &o, ret, &err);
 	return r < 0 ? session_error(error, &err, r) : 0;
 }
 

@@ -22,6 +22,7 @@
 #include "backends/backend.h"
 #include "core/base/fd.h"
 #include "core/error.h"
+#include "core/options.h"
 #include "core/proto.h"
 #include "core/session.h"
 #include "core/sys/spawn.h"
@@ -478,25 +479,21 @@ static struct exeat_session *session_new(void)
 int exeat_session_begin(const struct exeat_session_options *options,
 			struct exeat_session **ret, struct exeat_error *error)
 {
-	static const struct exeat_session_options defaults =
-		EXEAT_SESSION_OPTIONS_INIT;
-	const struct exeat_session_options *o = options ? options : &defaults;
+	struct exeat_session_options o = EXEAT_SESSION_OPTIONS_INIT;
 	struct exeat_session *s;
 	struct err err;
 	int r;
 
 	err_clear(&err);
-	if (o->size != sizeof(*o)) {
-		r = err_new(&err, ERR_INVALID, "options", "size",
-			    "not made with EXEAT_SESSION_OPTIONS_INIT");
+	r = options_from_caller(&o, sizeof(o), options, "session", &err);
+	if (r < 0)
 		return session_error(error, &err, r);
-	}
 	s = session_new();
 	if (!s) {
 		r = err_sys(&err, errno ? errno : ENOMEM, "make", "session");
 		return session_error(error, &err, r);
 	}
-	r = session_start(s, o, &err);
+	r = session_start(s, &o, &err);
 	if (r < 0) {
 		exeat_session_close(s);
 		return session_error(error, &err, r);

@@ -10,7 +10,11 @@
  *   `struct exeat_error *error` (may be NULL). A command's non-zero exit is
  *   data, never an error.
  * - Option structs begin with their size: start from EXEAT_..._OPTIONS_INIT
- *   and set what you need. Everything in them is copied.
+ *   and set what you need; NULL is the same as setting nothing. Everything in
+ *   them is copied. Later versions add fields at their ends, so a program and
+ *   a library of different versions work together: what an older program does
+ *   not know stays as ..._INIT has it; what an older library does not know
+ *   must be zero, else EXEAT_INVALID names "size".
  * - Lists of strings are NULL-terminated arrays. A NULL list is unset; an
  *   empty list ({NULL}) is an empty list: an empty allow-list allows nothing.
  * - Whatever a function returns by `ret_x` belongs to the caller only where

@@ -13,6 +13,8 @@
 
 #include "api.h"
 
+enum { IN_PACKET = 32 }; /* descriptors that one message carries */
+
 #define SIZED .size = sizeof(struct exeat_session_options), .audit_fd = -1
 
 /* What the error must say: the code, and two texts of the line. */
@@ -25,7 +27,9 @@ static const struct {
 	struct exeat_session_options o;
 	struct expected e;
 } session_rows[] = {
-	{ { .size = 8 }, { EXEAT_INVALID, "size", "" } },
+	{ { .size = 0 }, { EXEAT_INVALID, "size", "INIT" } },
+	{ { .size = sizeof(size_t) + 1 }, { EXEAT_INVALID, "size", "INIT" } },
+	{ { .size = 1 << 20 }, { EXEAT_INVALID, "size", "INIT" } },
 	{ { SIZED, .backend = "docker" },
 	  { EXEAT_INVALID, "backend", "docker" } },
 	{ { SIZED, .network_mode = "off" },
@@ -270,6 +274,116 @@ static void arguments_too_long(void **state)
 	free(text);
 }
 
+/* ---- programs of other versions ---- */
+
+/* What a program passes whose header has a struct of `to` bytes. */
+static void *resized(const void *options, size_t size, size_t to)
+{
+	unsigned char *copy = calloc(1, to);
+
+	assert_non_null(copy);
+	memcpy(copy, options, size < to ? size : to);
+	memcpy(copy, &to, sizeof(to));
+	return copy;
+}
+
+static void session_sizes(void **state)
+{
+	static const size_t full = sizeof(struct exeat_session_options);
+	static const size_t older[] = {
+		sizeof(size_t),
+		offsetof(struct exeat_session_options, network_policy),
+		offsetof(struct exeat_session_options, helper_path),
+	};
+	struct exeat_session_options o = SESSION_OPTIONS;
+	struct exeat_session *session;
+	unsigned char *mine;
+
+	(void)state;
+	(void)setenv("EXEAT_HELPER", api_helper, 1);
+	o.helper_path = "/not/looked/at";
+	for (size_t i = 0; i < sizeof(older) / sizeof(older[0]); i++) {
+		mine = resized(&o, full, older[i]);
+		session = api_open((void *)mine);
+		assert_string_equal(api_sh(session, "echo old", 0), "old\n");
+		exeat_session_close(session);
+		free(mine);
+	}
+	o.helper_path = api_helper;
+	mine = resized(&o, full, full + 2 * sizeof(void *));
+	session = api_open((void *)mine);
+	assert_string_equal(api_sh(session, "echo new", 0), "new\n");
+	exeat_session_close(session);
+	mine[full + sizeof(void *)] = 1;
+	refused((void *)mine,
+		&(struct expected){ EXEAT_INVALID, "size", "later version" });
+	free(mine);
+}
+
+static void run_sizes(void **state)
+{
+	static const size_t full = sizeof(struct exeat_run_options);
+	struct exeat_session *session = api_open(NULL);
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_run *run = NULL;
+	struct exeat_error error = { 0 };
+	unsigned char *mine;
+
+	(void)state;
+	o.command = "echo $0; pwd";
+	o.shell = "/bin/bash";
+	o.cwd = "/usr";
+	mine = resized(&o, full, full + sizeof(void *));
+	assert_string_equal(api_exec(session, (void *)mine, 0),
+			    "/bin/bash\n/usr\n");
+	mine[full] = 1;
+	assert_true(exeat_run_start(session, (void *)mine, &run, &error) < 0);
+	api_expect(&error, EXEAT_INVALID, "size", "later version");
+	free(mine);
+
+	/* neither the shell nor the directory was there yet */
+	mine = resized(&o, full, offsetof(struct exeat_run_options, shell));
+	assert_string_not_equal(api_exec(session, (void *)mine, 0),
+				"/bin/bash\n/usr\n");
+	free(mine);
+
+	assert_true(exeat_run_start(session, NULL, &run, &error) < 0);
+	api_expect(&error, EXEAT_INVALID, "command", "exactly one");
+	assert_null(run);
+	exeat_session_close(session);
+}
+
+static void policy_sizes(void **state)
+{
+	static const size_t full = sizeof(struct exeat_policy_options);
+	struct exeat_policy_options o = EXEAT_POLICY_OPTIONS_INIT;
+	struct exeat_policy *policy = NULL;
+	struct exeat_error error = { 0 };
+	unsigned char *mine;
+
+	(void)state;
+	o.network_allowlist = LIST("a.example");
+	o.network_policy = "no policy at all";
+	assert_true(exeat_policy_new(&o, &policy, &error) < 0);
+	mine = resized(&o, full,
+		       offsetof(struct exeat_policy_options, network_policy));
+	assert_int_equal(exeat_policy_new((void *)mine, &policy, &error), 0);
+	exeat_policy_free(policy);
+	free(mine);
+
+	policy = NULL;
+	o.network_policy = NULL;
+	mine = resized(&o, full, full + sizeof(void *));
+	assert_int_equal(exeat_policy_new((void *)mine, &policy, &error), 0);
+	exeat_policy_free(policy);
+	policy = NULL;
+	mine[full + sizeof(void *) - 1] = 1;
+	assert_true(exeat_policy_new((void *)mine, &policy, &error) < 0);
+	api_expect(&error, EXEAT_INVALID, "size", "later version");
+	assert_null(policy);
+	free(mine);
+}
+
 /* A NULL error, NULL options, NULL to close and free: all allowed. */
 static void null_is_allowed(void **state)
 {
@@ -331,13 +445,81 @@ static void descriptors_run_out(void **state)
 	assert_int_equal(api_work_dirs(), 0);
 }
 
+/* Put descriptors on their way in a socket that nobody reads. */
+static void descriptors_send(int socket, unsigned packets)
+{
+	union {
+		char buf[CMSG_SPACE(IN_PACKET * sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct msghdr mh = {
+		.msg_iov = &(struct iovec){ control.buf, 1 },
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&mh);
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(IN_PACKET * sizeof(int));
+	for (size_t i = 0; i < IN_PACKET; i++)
+		memcpy(CMSG_DATA(cmsg) + i * sizeof(int), &socket,
+		       sizeof(socket));
+	while (packets-- > 0)
+		assert_int_equal(sendmsg(socket, &mh, 0), 1);
+}
+
+/*
+ * The kernel carries no descriptor for a user who has more on the way than the
+ * sender may open: here for the keeper, whose limit is the one that the session
+ * was opened with. Real root is not bound by it.
+ */
+static void descriptors_on_the_way(void **state)
+{
+	struct rlimit old, low;
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_session *session;
+	struct exeat_error error = { 0 };
+	struct exeat_run *run;
+	int pair[2], r;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = old;
+	low.rlim_cur = 3 * IN_PACKET;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	session = api_open(NULL);
+	api_sh(session, "true", 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	descriptors_send(pair[0], 8);
+
+	o.command = "true";
+	run = api_start(session, &o);
+	r = exeat_run_wait(run, 10000, &error);
+	if (r < 0)
+		api_expect(&error, EXEAT_LIMIT, "command", "");
+	else
+		assert_int_equal(r, 1);
+	exeat_run_free(run);
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	assert_string_equal(api_sh(session, "echo fine", 0), "fine\n");
+	exeat_session_close(session);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(session_options),
 	cmocka_unit_test(bad_places),
 	cmocka_unit_test(run_options),
 	cmocka_unit_test(arguments_too_long),
+	cmocka_unit_test(session_sizes),
+	cmocka_unit_test(run_sizes),
+	cmocka_unit_test(policy_sizes),
 	cmocka_unit_test(null_is_allowed),
 	cmocka_unit_test(descriptors_run_out),
+	cmocka_unit_test(descriptors_on_the_way),
 };
 
 API_MAIN("options", tests)
