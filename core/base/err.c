@@ -44,6 +44,7 @@ static enum err_code code_of_errno(int errnum)
 	case ENOMEM:
 	case ENOSPC:
 	case EDQUOT:
+	case ETOOMANYREFS:
 		return ERR_LIMIT;
 	case ETIMEDOUT:
 		return ERR_TIMEOUT;

@@ -220,11 +220,21 @@ static void child_message(void *user, struct msg *m)
 	}
 }
 
+/* Nothing reaches the child any more: without the command it would wait. */
 static void child_end(void *user, int error)
 {
-	/* its pidfd tells the same, and that everything else is gone too */
-	(void)user;
-	(void)error;
+	struct keeper_run *run = user;
+	struct err err;
+
+	/* its pidfd tells of its end, and that everything else is gone too */
+	if (error == EPIPE || error == ECONNRESET)
+		return;
+	if (run->state != RUN_PREPARED && !run->over) {
+		(void)err_sys(&err, error, "send", "command");
+		report_failed(run->keeper, run->id, 125, &err);
+		run->failed = true;
+	}
+	(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL, 0);
 }
 
 /* ---- time and signals ---- */
