@@ -4,6 +4,7 @@ target_sources(exeat_core PRIVATE
 	doctor_probe.c
 	error_api.c
 	identity.c
+	list.c
 	options.c
 	policy_api.c
 	preset.c

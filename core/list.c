@@ -1,11 +1,11 @@
 /* list.c - lists of texts, copied
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "core/list.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "core/session.h"
 
 int list_add(struct list *l, const char *text)
 {
@@ -22,6 +22,22 @@ int list_add(struct list *l, const char *text)
 		l->n++;
 	texts[l->n] = NULL;
 	return 0;
+}
+
+int list_add_once(struct list *l, const char *text)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (strcmp(l->texts[i], text) == 0)
+			return 0;
+	return list_add(l, text);
+}
+
+struct list list_take(struct list *l)
+{
+	struct list taken = *l;
+
+	*l = (struct list){ 0 };
+	return taken;
 }
 
 int list_copy(struct list *ret, const char *const *texts)
@@ -49,10 +65,15 @@ int list_copy(struct list *ret, const char *const *texts)
 	return 0;
 }
 
+void texts_free(char **texts)
+{
+	for (char **t = texts; t && *t; t++)
+		free(*t);
+	free(texts);
+}
+
 void list_free(struct list *l)
 {
-	for (size_t i = 0; i < l->n; i++)
-		free(l->texts[i]);
-	free(l->texts);
+	texts_free(l->texts);
 	*l = (struct list){ 0 };
 }

@@ -315,8 +315,8 @@ static int tell_resolved(struct exeat_preset_info *info, each_preset *each,
 	for (size_t i = 0; i < n; i++)
 		rules[i] = set.presets[0].rules[i];
 	info->rules = rules;
-	if (set.env)
-		info->env = (const char *const *)set.env;
+	if (set.env.texts)
+		info->env = (const char *const *)set.env.texts;
 	each(user_data, info);
 	free(rules);
 	preset_set_done(&set);

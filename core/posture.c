@@ -173,12 +173,10 @@ static int compile_with_presets(struct exeat_session *s, enum policy_mode mode,
 	if (r < 0)
 		return r;
 	r = compile(s, mode, allow, deny, &set, ret, err);
-	if (r == 0 && ret_env &&
-	    list_copy(ret_env, (const char *const *)set.env) < 0)
-		r = err_sys(err, ENOMEM, "copy", "preset settings");
-	if (r == 0 && for_session &&
-	    list_copy(&s->preset_files, (const char *const *)set.files) < 0)
-		r = err_sys(err, ENOMEM, "copy", "preset files");
+	if (r == 0 && ret_env)
+		*ret_env = list_take(&set.env);
+	if (r == 0 && for_session)
+		s->preset_files = list_take(&set.files);
 	if (r < 0)
 		compiled_done(ret);
 	preset_set_done(&set);

@@ -38,46 +38,10 @@ enum {
 
 static const char step[] = "resolve preset";
 
-/* ---- lists ---- */
-
-static size_t list_len(char *const *list)
-{
-	size_t n = 0;
-
-	while (list && list[n])
-		n++;
-	return n;
-}
-
 /* Append, unless it is there. */
-static int list_add(char ***list, const char *text)
+static int add(struct list *l, const char *text)
 {
-	size_t n = list_len(*list);
-	char **bigger, *copy;
-
-	for (size_t i = 0; i < n; i++)
-		if (strcmp((*list)[i], text) == 0)
-			return 0;
-	if (n >= RULES_MAX)
-		return -E2BIG;
-	copy = strdup(text);
-	bigger = reallocarray(*list, n + 2, sizeof(*bigger));
-	if (bigger)
-		*list = bigger;
-	if (!copy || !bigger) {
-		free(copy);
-		return -ENOMEM;
-	}
-	bigger[n] = copy;
-	bigger[n + 1] = NULL;
-	return 0;
-}
-
-static void list_free(char **list)
-{
-	for (char **s = list; s && *s; s++)
-		free(*s);
-	free(list);
+	return l->n < RULES_MAX ? list_add_once(l, text) : -E2BIG;
 }
 
 /* ---- find ---- */
@@ -170,13 +134,13 @@ int preset_names(char ***ret)
 {
 	cleanup_free char *folder = user_folder(NULL);
 	DIR *dir = folder ? opendir(folder) : NULL;
-	char **names = NULL;
+	struct list names = { 0 };
 	struct dirent *e;
 	int r = 0;
 
 	for (const struct preset_builtin *b = preset_builtins;
 	     r == 0 && b->name; b++)
-		r = list_add(&names, b->name);
+		r = add(&names, b->name);
 	while (dir && r == 0 && (e = readdir(dir))) {
 		size_t n = strlen(e->d_name);
 		char name[NAME_MAX_LEN + 1];
@@ -187,23 +151,24 @@ int preset_names(char ***ret)
 		memcpy(name, e->d_name, n - 5);
 		name[n - 5] = '\0';
 		if (good_name(name))
-			r = list_add(&names, name);
+			r = add(&names, name);
 	}
 	if (dir)
 		(void)closedir(dir);
 	if (r < 0) {
-		list_free(names);
+		list_free(&names);
 		return r;
 	}
-	if (names)
-		qsort(names, list_len(names), sizeof(*names), compare_names);
-	*ret = names;
+	if (names.n > 0)
+		qsort(names.texts, names.n, sizeof(*names.texts),
+		      compare_names);
+	*ret = names.texts;
 	return 0;
 }
 
 void preset_names_free(char **names)
 {
-	list_free(names);
+	texts_free(names);
 }
 
 /* ---- one preset being resolved ---- */
@@ -214,9 +179,9 @@ struct resolver {
 	bool hands_in; /* not for a deny list */
 	bool any_side; /* a deny-only one will do */
 	struct preset preset;
-	char **rules;	     /* from settings */
-	bool replaced;	     /* instead of the preset's own */
-	char **env, **files; /* of the whole set */
+	struct list rules;	/* from settings */
+	bool replaced;		/* instead of the preset's own */
+	struct list env, files; /* of the whole set */
 	struct preset_values of_file[FILES_MAX];
 	size_t nfiles;
 	struct preset_values answer;
@@ -228,7 +193,7 @@ struct resolver {
 static void resolver_done(struct resolver *rs)
 {
 	preset_done(&rs->preset);
-	list_free(rs->rules);
+	list_free(&rs->rules);
 	for (size_t i = 0; i < rs->nfiles; i++)
 		preset_values_done(&rs->of_file[i]);
 	preset_values_done(&rs->answer);
@@ -318,7 +283,7 @@ static int add_rules(struct resolver *rs, const char *value, bool *ret_any)
 		if (!preset_url_rule(one, true, rule, sizeof(rule)))
 			continue;
 		*ret_any = true;
-		r = list_add(&rs->rules, rule);
+		r = add(&rs->rules, rule);
 	}
 	return r;
 }
@@ -343,7 +308,7 @@ static int hand_in(struct resolver *rs, const struct preset_setting *s,
 		text = NULL;
 		return -ENOMEM;
 	}
-	return list_add(&rs->env, text);
+	return add(&rs->env, text);
 }
 
 static int use(struct resolver *rs, const struct preset_setting *s,
@@ -361,7 +326,7 @@ static int use(struct resolver *rs, const struct preset_setting *s,
 	r = hand_in(rs, s, key, value);
 	/* a file that is not there is the tool's to complain about */
 	if (r == 0 && s->path && *value == '/' && access(value, R_OK) == 0)
-		r = list_add(&rs->files, value);
+		r = add(&rs->files, value);
 	return r;
 }
 
@@ -426,16 +391,15 @@ static int take_rules(struct resolver *rs, struct policy_preset *ret)
 	int r = 0;
 
 	for (; r == 0 && !rs->replaced && *own; own++)
-		r = list_add(&rs->rules, *own);
+		r = add(&rs->rules, *own);
 	if (r < 0)
 		return r;
 	ret->name = rs->preset.name;
 	ret->deny_only = rs->preset.deny_only;
-	ret->nrules = list_len(rs->rules);
-	ret->rules = (const char *const *)rs->rules;
+	ret->nrules = rs->rules.n;
 	/* both are the set's now */
+	ret->rules = (const char *const *)list_take(&rs->rules).texts;
 	rs->preset.name = NULL;
-	rs->rules = NULL;
 	return 0;
 }
 
@@ -472,7 +436,7 @@ static int resolve(struct resolver *rs, const char *name,
 	r = rs->preset.tool ? use_settings(rs, err) : 0;
 	if (r < 0)
 		return r;
-	if (!*rs->preset.rules && list_len(rs->rules) == 0) {
+	if (!*rs->preset.rules && rs->rules.n == 0) {
 		/* everything hangs on the tool, and it gave nothing */
 		if (rs->ask_result < 0) {
 			if (err)
@@ -606,10 +570,10 @@ void preset_set_done(struct preset_set *s)
 {
 	for (size_t i = 0; i < s->npresets; i++) {
 		free((char *)(uintptr_t)s->presets[i].name);
-		list_free((char **)(uintptr_t)s->presets[i].rules);
+		texts_free((char **)(uintptr_t)s->presets[i].rules);
 	}
 	free(s->presets);
-	list_free(s->env);
-	list_free(s->files);
+	list_free(&s->env);
+	list_free(&s->files);
 	*s = (struct preset_set){ 0 };
 }

@@ -8,13 +8,14 @@
 #include <stddef.h>
 
 #include "core/base/err.h"
+#include "core/list.h"
 #include "policy/policy.h"
 
 struct preset_set {
 	struct policy_preset *presets; /* for policy_spec */
 	size_t npresets;
-	char **env;   /* "K=V" to hand in; NULL-terminated */
-	char **files; /* CA files to show inside */
+	struct list env;   /* "K=V" to hand in */
+	struct list files; /* CA files to show inside */
 };
 
 /*

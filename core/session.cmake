@@ -2,7 +2,6 @@
 target_sources(exeat_core PRIVATE
 	environ.c
 	helperpath.c
-	list.c
 	message.c
 	posture.c
 	proto.c

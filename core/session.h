@@ -26,6 +26,7 @@
 #include "core/base/msg.h"
 #include "core/identity.h"
 #include "core/include/exeat.h"
+#include "core/list.h"
 #include "core/preset.h"
 #include "core/viewplan.h"
 #include "core/workdir.h"
@@ -69,13 +70,6 @@ struct posture {
 	uint32_t users; /* live runs */
 	uint64_t last_used;
 	bool is_private;
-};
-
-/* A list of texts, copied; `given` tells an empty one from none. */
-struct list {
-	char **texts; /* NULL-terminated; never NULL if given */
-	size_t n;
-	bool given;
 };
 
 /* What a posture is made of, before it is compiled. */
@@ -160,11 +154,6 @@ struct exeat_session {
 	void (*on_event)(void *user_data, const struct exeat_event *event);
 	void *user_data;
 };
-
-/* ---- list.c ---- */
-int list_copy(struct list *ret, const char *const *texts);
-int list_add(struct list *l, const char *text);
-void list_free(struct list *l);
 
 /* ---- session.c ---- */
 

@@ -32,8 +32,8 @@ static char **list_flat(char *const *texts)
 int exeat_session_fs_allowlist(const struct exeat_session *s,
 			       char ***ret_read_only, char ***ret_read_write)
 {
-	char **ro = list_flat(s->view.read_only);
-	char **rw = list_flat(s->view.read_write);
+	char **ro = list_flat(s->view.read_only.texts);
+	char **rw = list_flat(s->view.read_write.texts);
 
 	if (!ro || !rw) {
 		free(ro);

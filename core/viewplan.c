@@ -66,24 +66,9 @@ static int add(struct planner *p, struct view_op op)
 	return view_add(&p->plan.view, &op) < 0 ? no_memory(p) : 0;
 }
 
-/* Append a copy to a NULL-terminated list. */
-static int list_add(struct planner *p, char ***list, const char *text)
+static int show(struct planner *p, struct list *list, const char *path)
 {
-	size_t n = 0;
-	char **bigger, *copy = strdup(text);
-
-	while (*list && (*list)[n])
-		n++;
-	bigger = reallocarray(*list, n + 2, sizeof(*bigger));
-	if (bigger)
-		*list = bigger;
-	if (!copy || !bigger) {
-		free(copy);
-		return no_memory(p);
-	}
-	bigger[n] = copy;
-	bigger[n + 1] = NULL;
-	return 0;
+	return list_add(list, path) < 0 ? no_memory(p) : 0;
 }
 
 /* ---- base ---- */
@@ -164,7 +149,7 @@ static int plan_base(struct planner *p)
 		}
 		r = add(p, op);
 		if (r == 0)
-			r = list_add(p, &p->plan.read_only, op.path);
+			r = show(p, &p->plan.read_only, op.path);
 		if (r < 0)
 			return r;
 	}
@@ -191,12 +176,12 @@ static int plan_fresh(struct planner *p)
 		  .path = (char *)"/run/exeat/bin",
 		  .mode = 0755 },
 	};
-	int r = list_add(p, &p->plan.read_write, "/dev/shm");
+	int r = show(p, &p->plan.read_write, "/dev/shm");
 
 	for (size_t i = 0; r == 0 && i < sizeof(ops) / sizeof(ops[0]); i++) {
 		r = add(p, ops[i]);
 		if (r == 0 && ops[i].kind == VIEW_TMPFS)
-			r = list_add(p, &p->plan.read_write, ops[i].path);
+			r = show(p, &p->plan.read_write, ops[i].path);
 	}
 	return r;
 }
@@ -489,10 +474,10 @@ static int plan_mounts(struct planner *p)
 				       "named twice");
 		r = perform_mount(p, m);
 		if (r == 0)
-			r = list_add(p,
-				     m->read_only ? &p->plan.read_only :
-						    &p->plan.read_write,
-				     m->path);
+			r = show(p,
+				 m->read_only ? &p->plan.read_only :
+						&p->plan.read_write,
+				 m->path);
 	}
 	for (size_t i = 0; r == 0 && i < p->nmounts; i++)
 		r = cover_extra(p, &p->mounts[i]);
@@ -553,20 +538,13 @@ int viewplan_make(const struct viewplan_request *request, struct viewplan *ret,
 	return r;
 }
 
-static void list_free(char **list)
-{
-	for (char **s = list; s && *s; s++)
-		free(*s);
-	free(list);
-}
-
 void viewplan_done(struct viewplan *p)
 {
 	view_done(&p->view);
 	for (unsigned i = 0; i < p->nfds; i++)
 		fd_close(&p->fds[i]);
-	list_free(p->read_only);
-	list_free(p->read_write);
+	list_free(&p->read_only);
+	list_free(&p->read_write);
 	free(p->uv);
 	*p = (struct viewplan){ 0 };
 }

@@ -8,6 +8,7 @@
 
 #include "core/base/err.h"
 #include "core/identity.h"
+#include "core/list.h"
 #include "core/sys/view.h"
 #include "core/workdir.h"
 
@@ -28,7 +29,7 @@ struct viewplan {
 	struct view view;
 	int fds[VIEWPLAN_FDS_MAX]; /* detached mounts, for root */
 	unsigned nfds;
-	char **read_only, **read_write; /* fs_allowlist: what is in force */
+	struct list read_only, read_write; /* what is in force */
 	char *uv; /* shown as /run/exeat/bin/uv, or NULL */
 };
 

@@ -138,13 +138,13 @@ static bool asked_steps(void *unused)
 	CHECK(has_rule(&s, "reg.test:8443+private"));
 	CHECK(has_rule(&s, "a.test+private"));
 	/* handed in without the password, the secret not at all */
-	CHECK(lists(s.env, "TOOL_REGISTRY=https://reg.test:8443/x"));
-	CHECK(lists(s.env, "TOOL_@a:registry=http://a.test/"));
-	CHECK(s.env[2] == NULL);
+	CHECK(lists(s.env.texts, "TOOL_REGISTRY=https://reg.test:8443/x"));
+	CHECK(lists(s.env.texts, "TOOL_@a:registry=http://a.test/"));
+	CHECK(s.env.texts[2] == NULL);
 	preset_set_done(&s);
 	CHECK(make_set("@tool", true, &s, &err));
-	CHECK(lists(s.env, "TOOL_REGISTRY=https://u:pw@reg.test:8443/x"));
-	CHECK(lists(s.env, "TOOL_TOKEN=s3cret"));
+	CHECK(lists(s.env.texts, "TOOL_REGISTRY=https://u:pw@reg.test:8443/x"));
+	CHECK(lists(s.env.texts, "TOOL_TOKEN=s3cret"));
 	preset_set_done(&s);
 	CHECK(times_asked() == 1);
 	return drop_home();
@@ -221,7 +221,7 @@ static bool order_steps(void *unused)
 	CHECK(has_rule(&s, "file.test+private"));
 	CHECK(!has_rule(&s, "reg.test:8443+private"));
 	(void)snprintf(line, sizeof(line), "TOOL_CA=%s", ca);
-	CHECK(lists(s.env, line) && lists(s.files, ca));
+	CHECK(lists(s.env.texts, line) && lists(s.files.texts, ca));
 	preset_set_done(&s);
 	/* the environment comes before files, and before the tool */
 	CHECK(setenv("TOOL_REGISTRY", "https://env.test", 1) == 0);
@@ -328,13 +328,13 @@ static bool builtin_steps(void *unused)
 	(void)unused;
 	CHECK(child_ordinary() && make_home());
 	CHECK(make_set("@github", false, &s, &err));
-	CHECK(has_rule(&s, "github.com:22") && !s.env);
+	CHECK(has_rule(&s, "github.com:22") && !s.env.given);
 	preset_set_done(&s);
 	CHECK(!make_set("@metadata", false, &s, &err));
 	CHECK(err.code == ERR_INVALID && strstr(err.message, "deny"));
 	CHECK(preset_set_make(NULL, deny, false, &s, &err) == 0);
 	/* on the deny side nothing is handed in */
-	CHECK(s.npresets == 2 && s.presets[0].deny_only && !s.env);
+	CHECK(s.npresets == 2 && s.presets[0].deny_only && !s.env.given);
 	preset_set_done(&s);
 	CHECK(!make_set("@nosuch", false, &s, &err));
 	CHECK(err.code == ERR_INVALID && strstr(err.message, "@pypi"));
@@ -376,8 +376,8 @@ static bool mirror_steps(void *unused)
 	/* right behind a mirror: it takes the place, and uv learns of it */
 	CHECK(s.presets[0].nrules == 1);
 	CHECK(has_rule(&s, "m.test:8080+private"));
-	CHECK(lists(s.env, "PIP_INDEX_URL=http://m.test:8080/simple"));
-	CHECK(lists(s.env, "UV_DEFAULT_INDEX=http://m.test:8080/simple"));
+	CHECK(lists(s.env.texts, "PIP_INDEX_URL=http://m.test:8080/simple"));
+	CHECK(lists(s.env.texts, "UV_DEFAULT_INDEX=http://m.test:8080/simple"));
 	preset_set_done(&s);
 	return drop_home();
 }

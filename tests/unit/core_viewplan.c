@@ -248,10 +248,10 @@ static bool scene_checks(struct scene *s)
 		rq.read_write_paths = rw;
 	}
 	CHECK_OK(viewplan_make(&rq, &s->plan, &err), &err);
-	CHECK(lists_name(s->plan.read_write, s->w.path));
-	CHECK(lists_name(s->plan.read_only, "/usr"));
+	CHECK(lists_name(s->plan.read_write.texts, s->w.path));
+	CHECK(lists_name(s->plan.read_only.texts, "/usr"));
 	CHECK(rq.read_only_paths == NULL ||
-	      lists_name(s->plan.read_only, s->ro));
+	      lists_name(s->plan.read_only.texts, s->ro));
 	CHECK(child_run(keeper_steps, s));
 	CHECK(disk_owner(s));
 	viewplan_done(&s->plan);
