@@ -303,6 +303,30 @@ uint64_t policy_get_digest(const struct policy *p)
 	return p->head->digest;
 }
 
+const void *policy_get_image(const struct policy *p, size_t *ret_len)
+{
+	*ret_len = (size_t)p->head->length;
+	return p->head;
+}
+
+bool policy_equal(const struct policy *a, const struct policy *b)
+{
+	const struct image_head *x = a->head, *y = b->head;
+
+	if (x == y)
+		return true;
+	if (x->digest != y->digest || x->mode != y->mode ||
+	    x->dns_refusal != y->dns_refusal || x->flags != y->flags ||
+	    x->rules.count != y->rules.count)
+		return false;
+	for (uint32_t i = 0; i < x->rules.count; i++) {
+		if (a->rules[i].side != b->rules[i].side ||
+		    strcmp(policy_rule_text(a, i), policy_rule_text(b, i)) != 0)
+			return false;
+	}
+	return true;
+}
+
 size_t policy_nrules(const struct policy *p)
 {
 	return p->head->rules.count;

@@ -80,6 +80,11 @@ enum policy_mode policy_get_mode(const struct policy *p);
 enum policy_dns_refusal policy_get_dns_refusal(const struct policy *p);
 bool policy_get_require_names(const struct policy *p);
 uint64_t policy_get_digest(const struct policy *p);
+/* The bytes that it is a view of. Borrowed. */
+const void *policy_get_image(const struct policy *p, size_t *ret_len);
+/* Do the two decide on the same text: mode, options, and every rule in
+ * canonical form, in the same order? */
+bool policy_equal(const struct policy *a, const struct policy *b);
 size_t policy_nrules(const struct policy *p);
 /* Rule i after presets are expanded; canonical text of it and its origin
  * ("allow", "deny", or "@preset"). Borrowed. */

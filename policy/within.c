@@ -119,7 +119,8 @@ bool policy_within(const struct policy *outer, const struct policy *inner,
 		   uint32_t *ret_rule)
 {
 	*ret_rule = POLICY_NO_RULE;
-	if (policy_get_mode(inner) == POLICY_BLOCKED)
+	if (policy_get_mode(inner) == POLICY_BLOCKED ||
+	    policy_equal(outer, inner))
 		return true;
 	if (policy_get_mode(inner) > policy_get_mode(outer))
 		return false;
