@@ -1,10 +1,13 @@
 /* posture.c - postures: from options to a compiled policy in the keeper
  * SPDX-License-Identifier: Apache-2.0
  *
- * Two runs share a posture when what the wall decides on is the same text:
- * the key is the policy's canonical JSON (presets expanded), so different
+ * Two runs share a posture when what the wall decides on is the same text,
+ * presets expanded, rules in canonical form (policy_equal()), so different
  * spellings of one policy share. At most LIMIT_POSTURES exist; one that no
  * run uses gives way, the least recently used first.
+ *
+ * A run that names nothing of its own takes the policy that was compiled when
+ * the session was opened: borrowed, the session keeps it.
  *
  * network_open() also keeps the session's bound: the ceiling, or what the
  * session itself named; every run is held against it before anything is
@@ -49,14 +52,11 @@ static int network_parse(const char *mode, const char *const *allow,
 	return 0;
 }
 
-static int list_move(struct list *ret, char **texts, size_t n)
+/* The texts of a policy file, which has them no more; NULL: no list. */
+static void list_of_file(struct list *ret, char ***take_texts, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (list_add(ret, texts[i]) < 0)
-			return -ENOMEM;
-	if (!ret->texts)
-		return list_add(ret, NULL);
-	return 0;
+	*ret = (struct list){ *take_texts, n, *take_texts != NULL };
+	*take_texts = NULL;
 }
 
 /* The session's policy file takes the place of the single options. */
@@ -69,14 +69,11 @@ static int network_from_file(struct exeat_session *s, const char *text,
 		return r;
 	s->network.has_mode = file->has_mode || file->has_allow;
 	s->network.mode = file->has_mode ? file->mode : POLICY_ALLOWLIST;
-	r = file->has_allow ?
-		    list_move(&s->network.allow, file->allow, file->nallow) :
-		    0;
-	if (r == 0)
-		r = list_move(&s->deny, file->deny, file->ndeny);
+	list_of_file(&s->network.allow, &file->allow, file->nallow);
+	list_of_file(&s->deny, &file->deny, file->ndeny);
 	s->require_names = file->require_names;
 	s->dns_refusal = file->dns_refusal;
-	return r < 0 ? err_sys(err, -r, "copy", "network_policy") : 0;
+	return 0;
 }
 
 static int dns_refusal_parse(const char *text, enum policy_dns_refusal *ret,
@@ -110,15 +107,16 @@ static int network_from_options(struct exeat_session *s,
 /* ---- compiling ---- */
 
 struct compiled {
-	void *image;
-	size_t len;
+	void *image; /* NULL: the policy is the session's own */
 	struct policy *policy;
 };
 
 static void compiled_done(struct compiled *c)
 {
-	policy_free(c->policy);
-	free(c->image);
+	if (c->image) {
+		policy_free(c->policy);
+		free(c->image);
+	}
 	*c = (struct compiled){ 0 };
 }
 
@@ -138,6 +136,7 @@ static int compile(const struct exeat_session *s, enum policy_mode mode,
 		.presets = presets->presets,
 		.npresets = presets->npresets,
 	};
+	size_t len;
 	int r;
 
 	*ret = (struct compiled){ 0 };
@@ -146,10 +145,10 @@ static int compile(const struct exeat_session *s, enum policy_mode mode,
 		return err_new(
 			err, ERR_INVALID, "network_allowlist", NULL,
 			"an allow-list has no meaning with mode blocked");
-	r = policy_compile(&spec, &ret->image, &ret->len, err);
+	r = policy_compile(&spec, &ret->image, &len, err);
 	if (r < 0)
 		return r;
-	r = policy_new(ret->image, ret->len, &ret->policy);
+	r = policy_new(ret->image, len, &ret->policy);
 	if (r < 0) {
 		compiled_done(ret);
 		return err_sys(err, -r, "open", "compiled policy");
@@ -185,8 +184,8 @@ static int compile_with_presets(struct exeat_session *s, enum policy_mode mode,
 
 /* ---- the bound ---- */
 
-static int ceiling_from_file(struct exeat_session *s,
-			     const struct policy_file *file, struct err *err)
+static int ceiling_from_file(struct exeat_session *s, struct policy_file *file,
+			     struct err *err)
 {
 	struct network n = {
 		.mode = file->has_mode	? file->mode :
@@ -195,17 +194,12 @@ static int ceiling_from_file(struct exeat_session *s,
 	};
 	struct list deny = { 0 };
 	struct compiled c = { 0 };
-	int r = 0;
+	int r;
 
-	if (file->has_allow)
-		r = list_move(&n.allow, file->allow, file->nallow);
-	if (r == 0)
-		r = list_move(&deny, file->deny, file->ndeny);
-	if (r < 0)
-		(void)err_sys(err, -r, "copy", "network_ceiling");
-	else
-		r = compile_with_presets(s, n.mode, &n.allow, &deny, false,
-					 NULL, &c, err);
+	list_of_file(&n.allow, &file->allow, file->nallow);
+	list_of_file(&deny, &file->deny, file->ndeny);
+	r = compile_with_presets(s, n.mode, &n.allow, &deny, false, NULL, &c,
+				 err);
 	list_free(&n.allow);
 	list_free(&deny);
 	if (r < 0) {
@@ -291,15 +285,17 @@ int network_open(struct exeat_session *s, const struct exeat_session_options *o,
 	return r;
 }
 
+static void posture_free_policy(struct posture *p)
+{
+	struct compiled c = { p->image, p->policy };
+
+	compiled_done(&c);
+}
+
 void network_close(struct exeat_session *s)
 {
-	for (size_t i = 0; i < LIMIT_POSTURES; i++) {
-		struct posture *p = &s->postures[i];
-
-		policy_free(p->policy);
-		free(p->image);
-		free(p->key);
-	}
+	for (size_t i = 0; i < LIMIT_POSTURES; i++)
+		posture_free_policy(&s->postures[i]);
 	policy_free(s->session_policy);
 	free(s->session_image);
 	policy_free(s->ceiling);
@@ -334,9 +330,7 @@ static void posture_forget(struct exeat_session *s, struct posture *p)
 		s->own = NULL;
 	if (s->prepared_posture == p->id)
 		s->prepared_run = s->prepared_posture = 0;
-	policy_free(p->policy);
-	free(p->image);
-	free(p->key);
+	posture_free_policy(p);
 	*p = (struct posture){ 0 };
 }
 
@@ -358,10 +352,12 @@ static struct posture *posture_slot(struct exeat_session *s)
 	return oldest;
 }
 
-static int posture_send(struct exeat_session *s, struct posture *p,
-			const struct compiled *c, struct err *err)
+static int posture_send(struct exeat_session *s, const struct posture *p,
+			struct err *err)
 {
-	cleanup_fd int fd = fd_sealed_memfd("exeat-policy", c->image, c->len);
+	size_t len;
+	const void *image = policy_get_image(p->policy, &len);
+	cleanup_fd int fd = fd_sealed_memfd("exeat-policy", image, len);
 	uint8_t body[4];
 	struct wbuf b = wbuf_make(body, sizeof(body));
 
@@ -379,14 +375,12 @@ static int posture_send(struct exeat_session *s, struct posture *p,
 }
 
 static int posture_new(struct exeat_session *s, struct compiled *take,
-		       char *take_key, bool is_private, struct posture **ret,
-		       struct err *err)
+		       bool is_private, struct posture **ret, struct err *err)
 {
 	struct posture *p = posture_slot(s);
 	int r;
 
 	if (!p) {
-		free(take_key);
 		compiled_done(take);
 		return err_new(err, ERR_LIMIT, "posture", NULL,
 			       "%d distinct postures are in use at a time, "
@@ -395,12 +389,11 @@ static int posture_new(struct exeat_session *s, struct compiled *take,
 	}
 	*p = (struct posture){
 		.id = ++s->last_posture,
-		.key = take_key,
 		.image = take->image,
 		.policy = take->policy,
 		.is_private = is_private,
 	};
-	r = posture_send(s, p, take, err);
+	r = posture_send(s, p, err);
 	if (r < 0) {
 		p->state = POSTURE_FAILED; /* the keeper has not got it */
 		posture_forget(s, p);
@@ -410,13 +403,15 @@ static int posture_new(struct exeat_session *s, struct compiled *take,
 	return 0;
 }
 
-static struct posture *posture_by_key(struct exeat_session *s, const char *key)
+static struct posture *posture_by_policy(struct exeat_session *s,
+					 const struct policy *policy)
 {
 	for (size_t i = 0; i < LIMIT_POSTURES; i++) {
 		struct posture *p = &s->postures[i];
 
 		if (p->id != 0 && !p->is_private &&
-		    p->state != POSTURE_FAILED && strcmp(p->key, key) == 0)
+		    p->state != POSTURE_FAILED &&
+		    policy_equal(p->policy, policy))
 			return p;
 	}
 	return NULL;
@@ -425,23 +420,11 @@ static struct posture *posture_by_key(struct exeat_session *s, const char *key)
 static int posture_find(struct exeat_session *s, struct compiled *take,
 			bool is_private, struct posture **ret, struct err *err)
 {
-	struct posture *found = NULL;
-	struct sbuf key;
-	int r;
+	struct posture *found = is_private ? NULL :
+					     posture_by_policy(s, take->policy);
 
-	sbuf_init(&key, LIMIT_POLICY_FILE);
-	r = policy_json(take->policy, &key);
-	if (r < 0 || key.bad) {
-		sbuf_done(&key);
-		compiled_done(take);
-		return err_sys(err, ENOMEM, "print", "policy");
-	}
-	if (!is_private)
-		found = posture_by_key(s, key.s);
 	if (!found)
-		return posture_new(s, take, sbuf_steal(&key), is_private, ret,
-				   err);
-	sbuf_done(&key);
+		return posture_new(s, take, is_private, ret, err);
 	compiled_done(take);
 	*ret = found;
 	return 0;
@@ -472,18 +455,39 @@ static int run_network(const struct exeat_session *s,
 	return 0;
 }
 
-static int posture_make(struct exeat_session *s,
-			const struct exeat_run_options *o, struct list *ret_env,
-			struct posture **ret, struct err *err)
+static int run_compile(struct exeat_session *s,
+		       const struct exeat_run_options *o, struct list *ret_env,
+		       struct compiled *ret, struct err *err)
 {
 	struct network n = { 0 };
-	struct compiled c = { 0 };
 	int r = run_network(s, o, &n, err);
 
 	if (r == 0)
 		r = compile_with_presets(s, n.mode, &n.allow, &s->deny, false,
-					 ret_env, &c, err);
+					 ret_env, ret, err);
 	list_free(&n.allow);
+	return r;
+}
+
+/* Nothing of the network is the run's own: the session's, as it stands. */
+static int run_borrow(const struct exeat_session *s, struct list *ret_env,
+		      struct compiled *ret, struct err *err)
+{
+	if (list_copy(ret_env, (const char *const *)s->preset_env.texts) < 0)
+		return err_sys(err, ENOMEM, "copy", "preset settings");
+	ret->policy = s->session_policy;
+	return 0;
+}
+
+static int posture_make(struct exeat_session *s,
+			const struct exeat_run_options *o, struct list *ret_env,
+			struct posture **ret, struct err *err)
+{
+	struct compiled c = { 0 };
+	int r = o->network_mode || o->network_allowlist ?
+			run_compile(s, o, ret_env, &c, err) :
+			run_borrow(s, ret_env, &c, err);
+
 	if (r < 0)
 		return r;
 	r = within_bound(s, c.policy, err);

@@ -64,8 +64,7 @@ enum posture_state { POSTURE_MAKING, POSTURE_READY, POSTURE_FAILED };
 struct posture {
 	uint32_t id; /* 0: free slot */
 	enum posture_state state;
-	char *key; /* what makes two postures one */
-	void *image;
+	void *image; /* of `policy`; NULL: that is the session's own */
 	struct policy *policy;
 	uint32_t users; /* live runs */
 	uint64_t last_used;
