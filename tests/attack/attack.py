@@ -39,10 +39,16 @@ class Trial:
                 *_join(spec["try"], work)]
         mark = world.mark()
         how = {"env": spec.get("env")}
+        if "stdin" in spec:
+            how["stdin"] = given = _given(world, spec["stdin"])
         if spec.get("outside"):
             self.result = world.run(argv, cwd=work, **how)
         else:
             self.result = world.exeat(["-w", work, *options], argv, **how)
+        if "stdin" in spec:
+            given.seek(0)
+            self.stdin = given.read()
+            given.close()
         self.packets = world.seen(mark)
         self.logs = {name: world.log(name, mark) for name in lib.LOGS}
         self.said = _lines(self.result.out)
@@ -63,6 +69,8 @@ class Trial:
                            f"{judge.show(want)} within {limit} ms")
         if spec.get("outside"):
             return out
+        if "stdin" in spec and self.stdin != spec["stdin"]:
+            out.append(f"host: its file is now {self.stdin!r}")
         out += judge.judge_packets(self.packets, spec.get("sees", []),
                                    spec.get("may", []))
         out += judge.judge_audit(self.result.audit, spec.get("audit", []))
@@ -77,6 +85,15 @@ class Trial:
                 out.append(f"{name}: not {check.__doc__ or check.__name__}: "
                            f"{self.logs[name]}")
         return out
+
+
+def _given(world, content):
+    """A file of the host's that the payload's user may write, to read."""
+    path = os.path.join(world.folder("given"), "file")
+    with open(path, "w", encoding="ascii") as f:
+        f.write(content)
+    os.chmod(path, 0o666)
+    return open(path, encoding="ascii")
 
 
 def _join(tries, work):

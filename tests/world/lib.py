@@ -241,11 +241,14 @@ class World:
             stderr=subprocess.PIPE)
 
     def run(self, argv, timeout=TIMEOUT, stdin=None, audit=None, **how):
-        """Run a command of the caller's to its end."""
+        """Run a command of the caller's to its end; stdin: bytes or a file."""
         begin = time.monotonic()
-        child = self.start(argv, stdin=subprocess.PIPE, **how)
+        is_file = hasattr(stdin, "fileno")
+        child = self.start(argv, stdin=stdin if is_file else subprocess.PIPE,
+                           **how)
         try:
-            out, err = child.communicate(stdin or b"", timeout)
+            out, err = child.communicate(None if is_file else stdin or b"",
+                                         timeout)
             code = child.returncode
         except subprocess.TimeoutExpired:
             child.kill()

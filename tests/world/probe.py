@@ -365,19 +365,44 @@ def _sendmmsg(s, to, data):
     check(libc.sendmmsg(s.fileno(), messages, 2, 0))
 
 
-def ping(address):
-    """ICMP by the unprivileged datagram socket."""
+def ping(address, how="datagram"):
+    """ICMP by the unprivileged datagram socket; "either": connected, and by
+    a raw one if that is to be had."""
     six = ":" in address
+    secret = b"secret-in-ping"
     step("socket")
-    s = socket.socket(family(address), socket.SOCK_DGRAM,
-                      58 if six else 1)
-    with s:
+    with _echo_socket(six, how == "either") as s:
         s.settimeout(1.0)
+        if how == "either":
+            step("connect")
+            s.connect((address, 0))
         step("send")
-        s.sendto(bytes([128 if six else 8, 0, 0, 0, 0, 0, 0, 1])
-                 + b"secret-in-ping", (address, 0))
+        s.sendto(_echo(six, secret), (address, 0))
         step("read")
-        return {"data": text(s.recv(1024))}
+        while secret not in (data := s.recv(1024)):
+            pass
+        return {"data": text(data)}
+
+
+def _echo_socket(six, raw):
+    domain, protocol = (socket.AF_INET6, socket.IPPROTO_ICMPV6) if six else \
+        (socket.AF_INET, socket.IPPROTO_ICMP)
+    if raw:
+        try:
+            return socket.socket(domain, socket.SOCK_RAW, protocol)
+        except PermissionError:
+            pass
+    return socket.socket(domain, socket.SOCK_DGRAM, protocol)
+
+
+def _echo(six, data):
+    """An echo request; of ICMPv6 the kernel makes the checksum."""
+    head = struct.pack("!BBHHH", 128 if six else 8, 0, 0, 1, 1)
+    words = struct.unpack(f"!{(len(head) + len(data)) // 2}H", head + data)
+    total = sum(words)
+    total = (total & 0xffff) + (total >> 16)
+    return head[:2] + struct.pack("!H", 0 if six else 0xffff - total) + \
+        head[4:] + data
 
 
 def open_socket(domain, kind, protocol="0"):
@@ -694,6 +719,41 @@ def _fchmod(path):
         os.close(fd)
 
 
+TIOCSETD = 0x5423
+SYS_IOCTL = {"x86_64": 16, "aarch64": 29}
+
+
+def discipline(number, high):
+    """A line discipline on a terminal of our own; the kernel does not look at
+    the upper half of an ioctl's number."""
+    step("terminal")
+    fds = os.openpty()
+    step("set")
+    try:
+        check(libc.syscall(
+            SYS_IOCTL[os.uname().machine], fds[1],
+            ctypes.c_ulong(TIOCSETD | int(high) << 32),
+            ctypes.byref(ctypes.c_int(int(number)))))
+    finally:
+        os.close(fds[0])
+        os.close(fds[1])
+    return {"made": True}
+
+
+def reopen(fd, how):
+    """A descriptor that we were given, opened in another mode."""
+    path = f"/proc/self/fd/{fd}"
+    step("open")
+    if how == "truncate":
+        os.truncate(path, 0)
+        return {"made": True}
+    flags = 0
+    for name in how.split("|"):
+        flags |= getattr(os, name)
+    os.close(os.open(path, flags))
+    return {"made": True}
+
+
 def write(path, *lines):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="ascii") as f:
@@ -714,7 +774,8 @@ PROBES = {f.__name__: f for f in (
     tcp, banner_then, duplex, websocket, mapped, http, tls, resolve, dns, udp,
     ping, open_socket, vsock, io_uring, bind_send, program, nftables,
     link_add, nested, nest, unix_bind,
-    unix_connect, others, setuid_bits, file_caps, write, status)}
+    unix_connect, others, setuid_bits, file_caps, discipline, reopen,
+    write, status)}
 
 
 def run(argv):

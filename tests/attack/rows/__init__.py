@@ -19,6 +19,8 @@ SPDX-License-Identifier: Apache-2.0
                 as long as the row
     work        rows of the same work dir, by this name
     env         of the caller
+    stdin       text of a file outside of the view, which is standard input
+                and must be the same afterwards
     prompt_ms   an answer must take less than this
 """
 

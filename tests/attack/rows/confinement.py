@@ -3,6 +3,7 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import ctypes
 import os
 import socket
 
@@ -16,7 +17,12 @@ FAILS = {"code": lambda c: c != 0}
 GAINED = {"gained": lambda g: bool(g)}
 NOTHING = {"gained": []}
 STEER = "https://evil.test/simple/"
-
+SYS_LANDLOCK_CREATE_RULESET, ASK_VERSION = 444, 1
+# Landlock knows truncate(2) from its version 3 on.
+WRITING = ["O_WRONLY", "O_RDWR", "O_WRONLY|O_APPEND", "O_WRONLY|O_TRUNC"] + \
+    (["truncate"] if ctypes.CDLL(None).syscall(
+        SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0),
+        ASK_VERSION) >= 3 else [])
 
 
 def host_socket(world, work):
@@ -105,6 +111,25 @@ ROWS = [
      "says": {"gained": [], "refused": lambda r: len(r) == 8},
      "control": {"outside": True, "try": [["file_caps", "{work}"]],
                  "says": GAINED}},
+
+    {"id": "G19", "title": "another line discipline on a terminal",
+     "options": EVERY,
+     "try": [["discipline", number, high] for number in ("0", "1", "21")
+             for high in ("0", "1")],
+     "says": {"errno": "EPERM", "step": "set"},
+     "control": {"outside": True,
+                 "try": [["discipline", "0", "0"], ["discipline", "0", "1"]],
+                 "says": {"made": True}}},
+
+    {"id": "G20", "title": "the caller's file on stdin, opened for writing",
+     "options": EVERY, "stdin": "the caller's\n",
+     "try": [["reopen", "0", how] for how in ["O_RDONLY", *WRITING]],
+     "says": [{"made": True}] +
+             [{"errno": "EACCES", "step": "open"}] * len(WRITING),
+     "control": {"outside": True, "stdin": "the caller's\n",
+                 "try": [["reopen", "0", "O_WRONLY"],
+                         ["reopen", "0", "truncate"]],
+                 "says": {"made": True}}},
 
     {"id": "G16a", "title": "settings written in the work dir",
      "options": BLOCKED,

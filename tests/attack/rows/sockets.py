@@ -40,13 +40,12 @@ ROWS = [
      "control": {"outside": True, "try": [["ping", AT], ["ping", AT6]],
                  "says": {"data": lambda d: "secret-in-ping" in d}}},
 
-    {"id": "F1b", "title": "ICMP by the ping program",
+    {"id": "F1b", "title": "ICMP as ping(8) sends it",
      "options": EVERY,
-     "try": [["program", "ping", "-c", "1", "-W", "1", AT],
-             ["program", "ping", "-6", "-c", "1", "-W", "1", AT6]],
-     "says": ({"code": lambda c: c != 0}, {"missing": "ping"}),
-     "prompt_ms": 3000,
-     "control": {"outside": True, "try": [["ping", AT]],
+     "try": [["ping", a, "either"] for a in (AT, AT6)],
+     "says": {"errno": ("EPERM", "EACCES", "ECONNREFUSED", "EHOSTUNREACH")},
+     "control": {"outside": True,
+                 "try": [["ping", a, "either"] for a in (AT, AT6)],
                  "says": {"data": lambda d: "secret-in-ping" in d}}},
 
     {"id": "F2", "title": "UDP, connected, unconnected, many at once",
