@@ -55,16 +55,25 @@ static void broken_cb(evutil_socket_t fd, short what, void *arg)
 	d->hooks.broken(d->hooks.user, d->broken_error);
 }
 
-static void send_front(struct dialer *d, uint32_t type, struct sbuf *body,
+static bool lacks_descriptors(int error)
+{
+	/* the last: too many of the user's are on their way (unix(7)) */
+	return error == EMFILE || error == ENFILE || error == ETOOMANYREFS;
+}
+
+/* False: the descriptor could not go, and nothing was sent. */
+static bool send_front(struct dialer *d, uint32_t type, struct sbuf *body,
 		       int fd)
 {
 	int r = -ENOMEM;
 
 	if (d->broken_error)
-		return;
+		return true;
 	if (!body->bad)
 		r = chan_send(&d->front, type, body->s, body->len, &fd,
 			      fd >= 0 ? 1 : 0);
+	if (fd >= 0 && lacks_descriptors(-r))
+		return false;
 	if (r == 0 && chan_wants_write(&d->front))
 		r = event_add(d->writable, NULL) < 0 ? -ENOMEM : 0;
 	if (d->front.queued > DIALER_PAUSE)
@@ -72,16 +81,24 @@ static void send_front(struct dialer *d, uint32_t type, struct sbuf *body,
 	/* an answer that is lost would leave front waiting for ever */
 	if (r < 0)
 		front_broken(d, -r);
+	return true;
 }
 
 void send_answer(struct dialer *d, const struct answer *a, int fd)
 {
+	struct answer failed = *a;
 	struct sbuf body;
+	bool sent;
 
 	sbuf_init(&body, MSG_INLINE_MAX);
 	answer_encode(a, &body);
-	send_front(d, ANSWER, &body, fd);
+	sent = send_front(d, ANSWER, &body, fd);
 	sbuf_done(&body);
+	if (sent)
+		return;
+	/* it costs this flow, not the session */
+	failed.error = EMFILE;
+	send_answer(d, &failed, -1);
 }
 
 void send_answer_resolve(struct dialer *d, const struct answer_resolve *a)
@@ -90,7 +107,7 @@ void send_answer_resolve(struct dialer *d, const struct answer_resolve *a)
 
 	sbuf_init(&body, MSG_INLINE_MAX);
 	answer_resolve_encode(a, &body);
-	send_front(d, ANSWER_RESOLVE, &body, -1);
+	(void)send_front(d, ANSWER_RESOLVE, &body, -1); /* has none */
 	sbuf_done(&body);
 }
 

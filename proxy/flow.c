@@ -182,7 +182,7 @@ static void on_answer(struct question *q, const struct answer *a, int *take_fd)
 	}
 	take_allowance(fl, a);
 	if (a->error || (dialled && *take_fd < 0)) {
-		(void)flow_fail(fl, a->error ? a->error : EPROTO);
+		(void)flow_fail(fl, a->error ? a->error : EMFILE);
 		return;
 	}
 	if (dialled)

@@ -238,6 +238,11 @@ static bool descriptors_left(const struct front *f)
 	return left;
 }
 
+bool front_may_dial(struct front *f)
+{
+	return descriptors_left(f);
+}
+
 bool front_may_accept(struct front *f)
 {
 	if (!f->paused &&
@@ -336,6 +341,7 @@ int front_new(struct event_base *base, int take_dialer_fd,
 	TAILQ_INIT(&f->dns_age);
 	chan_init(&f->dialer, take_dialer_fd, ask_front_rules, ask_front_nrules,
 		  LIMIT_CHAN_QUEUE);
+	f->dialer.may_lose_fds = true; /* costs that one flow */
 	f->chunk = malloc(LIMIT_RELAY_CHUNK);
 	(void)event_assign(&f->dialer_in, base, take_dialer_fd,
 			   EV_READ | EV_PERSIST, dialer_readable_cb, f);

@@ -105,6 +105,8 @@ void front_event(struct posture *p, struct audit_event *e);
  * will need a second one) or places run out; all listeners then pause.
  */
 bool front_may_accept(struct front *f);
+/* The same for what takes a descriptor by dialling alone. */
+bool front_may_dial(struct front *f);
 /* accept4() failed: true if there is no sense in trying again now. */
 bool front_accept_failed(struct front *f, int error);
 

@@ -51,6 +51,7 @@ struct udp_flow {
 	struct endpoint client, to;
 	int target; /* -1: asking, or refused */
 	bool refused;
+	bool waits_fd; /* counted in front.unconnected */
 	struct event target_in;
 	struct question question;
 	unsigned nqueued;
@@ -195,6 +196,16 @@ static void record_end(struct udp_flow *fl)
 	front_event(fl->posture, &e);
 }
 
+/* A flow that asks will get a descriptor. */
+static void flow_asks(struct udp_flow *fl, bool asks)
+{
+	struct front *f = fl->posture->front;
+
+	if (fl->waits_fd != asks)
+		f->unconnected += asks ? 1 : -1U;
+	fl->waits_fd = asks;
+}
+
 static void queue_free(struct udp_flow *fl)
 {
 	for (unsigned i = 0; i < fl->nqueued; i++)
@@ -208,6 +219,7 @@ static void flow_close(struct udp_flow *fl, int error)
 	struct front *f = fl->posture->front;
 
 	front_cancel(f, &fl->question);
+	flow_asks(fl, false);
 	if (event_initialized(&fl->target_in))
 		(void)event_del(&fl->target_in);
 	fl->error = error;
@@ -304,6 +316,7 @@ static void on_answer(struct question *q, const struct answer *a, int *take_fd)
 				    offsetof(struct udp_flow, question));
 	unsigned n = fl->nqueued;
 
+	flow_asks(fl, false);
 	if (a->name[0])
 		memcpy(fl->name, a->name, sizeof(fl->name));
 	if (!a->allow)
@@ -312,7 +325,7 @@ static void on_answer(struct question *q, const struct answer *a, int *take_fd)
 	fl->reason = a->reason;
 	memcpy(fl->rule, a->rule, sizeof(fl->rule));
 	if (a->error || *take_fd < 0)
-		return flow_close(fl, a->error ? a->error : EPROTO);
+		return flow_close(fl, a->error ? a->error : EMFILE);
 	fl->target = fd_steal(take_fd);
 	(void)event_assign(&fl->target_in, fl->posture->front->base, fl->target,
 			   EV_READ | EV_PERSIST, target_readable_cb, fl);
@@ -353,7 +366,8 @@ static void flow_ask(struct udp_flow *fl)
 	int r = front_ask(fl->posture->front, ASK_DIAL, &a, &fl->question);
 
 	if (r < 0)
-		flow_close(fl, -r);
+		return flow_close(fl, -r);
+	flow_asks(fl, true);
 }
 
 static struct udp_flow *flow_new(struct posture *p, const struct datagram *d,
@@ -394,7 +408,8 @@ static void flow_begin(struct posture *p, const struct datagram *d,
 	};
 	struct udp_flow *fl = NULL;
 
-	if (p->front->stats.udp_flows < LIMIT_UDP_FLOWS)
+	if (p->front->stats.udp_flows < LIMIT_UDP_FLOWS &&
+	    front_may_dial(p->front))
 		fl = flow_new(p, d, now_ms);
 	if (!fl)
 		return front_event(p, &full);

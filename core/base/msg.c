@@ -281,8 +281,19 @@ static bool collect_fds(struct msghdr *mh, struct packet *p)
 	return fits;
 }
 
+/* Did it bring more descriptors than there was room for? */
+static bool lost_fds(const struct msghdr *mh, const struct packet *p,
+		     bool may_lose)
+{
+	/* a full table cuts them short of what the buffer holds */
+	if (may_lose && p->nfds < PACKET_FDS_MAX)
+		return false;
+	return mh->msg_flags & MSG_CTRUNC;
+}
+
 /* 1: a packet (its fds are the caller's). 0: nothing. -errno: none left. */
-static int packet_recv(int fd, struct packet *p, void *body, size_t size)
+static int packet_recv(const struct chan *c, struct packet *p, void *body,
+		       size_t size)
 {
 	struct iovec iov[2] = {
 		{ .iov_base = &p->head, .iov_len = sizeof(p->head) },
@@ -304,7 +315,7 @@ static int packet_recv(int fd, struct packet *p, void *body, size_t size)
 	 * we sent; what it had said before is still there to be read.
 	 */
 	do {
-		n = recvmsg(fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		n = recvmsg(c->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -errno;
@@ -312,8 +323,8 @@ static int packet_recv(int fd, struct packet *p, void *body, size_t size)
 	whole = collect_fds(&mh, p);
 	if (n == 0 && p->nfds == 0)
 		return -EPIPE;
-	if (!whole || (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
-	    (size_t)n < sizeof(p->head)) {
+	if (!whole || (mh.msg_flags & MSG_TRUNC) ||
+	    lost_fds(&mh, p, c->may_lose_fds) || (size_t)n < sizeof(p->head)) {
 		close_fds(p->fds, p->nfds);
 		return -EPROTO;
 	}
@@ -406,7 +417,7 @@ int chan_recv(struct chan *c, unsigned state, struct msg *m)
 	m->heap = NULL;
 	m->mapped = 0;
 	m->body = m->inline_body;
-	r = packet_recv(c->fd, &p, m->inline_body, sizeof(m->inline_body));
+	r = packet_recv(c, &p, m->inline_body, sizeof(m->inline_body));
 	if (r <= 0)
 		return r;
 	r = accept_packet(c, state, &p, m);

@@ -56,6 +56,10 @@ struct chan {
 	struct chan_out *head, *tail;	/* private: queue */
 	size_t queued;			/* bytes in it */
 	size_t limit;
+	/* A descriptor that finds no place in this process is lost, and the
+	 * message comes without it; else such a message is -EPROTO. Set after
+	 * chan_init(). */
+	bool may_lose_fds;
 };
 
 /*

@@ -413,21 +413,45 @@ static void unsealed_bodies(void **state)
 	}
 }
 
-/* The receiver may open no more: the message is refused, not half taken. */
-static void no_room_for_fds(void **state)
+/* Receive three descriptors where no number is left for any. */
+static int receive_without_room(struct pair *t)
 {
-	struct pair *t = *state;
 	struct rlimit old, none;
 	int fds[3] = { 0, 1, 2 }, r;
 
 	assert_int_equal(chan_send(&t->a, T_ANY, "x", 1, fds, 3), 0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	none = old;
-	none.rlim_cur = (rlim_t)t->b.fd + 2;
+	none.rlim_cur = 3; /* the standard ones are there */
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	r = chan_recv(&t->b, S_FIRST, &t->m);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-	assert_int_equal(r, -EPROTO);
+	return r;
+}
+
+/* The receiver may open no more: the message is refused, not half taken. */
+static void no_room_for_fds(void **state)
+{
+	struct pair *t = *state;
+
+	assert_int_equal(receive_without_room(t), -EPROTO);
+}
+
+/* Unless it has said that it can do without them. */
+static void fds_may_be_lost(void **state)
+{
+	struct pair *t = *state;
+	int fds[MSG_FDS_MAX + 2] = { 0 };
+	uint32_t head[3] = { T_ANY, 0, 0 };
+
+	t->b.may_lose_fds = true;
+	assert_int_equal(receive_without_room(t), 1);
+	assert_int_equal(t->m.len, 1);
+	assert_int_equal(t->m.nfds, 0);
+	msg_done(&t->m);
+	/* too many are too many all the same */
+	raw(t, head, sizeof(head), fds, MSG_FDS_MAX + 2);
+	assert_int_equal(chan_recv(&t->b, S_FIRST, &t->m), -EPROTO);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -441,6 +465,7 @@ int main(void)
 		T(end_of_file),	      T(peer_gone_while_queued),
 		T(against_the_rules), T(broken_frames),
 		T(unsealed_bodies),   T(no_room_for_fds),
+		T(fds_may_be_lost),
 	};
 
 	return cmocka_run_group_tests_name("base/msg", tests, NULL, NULL);

@@ -126,6 +126,40 @@ static void udp_refused(void **state)
 	check_refused(NAMED6, EACCES);
 }
 
+/* Without a descriptor to spare a flow is refused, and the next one is not. */
+static void udp_without_room(void **state)
+{
+	struct world *w = world_new(POLICY_ALLOWLIST);
+	int fd = udp_client(OPENED, 5000), fd_max = w->front->fd_max;
+	struct sockaddr_storage from;
+
+	(void)state;
+	w->front->fd_max = fd;
+	say(fd, "lost");
+	world_until(w, w->nevents == 1);
+	assert_int_equal(world_last(w)->e.verdict, AUDIT_DENY);
+	assert_string_equal(world_last(w)->reason,
+			    policy_reason_name(POLICY_R_LIMIT));
+	assert_int_equal(world_asked(w, ASK_DIAL), 0);
+	w->front->fd_max = fd_max;
+	w->mute = true;
+	say(fd, "held");
+	world_until(w, world_asked(w, ASK_DIAL) == 1);
+	assert_int_equal(w->front->unconnected, 1);
+	front_drop_posture(w->front, 1);
+	assert_int_equal(w->front->unconnected, 0);
+	fd_close(&fd);
+	world_free(w);
+
+	w = world_new(POLICY_ALLOWLIST);
+	fd = udp_client(OPENED, 5000);
+	say(fd, "heard");
+	target_hears(w, "heard", &from);
+	assert_int_equal(w->front->unconnected, 0);
+	fd_close(&fd);
+	world_free(w);
+}
+
 /* The target's port is closed: the flow ends and says why. */
 static void udp_error_ends(void **state)
 {
@@ -385,6 +419,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(udp_relays),
 		cmocka_unit_test(udp_refused),
+		cmocka_unit_test(udp_without_room),
 		cmocka_unit_test(udp_error_ends),
 		cmocka_unit_test(udp_used),
 		cmocka_unit_test(dns_udp),
