@@ -1,7 +1,10 @@
 /* packet.c - UDP packets with a source of our choice
  * SPDX-License-Identifier: Apache-2.0
  *
- * #syscalls sendmsg
+ * The raw sockets are connected, to nobody in particular: where a packet goes
+ * stands in its own head, and no call here names an address.
+ *
+ * #syscalls writev
  */
 #include "proxy/packet.h"
 
@@ -125,20 +128,13 @@ size_t packet_udp_head(const struct endpoint *from, const struct endpoint *to,
 }
 
 static int send_raw(int raw4, int raw6, const struct endpoint *to,
-		    struct iovec *iov, size_t n)
+		    const struct iovec *iov, int n)
 {
-	struct endpoint where = { .addr = to->addr }; /* raw: no port */
 	int fd = addr_is_v4(&to->addr) ? raw4 : raw6;
-	struct sockaddr_storage sa;
-	struct msghdr mh = { .msg_name = &sa, .msg_iov = iov };
 
 	if (fd < 0)
 		return -EAFNOSUPPORT;
-	mh.msg_iovlen = n;
-	mh.msg_namelen = endpoint_to_sockaddr(&where, &sa);
-	if (sendmsg(fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return -errno;
-	return 0;
+	return writev(fd, iov, n) < 0 ? -errno : 0;
 }
 
 int packet_send_udp(int raw4, int raw6, const struct endpoint *from,

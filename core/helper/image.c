@@ -28,7 +28,7 @@ int image_map(int fd, struct image *ret)
 		return -errno;
 	if (st.st_size <= 0)
 		return -EINVAL;
-	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (map == MAP_FAILED)
 		return -errno;
 	*ret = (struct image){ .map = map, .len = (size_t)st.st_size };

@@ -11,6 +11,12 @@
  * connections inherit it. No SO_REUSEADDR, no SO_REUSEPORT: nobody else can
  * bind these ports while we hold them.
  *
+ * The raw sockets are connected to the namespace's own loopback. Each packet
+ * carries its real destination, and every one of these leads to the same
+ * stack; but so the gate needs no system call that takes an address, and its
+ * filter lets none pass: with one, a UDP socket that the dialer connected
+ * would send to anybody (core/sys/seccomp_list.h).
+ *
  * All that needs a capability (transparent, mark, raw, the log group's
  * binding) is done here, before the descriptors leave the keeper.
  */
@@ -26,6 +32,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/base/addr.h"
 #include "core/base/fd.h"
 #include "core/sys/netns.h"
 
@@ -112,6 +119,12 @@ static int open_transparent(int type, uint16_t port, int *ret, struct err *err)
 /* IPPROTO_RAW sends only: the header is ours, nothing is received. */
 static int open_raw(int family, int *ret, struct err *err)
 {
+	const struct endpoint self = {
+		.addr = family == AF_INET ? addr_from_v4(INADDR_LOOPBACK) :
+					    (struct addr){ .b = { [15] = 1 } },
+	};
+	struct sockaddr_storage sa;
+	socklen_t len = endpoint_to_sockaddr(&self, &sa);
 	cleanup_fd int fd = -1;
 	int r;
 
@@ -125,6 +138,8 @@ static int open_raw(int family, int *ret, struct err *err)
 	if (!r && family == AF_INET6)
 		r = set_option(fd, SOL_IPV6, IPV6_HDRINCL, 1, "IPV6_HDRINCL",
 			       err);
+	if (!r && connect(fd, (void *)&sa, len))
+		r = err_sys(err, errno, step, "connect raw to itself");
 	if (!r)
 		*ret = fd_steal(&fd);
 	return r;

@@ -25,6 +25,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <seccomp.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -192,26 +194,38 @@ static const struct rule rules[] = {
 	DENY_IF("ioctl", EPERM, "TIOCSETD loads line disciplines",
 		IS(1, 0x5423)),
 
-	/* -- gate: relaying and talking -- */
+	/*
+	 * -- gate: relaying and talking. Front holds UDP sockets of the host,
+	 * each connected to what the policy allowed; a call with an address
+	 * would send to any other one. A TCP socket whose connection has ended
+	 * would make a new one (MSG_FASTOPEN). So front names no address: it
+	 * sends, and writes, to what is connected. It passes on no descriptor
+	 * either, and joins no group, nor routes by a socket's options.
+	 */
 	PASS("read", GATE, "descriptors given"),
 	PASS("readv", GATE, "descriptors given"),
 	PASS("write", GATE, "descriptors given"),
 	PASS("writev", GATE, "descriptors given"),
 	PASS("recvfrom", GATE, "sockets"),
 	PASS("recvmsg", GATE, "sockets, messages"),
-	PASS("recvmmsg", GATE, "datagrams"),
-	PASS("sendto", GATE, "sockets"),
-	PASS("sendmsg", GATE, "sockets, messages"),
-	PASS("sendmmsg", GATE, "datagrams"),
-	PASS("splice", GATE, "the relay"),
-	PASS("pipe2", GATE, "the relay"),
+	PASS_IF2("sendto", FRONT, "what is connected", EXACTLY(4, 0),
+		 LACKS(3, MSG_FASTOPEN)),
+	PASS("sendto", DIALER, "DNS, netlink"),
+	PASS("sendmsg", DIALER, "messages with descriptors"),
+	PASS("pipe2", GATE, "the loop's wake-up, of some libraries"),
 	PASS("shutdown", GATE, "half-close"),
 	PASS("close", GATE, "descriptors"),
 	PASS("close_range", GATE, "descriptors"),
 	PASS("getsockname", GATE, "the original destination"),
 	PASS("getpeername", GATE, "who it is"),
-	PASS("getsockopt", GATE, "SO_ERROR"),
-	PASS("setsockopt", GATE, "linger, buffers"),
+	PASS_IF2("getsockopt", FRONT, "SO_ERROR", IS(1, SOL_SOCKET),
+		 IS(2, SO_ERROR)),
+	PASS_IF2("setsockopt", FRONT, "a hard end", IS(1, SOL_SOCKET),
+		 IS(2, SO_LINGER)),
+	PASS_IF2("setsockopt", FRONT, "no waiting", IS(1, IPPROTO_TCP),
+		 IS(2, TCP_NODELAY)),
+	PASS("getsockopt", DIALER, "SO_ERROR"),
+	PASS("setsockopt", DIALER, "no waiting; c-ares has its own"),
 	PASS("accept4", FRONT, "payloads' connections"),
 	PASS("fcntl", GATE, "non-blocking, seals, duplicates"),
 	PASS("dup", GATE, "descriptors"),
@@ -254,22 +268,22 @@ static const struct rule rules[] = {
 	PASS("restart_syscall", GATE, "after a stop"),
 
 	/* -- gate: memory -- */
-	PASS_IF("mmap", GATE, "memory, policy images; never code",
-		LACKS(2, PROT_EXEC)),
+	PASS_IF2("mmap", GATE, "memory, policy images; never code, and no "
+		 "file to write through", LACKS(2, PROT_EXEC),
+		 LACKS(3, MAP_SHARED)),
 	PASS_IF("mprotect", GATE, "memory; never code", LACKS(2, PROT_EXEC)),
 	PASS("munmap", GATE, "memory"),
 	PASS("mremap", GATE, "memory"),
 	PASS("madvise", GATE, "memory"),
 	PASS("brk", GATE, "memory"),
-	PASS("memfd_create", GATE, "long messages"),
-	PASS("ftruncate", GATE, "long messages"),
+	PASS("memfd_create", DIALER, "long messages; front has none"),
 	PASS("fstat", GATE, "size of what was passed"),
 	PASS("fstatfs", GATE, "kind of what was passed"),
 	PASS_IF("newfstatat", GATE, "fstat() of some libraries",
 		HAS(3, AT_EMPTY_PATH)),
 	PASS_IF("statx", GATE, "fstat() of some libraries",
 		HAS(2, AT_EMPTY_PATH)),
-	PASS("lseek", GATE, "files passed"),
+	/* no lseek, no ftruncate: what front has written stays written */
 	PASS("fsync", FRONT, "the audit"),
 	PASS("fdatasync", FRONT, "the audit"),
 	PASS("sysinfo", GATE, "qsort() asks for the size of memory"),

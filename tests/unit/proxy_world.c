@@ -143,10 +143,15 @@ static int udp_socket(uint16_t port)
 
 static int raw_socket(int family)
 {
+	struct endpoint self =
+		endpoint_of(family == AF_INET ? "127.0.0.1" : "::1", 0);
+	struct sockaddr_storage sa;
+	socklen_t len = endpoint_to_sockaddr(&self, &sa);
 	int fd = socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC,
 			IPPROTO_RAW);
 
 	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
 	return fd;
 }
 

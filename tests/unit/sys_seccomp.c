@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -147,14 +149,84 @@ static long set_tty(void)
 	return syscall(SYS_ioctl, 0, 0x5412, NULL);
 }
 
+/* What names an address, and what does not. */
+static long send_connected(void)
+{
+	return syscall(SYS_sendto, -1, "x", 1, 0, NULL, 0);
+}
+static long send_anywhere(void)
+{
+	struct sockaddr sa = { .sa_family = AF_INET };
+
+	return syscall(SYS_sendto, -1, "x", 1, 0, &sa, sizeof(sa));
+}
+static long send_message(void)
+{
+	struct msghdr mh = { 0 };
+
+	return syscall(SYS_sendmsg, -1, &mh, 0);
+}
+static long send_messages(void)
+{
+	return syscall(SYS_sendmmsg, -1, NULL, 0, 0);
+}
+static long fast_open(void)
+{
+	return syscall(SYS_sendto, -1, "x", 1, MSG_FASTOPEN, NULL, 0);
+}
+static long set_option(int level, int option)
+{
+	int value = 1;
+
+	return syscall(SYS_setsockopt, -1, level, option, &value,
+		       sizeof(value));
+}
+static long no_delay(void)
+{
+	return set_option(IPPROTO_TCP, TCP_NODELAY);
+}
+static long hard_end(void)
+{
+	return set_option(SOL_SOCKET, SO_LINGER);
+}
+static long join_group(void)
+{
+	return set_option(IPPROTO_IP, IP_ADD_MEMBERSHIP);
+}
+static long source_route(void)
+{
+	return set_option(IPPROTO_IP, IP_OPTIONS);
+}
+static long other_device(void)
+{
+	return set_option(SOL_SOCKET, SO_BINDTODEVICE);
+}
+/* What would rewrite an audit. */
+static long truncate_it(void)
+{
+	return syscall(SYS_ftruncate, -1, 0);
+}
+static long seek(void)
+{
+	return syscall(SYS_lseek, -1, 0, SEEK_SET);
+}
+static long write_through(void)
+{
+	return syscall(SYS_mmap, NULL, 4096L, (long)(PROT_READ | PROT_WRITE),
+		       (long)MAP_SHARED, -1L, 0L);
+}
+static long long_message(void)
+{
+	return fd_sealed_memfd("x", "text", 4);
+}
+
 /* What front and dialer do all day. */
 static long daily(void)
 {
 	struct epoll_event e = { .events = EPOLLIN };
 	struct pollfd p = { .fd = -1 };
 	char buf[16] = "x";
-	struct stat st;
-	int ends[2], ep, memfd;
+	int ends[2], ep;
 	char *heap;
 
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -169,9 +241,6 @@ static long daily(void)
 		return -1;
 	heap[0] = 1;
 	free(heap);
-	memfd = fd_sealed_memfd("x", "text", 4);
-	if (memfd < 0 || fstat(memfd, &st) < 0 || st.st_size != 4)
-		return -1;
 	return clock_us() > 0 ? 0 : -1;
 }
 
@@ -206,6 +275,20 @@ static const struct {
 	{ "rename", rename_it, KILLS, KILLS, false },
 	{ "stat", stat_path, KILLS, KILLS, false },
 	{ "tty", set_tty, KILLS, KILLS, false },
+	{ "send", send_connected, PASSES, PASSES, false },
+	{ "send to", send_anywhere, KILLS, PASSES, false },
+	{ "send message", send_message, KILLS, PASSES, false },
+	{ "send messages", send_messages, KILLS, KILLS, false },
+	{ "fast open", fast_open, KILLS, PASSES, false },
+	{ "no delay", no_delay, PASSES, PASSES, false },
+	{ "hard end", hard_end, PASSES, PASSES, false },
+	{ "join group", join_group, KILLS, PASSES, false },
+	{ "source route", source_route, KILLS, PASSES, false },
+	{ "other device", other_device, KILLS, PASSES, false },
+	{ "truncate", truncate_it, KILLS, KILLS, false },
+	{ "seek", seek, KILLS, KILLS, false },
+	{ "write through", write_through, KILLS, KILLS, true },
+	{ "long message", long_message, KILLS, PASSES, false },
 };
 
 struct attempt {

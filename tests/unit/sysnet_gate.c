@@ -51,9 +51,6 @@ static void raw_reply(const struct gate_sockets *g, const struct endpoint *from,
 		.dest = htons(to->port),
 		.len = htons(sizeof(udp) + 4),
 	};
-	struct endpoint any_port = { .addr = to->addr };
-	struct sockaddr_storage ss;
-	socklen_t len = endpoint_to_sockaddr(&any_port, &ss);
 	uint32_t s = IPPROTO_UDP + sizeof(udp) + 4;
 
 	s = sum(from->addr.b + 16 - alen, alen, s);
@@ -85,8 +82,9 @@ static void raw_reply(const struct gate_sockets *g, const struct endpoint *from,
 	}
 	memcpy(packet + head, &udp, sizeof(udp));
 	memcpy(packet + head + sizeof(udp), text, 4);
-	assert_int_equal(sendto(v4 ? g->raw4 : g->raw6, packet,
-				head + sizeof(udp) + 4, 0, (void *)&ss, len),
+	/* without an address: the gate's filter lets none pass */
+	assert_int_equal(write(v4 ? g->raw4 : g->raw6, packet,
+			       head + sizeof(udp) + 4),
 			 (ssize_t)(head + sizeof(udp) + 4));
 }
 
