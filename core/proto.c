@@ -8,6 +8,8 @@
 #include "core/base/limits.h"
 
 #define ANY UINT32_MAX /* in every state of the receiver */
+#define STARTING (1U << PROTO_STARTING)
+#define SERVING (1U << PROTO_SERVING)
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 enum {
@@ -66,18 +68,34 @@ const struct msg_rule proto_dialer_keeper_rules[] = {
 };
 const size_t proto_dialer_keeper_nrules = COUNT(proto_dialer_keeper_rules);
 
-const struct msg_rule proto_caller_rules[] = {
-	{ P_HELLO, ANY, 0, 0, 1, 1 },
+static const struct msg_rule caller_keeper_rules[] = {
+	{ P_HELLO, STARTING, 0, 0, 1, 1 },
 	{ P_ERROR, ANY, 8, ERR_MAX, 0, 0 },
-	{ K_OPENED, ANY, 0, 0, 0, 0 },
-	{ K_POSTURE_READY, ANY, 4, 4, 0, 0 },
-	{ K_POSTURE_FAILED, ANY, 8, ERR_MAX, 0, 0 },
-	{ K_RUN_FAILED, ANY, 8, ERR_MAX, 0, 0 },
-	{ K_EXITED, ANY, 41, 41, 0, 0 },
-	{ F_FLUSHED, ANY, 4, 4, 0, 0 },
-	{ F_EVENT, ANY, 1, EVENT_MAX, 0, 0 },
+	{ K_OPENED, SERVING, 0, 0, 0, 0 },
+	{ K_POSTURE_READY, SERVING, 4, 4, 0, 0 },
+	{ K_POSTURE_FAILED, SERVING, 8, ERR_MAX, 0, 0 },
+	{ K_RUN_FAILED, SERVING, 8, ERR_MAX, 0, 0 },
+	{ K_EXITED, SERVING, 41, 41, 0, 0 },
 };
-const size_t proto_caller_nrules = COUNT(proto_caller_rules);
+
+/* It parses hostile bytes: it has no say in how a run ended. */
+static const struct msg_rule caller_front_rules[] = {
+	{ P_HELLO, STARTING, 0, 0, 1, 1 },
+	{ P_ERROR, ANY, 8, ERR_MAX, 0, 0 },
+	{ F_FLUSHED, SERVING, 4, 4, 0, 0 },
+	{ F_EVENT, SERVING, 1, EVENT_MAX, 0, 0 },
+};
+
+static const struct msg_rule caller_dialer_rules[] = {
+	{ P_HELLO, STARTING, 0, 0, 1, 1 },
+	{ P_ERROR, ANY, 8, ERR_MAX, 0, 0 },
+};
+
+const struct proto_table proto_caller_tables[3] = {
+	{ caller_keeper_rules, COUNT(caller_keeper_rules) },
+	{ caller_front_rules, COUNT(caller_front_rules) },
+	{ caller_dialer_rules, COUNT(caller_dialer_rules) },
+};
 
 void proto_put_err(struct sbuf *b, const struct err *err)
 {

@@ -112,7 +112,16 @@ extern const struct msg_rule proto_dialer_caller_rules[];
 extern const size_t proto_dialer_caller_nrules;
 extern const struct msg_rule proto_dialer_keeper_rules[];
 extern const size_t proto_dialer_keeper_nrules;
-extern const struct msg_rule proto_caller_rules[];	/* from any helper */
-extern const size_t proto_caller_nrules;
+/*
+ * The caller, from keeper, front, dialer. It is in PROTO_STARTING until that
+ * helper has said P_HELLO, which it says once: what comes with it is watched,
+ * waited for and killed, and must not be of a later choice.
+ */
+enum { PROTO_STARTING, PROTO_SERVING };
+struct proto_table {
+	const struct msg_rule *rules;
+	size_t nrules;
+};
+extern const struct proto_table proto_caller_tables[3];
 
 #endif

@@ -29,6 +29,8 @@
 
 enum {
 	EVENTS = 32,	 /* handled in one turn */
+	MESSAGES = 256,	 /* of one helper, before others get their turn */
+	LAST_WORDS = 4096, /* the same, when it or another has ended */
 	CLOSE_MS = 2000, /* front may finish its audit so long */
 };
 
@@ -82,6 +84,26 @@ static void helper_broke(struct helper *h, const char *why)
 }
 
 /*
+ * 0: nothing more is there, or `limit` messages were handled: a helper that
+ * never stops must not keep us from the others. -errno.
+ */
+static int helper_read(struct helper *h, int limit)
+{
+	for (int i = 0; i < limit; i++) {
+		struct msg m;
+		int got = chan_recv(&h->chan,
+				    h->hello ? PROTO_SERVING : PROTO_STARTING,
+				    &m);
+
+		if (got <= 0)
+			return got;
+		session_message(h->session, h, &m);
+		msg_done(&m);
+	}
+	return 0;
+}
+
+/*
  * The helpers end with each other: what the first of them said about it may
  * still be in its channel when another one's end is seen.
  */
@@ -89,13 +111,9 @@ static void last_words(struct exeat_session *s)
 {
 	for (unsigned i = 0; i < HELPERS; i++) {
 		struct helper *h = &s->helpers[i];
-		struct msg m;
 
-		while (!h->ended && h->chan.fd >= 0 &&
-		       chan_recv(&h->chan, 0, &m) > 0) {
-			session_message(s, h, &m);
-			msg_done(&m);
-		}
+		if (!h->ended && h->chan.fd >= 0)
+			(void)helper_read(h, LAST_WORDS);
 	}
 }
 
@@ -141,7 +159,7 @@ void session_send(struct exeat_session *s, unsigned helper, uint32_t type,
 	(void)shutdown(h->chan.fd, SHUT_RDWR);
 }
 
-static void chan_ready(struct helper *h, uint32_t events)
+static void chan_ready(struct helper *h, uint32_t events, int limit)
 {
 	int r = 0;
 
@@ -149,19 +167,10 @@ static void chan_ready(struct helper *h, uint32_t events)
 		return;
 	if (events & EPOLLOUT)
 		r = chan_flush(&h->chan);
-	while (r == 0) {
-		struct msg m;
-		int got = chan_recv(&h->chan, 0, &m);
-
-		if (got == 0)
-			return helper_watch(h);
-		if (got < 0) {
-			r = got;
-			break;
-		}
-		session_message(h->session, h, &m);
-		msg_done(&m);
-	}
+	if (r == 0)
+		r = helper_read(h, limit);
+	if (r == 0)
+		return helper_watch(h);
 	helper_ended(h, r == -EPIPE ? "ended unexpectedly" : strerror(-r));
 }
 
@@ -169,7 +178,7 @@ static void pidfd_ready(struct helper *h)
 {
 	(void)epoll_ctl(h->session->epoll, EPOLL_CTL_DEL, h->pidfd, NULL);
 	/* its last words are still in the channel */
-	chan_ready(h, EPOLLIN);
+	chan_ready(h, EPOLLIN, LAST_WORDS);
 	if (h->session->fatal.code == ERR_NONE)
 		helper_ended(h, "ended unexpectedly");
 }
@@ -187,7 +196,7 @@ int exeat_session_dispatch(struct exeat_session *s, int timeout_ms,
 
 		switch (source->kind) {
 		case SOURCE_CHAN:
-			chan_ready(source->owner, events[i].events);
+			chan_ready(source->owner, events[i].events, MESSAGES);
 			break;
 		case SOURCE_PIDFD:
 			pidfd_ready(source->owner);
@@ -236,8 +245,8 @@ static int helper_start(struct exeat_session *s, unsigned which,
 	};
 	int r;
 
-	chan_init(&h->chan, take_own, proto_caller_rules, proto_caller_nrules,
-		  LIMIT_CHAN_QUEUE);
+	chan_init(&h->chan, take_own, proto_caller_tables[which].rules,
+		  proto_caller_tables[which].nrules, LIMIT_CHAN_QUEUE);
 	(void)snprintf(uid, sizeof(uid), "%u", s->identity.host_uid);
 	(void)snprintf(gid, sizeof(gid), "%u", s->identity.host_gid);
 	r = spawn_helper(s->helper_path, argv, fds, HELPER_FDS, 0, &h->pidfd,
