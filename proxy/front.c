@@ -13,15 +13,19 @@
  * meanwhile.
  *
  * #syscalls recvmsg sendmsg fcntl close getrlimit prlimit64 clock_gettime
+ * #syscalls setsockopt
  * #syscalls epoll_wait epoll_pwait epoll_ctl
  */
 #include "proxy/front.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "core/base/fd.h"
@@ -47,6 +51,7 @@ static struct question *question_take(struct front *f, uint32_t id)
 	if (q) {
 		*at = q->next;
 		q->id = 0;
+		f->nopen--;
 	}
 	return q;
 }
@@ -107,6 +112,7 @@ int front_ask(struct front *f, enum ask_message type, struct ask *a,
 	q->id = a->id;
 	q->next = *bucket(f, q->id);
 	*bucket(f, q->id) = q;
+	f->nopen++;
 	return 0;
 }
 
@@ -180,6 +186,8 @@ static void dialer_readable_cb(evutil_socket_t fd, short what, void *front)
 		msg_done(&m);
 		if (!ok)
 			return break_down(f, EPROTO);
+		if (f->nopen == 0)
+			return;
 	}
 }
 
@@ -240,13 +248,31 @@ static bool descriptors_left(const struct front *f)
 
 bool front_may_dial(struct front *f)
 {
-	return descriptors_left(f);
+	while (!descriptors_left(f))
+		if (!udp_give_way(f, clock_ms()))
+			return false;
+	return true;
+}
+
+/*
+ * The number that the last accept4() got is near the lowest free one: only
+ * when that is near the end it is worth asking for the true one.
+ */
+static bool descriptors_near(const struct front *f)
+{
+	return (uint32_t)f->fd_last + 1 + f->unconnected >= (uint32_t)f->fd_max;
+}
+
+void front_accepted(struct front *f, int fd)
+{
+	if (fd >= 0)
+		f->fd_last = fd;
 }
 
 bool front_may_accept(struct front *f)
 {
-	if (!f->paused &&
-	    (f->stats.flows >= LIMIT_FLOWS || !descriptors_left(f)))
+	if (!f->paused && (f->stats.flows >= LIMIT_FLOWS ||
+			   (descriptors_near(f) && !front_may_dial(f))))
 		pause_accept(f);
 	return !f->paused;
 }
@@ -443,6 +469,7 @@ int front_add_posture(struct front *f, uint32_t posture,
 {
 	struct posture *p = posture_find(f, posture) ? NULL :
 						       calloc(1, sizeof(*p));
+	const int one = 1;
 	int r;
 
 	if (!p) {
@@ -455,6 +482,9 @@ int front_add_posture(struct front *f, uint32_t posture,
 	p->peek_any = names_matter(policy);
 	p->sockets = *take;
 	*take = (struct front_sockets){ -1, -1, -1, -1, -1, -1 };
+	/* what is accepted inherits it; -1 has none */
+	(void)setsockopt(p->sockets.tcp, IPPROTO_TCP, TCP_NODELAY, &one,
+			 sizeof(one));
 	r = listen_on(p, &p->tcp, p->sockets.tcp, flow_accept_cb);
 	if (r == 0)
 		r = listen_on(p, &p->dns_tcp, p->sockets.dns_tcp,

@@ -64,12 +64,14 @@ struct front {
 	struct event dialer_in, dialer_out;
 	bool broken;
 	uint32_t last_id;
+	uint32_t nopen; /* questions; the dialer says nothing unasked */
 	struct question *open[QUESTION_BUCKETS];
 	LIST_HEAD(, posture) postures;
 
 	bool paused; /* accepting */
 	struct event resume;
 	int fd_max;	   /* accept pauses from this one on */
+	int fd_last;	   /* the newest that was accepted */
 	struct event tick; /* one coarse timer for what is many */
 	struct front_stats stats;
 	uint32_t unconnected; /* flows that will get a descriptor */
@@ -105,6 +107,8 @@ void front_event(struct posture *p, struct audit_event *e);
  * will need a second one) or places run out; all listeners then pause.
  */
 bool front_may_accept(struct front *f);
+/* What accept4() returned, -1 too. */
+void front_accepted(struct front *f, int fd);
 /* The same for what takes a descriptor by dialling alone. */
 bool front_may_dial(struct front *f);
 /* accept4() failed: true if there is no sense in trying again now. */
@@ -118,6 +122,8 @@ void flow_drop_all(struct posture *p);
 void udp_readable_cb(evutil_socket_t fd, short what, void *posture);
 void udp_tick(struct front *f, int64_t now_ms);
 void udp_drop_all(struct posture *p);
+/* End a flow that is silent; false if there is none. */
+bool udp_give_way(struct front *f, int64_t now_ms);
 
 /* One datagram of a transparent socket. */
 struct datagram {

@@ -14,6 +14,9 @@
  * seconds, so that a program that goes on sending costs one question and one
  * record.
  *
+ * Nobody says that a flow is over. So when places or descriptors run out, the
+ * one that was silent for longest gives way.
+ *
  * The keeper's pin lives an hour: a flow in use says so now and then
  * (ASK_USED), because UDP is judged packet by packet.
  *
@@ -392,6 +395,29 @@ static struct udp_flow *flow_new(struct posture *p, const struct datagram *d,
 	return fl;
 }
 
+bool udp_give_way(struct front *f, int64_t now_ms)
+{
+	struct udp_flow *fl;
+
+	TAILQ_FOREACH(fl, &f->udp_age, age) {
+		if (now_ms - fl->used_ms < LIMIT_UDP_SPARE_MS)
+			return false;
+		if (fl->question.id)
+			continue;
+		flow_close(fl, 0);
+		return true;
+	}
+	return false;
+}
+
+static bool has_place(struct front *f, int64_t now_ms)
+{
+	while (f->stats.udp_flows >= LIMIT_UDP_FLOWS)
+		if (!udp_give_way(f, now_ms))
+			return false;
+	return front_may_dial(f);
+}
+
 static void flow_begin(struct posture *p, const struct datagram *d,
 		       int64_t now_ms)
 {
@@ -408,8 +434,7 @@ static void flow_begin(struct posture *p, const struct datagram *d,
 	};
 	struct udp_flow *fl = NULL;
 
-	if (p->front->stats.udp_flows < LIMIT_UDP_FLOWS &&
-	    front_may_dial(p->front))
+	if (has_place(p->front, now_ms))
 		fl = flow_new(p, d, now_ms);
 	if (!fl)
 		return front_event(p, &full);

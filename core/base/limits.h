@@ -27,7 +27,7 @@ enum {
 	/* the gate, per session: over it, accept pauses or the one
 	 * connection, flow or query is refused */
 	LIMIT_FLOWS = 4096,
-	LIMIT_UDP_FLOWS = 1024,
+	LIMIT_UDP_FLOWS = 1024,		/* a silent one gives way first */
 	LIMIT_DNS_QUERIES = 1024,	/* in flight */
 	LIMIT_DNS_TCP = 64,		/* open DNS connections */
 	LIMIT_FD_RESERVE = 32,		/* accept pauses below it */
@@ -37,6 +37,7 @@ enum {
 	LIMIT_DIAL_MS = 30000,
 	LIMIT_HE_DELAY_MS = 250,	/* RFC 8305 5 */
 	LIMIT_UDP_IDLE_MS = 60000,
+	LIMIT_UDP_SPARE_MS = 2000,	/* silent for that long: gives way */
 	LIMIT_RELAY_CHUNK = 256 << 10,	/* bytes of one copy */
 	LIMIT_CNAME_CHAIN = 12,
 	LIMIT_DNS_ADDRS = 32,		/* of one answer; the rest is cut */

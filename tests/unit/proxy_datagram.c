@@ -176,6 +176,39 @@ static void udp_error_ends(void **state)
 	world_free(w);
 }
 
+/* The flow that was silent for longest goes first, and none that asks. */
+static void udp_gives_way(void **state)
+{
+	struct world *w = world_new(POLICY_ALLOWLIST);
+	int first = udp_client(OPENED, 5000), second = udp_client(OPENED, 5000);
+	struct sockaddr_storage from = { 0 }, again = { 0 };
+	int64_t now = clock_ms();
+
+	(void)state;
+	say(first, "a");
+	target_hears(w, "a", &from);
+	say(second, "b");
+	target_hears(w, "b", &again);
+	assert_false(udp_give_way(w->front, now + LIMIT_UDP_SPARE_MS - 1));
+	now = clock_ms() + LIMIT_UDP_SPARE_MS;
+	assert_true(udp_give_way(w->front, now));
+	assert_int_equal(w->front->stats.udp_flows, 1);
+	/* the same socket as before */
+	say(second, "c");
+	target_hears(w, "c", &from);
+	assert_memory_equal(&from, &again, sizeof(from));
+	w->mute = true;
+	say(first, "d");
+	world_until(w, w->front->stats.udp_flows == 2);
+	now = clock_ms() + LIMIT_UDP_SPARE_MS;
+	assert_true(udp_give_way(w->front, now));
+	assert_false(udp_give_way(w->front, now));
+	assert_int_equal(w->front->stats.udp_flows, 1);
+	fd_close(&first);
+	fd_close(&second);
+	world_free(w);
+}
+
 /* A flow that goes on keeps its pin alive. */
 static void udp_used(void **state)
 {
@@ -421,6 +454,7 @@ int main(void)
 		cmocka_unit_test(udp_refused),
 		cmocka_unit_test(udp_without_room),
 		cmocka_unit_test(udp_error_ends),
+		cmocka_unit_test(udp_gives_way),
 		cmocka_unit_test(udp_used),
 		cmocka_unit_test(dns_udp),
 		cmocka_unit_test(dns_refused),

@@ -62,8 +62,9 @@ class Misc:
                 client=plain(writer.get_extra_info("peername")[0]))
             try:
                 await serve(reader, writer, here[1])
-            except (ConnectionError, asyncio.IncompleteReadError):
-                pass
+            except (ConnectionError, asyncio.IncompleteReadError,
+                    ValueError):
+                pass  # the last: a line without an end
             finally:
                 writer.close()
         return connection
