@@ -111,6 +111,7 @@ static struct policy_verdict judge_unnamed(const struct posture *p,
 
 static struct policy_verdict judge(const struct posture *p, struct ask *a)
 {
+	static const struct addr nowhere;
 	struct policy_verdict deny = {
 		.reason = POLICY_R_DEFAULT,
 		.rule = POLICY_NO_RULE,
@@ -118,7 +119,10 @@ static struct policy_verdict judge(const struct posture *p, struct ask *a)
 
 	if (!p)
 		return deny;
-	if (a->proto != RULE_TCP && a->proto != RULE_UDP) {
+	/* with a name the policy takes it for "not resolved yet", and would not
+	 * look at it; the kernel takes it for the host's loopback */
+	if ((a->proto != RULE_TCP && a->proto != RULE_UDP) ||
+	    addr_equal(&a->to.addr, &nowhere)) {
 		deny.reason = POLICY_R_MALFORMED;
 		return deny;
 	}

@@ -150,6 +150,29 @@ static void test_open_denies(void **state)
 	world_free(w);
 }
 
+/* Whatever front says of where it learnt a name: the address is judged. */
+static void test_no_address(void **state)
+{
+	struct world *w = world_new(POLICY_OPEN, NULL, NULL);
+	cleanup_fd int l = world_listen("::1", 443);
+	struct answer a;
+	int fd;
+
+	(void)state;
+	for (int i = POLICY_NAME_NONE; i <= POLICY_NAME_PROXY; i++) {
+		const enum policy_learnt learnt = (enum policy_learnt)i;
+
+		a = world_dial(w, "good.test", learnt, "::", 443, &fd);
+		assert_refused(&a, POLICY_R_MALFORMED);
+		a = world_dial(w, "good.test", learnt, "0.0.0.0", 443, &fd);
+		assert_refused(&a, POLICY_R_GUARD);
+		a = world_dial(w, "good.test", learnt, "::1", 443, &fd);
+		assert_refused(&a, POLICY_R_GUARD);
+	}
+	assert_false(world_accepted(l));
+	world_free(w);
+}
+
 static void test_own_addresses(void **state)
 {
 	struct world *w = world_new(POLICY_OPEN, NULL, NULL);
@@ -571,6 +594,7 @@ int dialer_dial_tests(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_by_address),
 		cmocka_unit_test(test_open_denies),
+		cmocka_unit_test(test_no_address),
 		cmocka_unit_test(test_own_addresses),
 		cmocka_unit_test(test_refused_target),
 		cmocka_unit_test(test_pin_without_name),
