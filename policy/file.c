@@ -24,13 +24,10 @@ void policy_file_done(struct policy_file *f)
 /* Known to the contract, not served by this version: never ignored. */
 static int unavailable(const struct jread *j, const char *key)
 {
-	char path[JREAD_PATH];
-
 	if (!jread_get(j, key))
 		return 0;
-	return err_new(j->err, ERR_UNAVAILABLE, j->step,
-		       jread_path(j, key, SIZE_MAX, path),
-		       "this version does not serve it");
+	return jread_fail(j, ERR_UNAVAILABLE, key, SIZE_MAX,
+			  "this version does not serve it");
 }
 
 /* A rule with something beside it. Borrows *ret. */

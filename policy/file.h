@@ -22,8 +22,8 @@ struct policy_file {
 
 /*
  * Parse JSON text. Unknown keys, wrong types, a version other than 1,
- * trailing bytes, a bad rule: ERR_INVALID with "line L column C" or the path
- * of the key ("network_allowlist[3]"). Keys of the contract that this version
+ * trailing bytes, a bad rule: ERR_INVALID with "line L column C" and, where the
+ * text is JSON, the path of the key ("network_allowlist[3]"). Keys of the contract that this version
  * does not serve (upstream_proxy, max_upload, ...) are ERR_UNAVAILABLE, never
  * ignored; null is as if the key were not there. A ceiling is such an object
  * too ("version" may be left out) and has no ceiling of its own. Presets are

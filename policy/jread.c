@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/base/buf.h"
+#include "policy/jplace.h"
 
 int jread_text(const char *text, size_t len, const char *step,
 	       json_t **ret_root, struct jread *ret, struct err *err)
@@ -28,7 +29,13 @@ int jread_text(const char *text, size_t len, const char *step,
 			       "line 1 column 1: an object was expected");
 	}
 	*ret_root = root;
-	*ret = (struct jread){ .object = root, .step = step, .err = err };
+	*ret = (struct jread){
+		.object = root,
+		.step = step,
+		.text = text,
+		.end = text + len,
+		.err = err,
+	};
 	return 0;
 }
 
@@ -55,18 +62,63 @@ const char *jread_path(const struct jread *j, const char *key, size_t index,
 	return buf;
 }
 
+/* Where the key stands, and its value; without one, where the object does. */
+static const char *find(const struct jread *j, const char *key, size_t index,
+			const char **ret_value)
+{
+	const char *object = j->text, *name, *value, *element;
+
+	if (j->outer)
+		(void)find(j->outer, j->key, j->index, &object);
+	*ret_value = object;
+	name = jplace_member(object, j->end, key, &value);
+	if (!name)
+		return object;
+	*ret_value = value;
+	if (index == SIZE_MAX)
+		return name;
+	element = jplace_element(value, j->end, index);
+	if (element)
+		*ret_value = element;
+	return *ret_value;
+}
+
+static int fail(const struct jread *j, enum err_code code, const char *key,
+		size_t index, const char *fmt, va_list ap)
+{
+	const char *value;
+	struct jplace place = jplace_make(j->text, find(j, key, index, &value));
+	char path[JREAD_PATH];
+	char message[256];
+
+	(void)vsnprintf(message, sizeof(message), fmt, ap);
+	return err_new(j->err, code, j->step, jread_path(j, key, index, path),
+		       "line %zu column %zu: %s", place.line, place.column,
+		       message);
+}
+
+int jread_fail(const struct jread *j, enum err_code code, const char *key,
+	       size_t index, const char *fmt, ...)
+{
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = fail(j, code, key, index, fmt, ap);
+	va_end(ap);
+	return r;
+}
+
 int jread_wrong(const struct jread *j, const char *key, size_t index,
 		const char *fmt, ...)
 {
-	char path[JREAD_PATH];
-	char message[256];
 	va_list ap;
+	int r;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(message, sizeof(message), fmt, ap);
+	r = fail(j, ERR_INVALID, key, index, fmt, ap);
 	va_end(ap);
-	return err_new(j->err, ERR_INVALID, j->step,
-		       jread_path(j, key, index, path), "%s", message);
+	return r;
 }
 
 int jread_enter(const struct jread *j, const char *key, size_t index,
@@ -76,6 +128,9 @@ int jread_enter(const struct jread *j, const char *key, size_t index,
 		return jread_wrong(j, key, index, "an object was expected");
 	*ret = *j;
 	ret->object = value;
+	ret->outer = j;
+	ret->key = key;
+	ret->index = index;
 	(void)jread_path(j, key, index, ret->path);
 	return 0;
 }

@@ -31,7 +31,7 @@ BAD = [
     (["--allow-file", "/no/such"], ["--allow-file", "/no/such"]),
     (["--deny-file", "/no/such"], ["--deny-file", "/no/such"]),
     (["--policy", "/no/such"], ["--policy", "/no/such"]),
-    (["--policy", UNKNOWN_KEY], ["policy file", "colour"]),
+    (["--policy", UNKNOWN_KEY], ["policy file", "colour", "line 2 column 2"]),
     (["--policy", BROKEN], ["policy file", "line 2"]),
     (["--policy", ALLOW_A, "--net", "open"], ["network_policy"]),
     (["--ceiling", BROKEN], ["network_ceiling", "line 2"]),

@@ -1,6 +1,7 @@
 /* fuzz_policy_file.c - policy files (JSON) and rule lists (lines)
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,31 @@ static void check_compiled(const struct policy_file *f)
 	free(image);
 }
 
+/* Where an error says that an unknown key is, there is a key. */
+static void check_place(const char *text, size_t size, const struct err *err)
+{
+	size_t line, column;
+	int skip = 0;
+
+	if (sscanf(err->message, "line %zu column %zu: %n", &line, &column,
+		   &skip) != 2 ||
+	    strcmp(err->message + skip, "unknown key") != 0)
+		return;
+	for (size_t i = 0; i < size; i++) {
+		bool first = ((unsigned char)text[i] & 0xc0) != 0x80;
+
+		if (line == 1 && column == 1 && first) {
+			assert(text[i] == '"');
+			return;
+		}
+		if (line == 1)
+			column -= first;
+		else
+			line -= text[i] == '\n';
+	}
+	assert(false);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct err err = { 0 };
@@ -50,6 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		policy_file_done(&f);
 	} else {
 		assert(err.code != ERR_NONE && err.message[0]);
+		check_place((const char *)data, size, &err);
 	}
 	if (policy_lines_parse((const char *)data, size, &rules, &n, NULL) ==
 	    0) {

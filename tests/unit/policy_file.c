@@ -82,24 +82,27 @@ static void refuses_files(void **unused)
 		{ "{\"version\":2}", ERR_INVALID, "version" },
 		{ "{\"version\":\"1\"}", ERR_INVALID, "version" },
 		{ "{\"version\":1,\"mode\":\"open\"}", ERR_INVALID,
-		  "mode: unknown key" },
+		  "mode: line 1 column 14: unknown key" },
 		{ "{\"version\":1,\"network_mode\":\"Open\"}", ERR_INVALID,
-		  "network_mode: one of" },
+		  "network_mode: line 1 column 14: one of" },
 		{ "{\"version\":1,\"network_allowlist\":\"a\"}", ERR_INVALID,
-		  "network_allowlist: an array" },
+		  "network_allowlist: line 1 column 14: an array" },
 		{ "{\"version\":1,\"network_allowlist\":[\"a\",1]}",
-		  ERR_INVALID, "network_allowlist[1]: a rule" },
+		  ERR_INVALID,
+		  "network_allowlist[1]: line 1 column 39: a rule" },
 		{ "{\"version\":1,\"network_allowlist\":[\"a\",\"b c\"]}",
-		  ERR_INVALID, "network_allowlist[1]: \"b c\" at byte 1" },
+		  ERR_INVALID, "column 39: \"b c\" at byte 1" },
 		{ "{\"version\":1,\"network_denylist\":[\"a\\u0000b\"]}",
 		  ERR_INVALID, "line 1" },
 		{ "{\"version\":1,\"network_denylist\":[\"a+private\"]}",
 		  ERR_INVALID, "network_denylist[0]" },
 		{ "{\"version\":1,\"network_allowlist\":[{\"comment\":\"x\"}]}",
-		  ERR_INVALID, "network_allowlist[0].rule" },
+		  ERR_INVALID,
+		  "network_allowlist[0].rule: line 1 column 35: a string" },
 		{ "{\"version\":1,\"network_allowlist\":[{\"rule\":\"a\","
 		  "\"x\":1}]}",
-		  ERR_INVALID, "network_allowlist[0].x: unknown key" },
+		  ERR_INVALID,
+		  "network_allowlist[0].x: line 1 column 47: unknown key" },
 		{ "{\"version\":1,\"network_allowlist\":[{\"rule\":\"a\","
 		  "\"max_upload\":\"1M\"}]}",
 		  ERR_UNAVAILABLE, "network_allowlist[0].max_upload" },
@@ -115,12 +118,29 @@ static void refuses_files(void **unused)
 		{ "{\"version\":1,\"network_ceiling\":[]}", ERR_INVALID,
 		  "network_ceiling" },
 		{ "{\"version\":1,\"network_ceiling\":{\"x\":1}}", ERR_INVALID,
-		  "network_ceiling.x: unknown key" },
+		  "network_ceiling.x: line 1 column 33: unknown key" },
 		{ "{\"version\":1,\"network_ceiling\":{\"network_ceiling\":"
 		  "{}}}",
 		  ERR_INVALID, "has no ceiling" },
 		{ "{\"version\":1,\"network_ceiling\":{\"version\":3}}",
 		  ERR_INVALID, "network_ceiling.version" },
+		/* places: lines, characters, escapes, what is skipped */
+		{ "\n {\n\"version\" : 1 ,\r\n\t\"colour\": 1}", ERR_INVALID,
+		  "colour: line 4 column 2: unknown key" },
+		{ "{\"version\":1, \"\u00fc\u20ac\": 1, \"x\": 2}", ERR_INVALID,
+		  "line 1 column 15: unknown key" },
+		{ "{\"version\":1,\"network_allowlist\":[\"\u00fc.test\","
+		  "7]}",
+		  ERR_INVALID, "[1]: line 1 column 44: a rule" },
+		{ "{\"version\":1, \"\\u0063olour\": 1}", ERR_INVALID,
+		  "colour: line 1 column 15: unknown key" },
+		{ "{\"version\":1,\"network_denylist\":[\"a\",\n"
+		  " {\"comment\":\"}]\\\"{[\", \"rule\":\"b\"},\n"
+		  "  {\"rule\":\"c\", \"\\u0078\":[[1],{\"x\":-1e5}]}]}",
+		  ERR_INVALID, "network_denylist[2].x: line 3 column 16" },
+		{ "{\"network_ceiling\":{\"version\":1,\n"
+		  "\"version \":1},\"version\":1}",
+		  ERR_INVALID, "line 2 column 1: unknown key" },
 	};
 
 	(void)unused;
