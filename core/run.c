@@ -293,6 +293,7 @@ static struct exeat_run *run_new(struct exeat_session *s,
 		stream_init(run, (enum exeat_stream)i);
 	run->next = s->runs;
 	s->runs = run;
+	s->unended++;
 	return run;
 }
 
@@ -398,6 +399,7 @@ void run_exited(struct exeat_run *run, int status, unsigned reason)
 						       WEXITSTATUS(status);
 	set_reason(run, status, reason);
 	run->exited = true;
+	run->session->unended--;
 	stream_drain(&run->streams[EXEAT_STDOUT]);
 	stream_drain(&run->streams[EXEAT_STDERR]);
 	run_check(run);

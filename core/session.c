@@ -575,25 +575,31 @@ static void await_end(const struct helper *h, int timeout_ms)
 	}
 }
 
-static void helpers_end(struct exeat_session *s)
+/*
+ * The keeper's end is the end of every payload: while one may live, nothing
+ * goes on without it. Front and dialer follow, each as soon as it sees the end
+ * of a channel.
+ */
+static void helpers_stop(struct exeat_session *s)
 {
 	struct helper *keeper = &s->helpers[HELPER_KEEPER];
 
-	/*
-	 * The keeper's end is the end of every payload; front sees their
-	 * connections go and writes the last audit lines before it follows.
-	 */
 	await_hello(keeper);
 	if (keeper->pidfd >= 0)
 		(void)pidfd_send_signal(keeper->pidfd, SIGKILL, NULL, 0);
-	await_end(keeper, keeper->hello ? -1 : 0);
+	if (s->unended || !keeper->hello)
+		await_end(keeper, keeper->hello ? -1 : 0);
 	for (unsigned i = 0; i < HELPERS; i++) {
-		struct helper *h = &s->helpers[i];
+		await_hello(&s->helpers[i]);
+		chan_done(&s->helpers[i].chan);
+	}
+}
 
-		await_hello(h);
-		chan_done(&h->chan);
-		await_end(h, CLOSE_MS);
-		fd_close(&h->pidfd);
+static void helpers_done(struct exeat_session *s)
+{
+	for (unsigned i = 0; i < HELPERS; i++) {
+		await_end(&s->helpers[i], CLOSE_MS);
+		fd_close(&s->helpers[i].pidfd);
 	}
 }
 
@@ -601,18 +607,20 @@ void exeat_session_close(struct exeat_session *s)
 {
 	if (!s)
 		return;
-	helpers_end(s);
+	helpers_stop(s);
+	/* no payload lives: the helpers end while their traces are cleared */
+	workdir_close(&s->work);
 	while (s->runs)
 		exeat_run_free(s->runs);
 	runs_bury(s);
 	network_close(s);
 	viewplan_done(&s->view);
-	workdir_close(&s->work);
 	identity_done(&s->identity);
 	list_free(&s->env);
 	for (int i = 0; i < 3; i++)
 		fd_close(&s->dialer_fds[i]);
 	fd_close(&s->dialer_own);
+	helpers_done(s);
 	fd_close(&s->self);
 	fd_close(&s->epoll);
 	free(s->label);

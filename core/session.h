@@ -148,6 +148,7 @@ struct exeat_session {
 	unsigned dispatching; /* depth; while it is, runs are buried: */
 	struct exeat_run *dead;
 	unsigned started;      /* runs so far */
+	unsigned unended;      /* whose end the keeper has not reported */
 	uint32_t prepared_run; /* id sent with K_PREPARE, 0: none */
 	uint32_t prepared_posture;
 	void (*on_event)(void *user_data, const struct exeat_event *event);

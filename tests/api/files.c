@@ -69,6 +69,33 @@ static void a_fresh_dir_goes(void **state)
 	free(path);
 }
 
+/* The payload lives, and makes folders, until the session is closed. */
+static void a_fresh_dir_goes_from_under_a_writer(void **state)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+
+	(void)state;
+	o.command = "trap '' TERM; echo up; i=0; while :; do "
+		    "mkdir -p $i/a/b; i=$((i + 1)); done";
+	for (int freed = 0; freed < 2; freed++) {
+		struct exeat_session *session = api_open(NULL);
+		struct exeat_run *run;
+		char buf[8];
+
+		/* an end that was reported says nothing of the next run */
+		api_sh(session, "true", 0);
+		run = api_start(session, &o);
+		assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf,
+						sizeof(buf), 10000, NULL),
+				 3);
+		if (freed)
+			exeat_run_free(run);
+		exeat_session_close(session);
+		assert_int_equal(api_work_dirs(), 0);
+		assert_int_equal(api_helpers(), 0);
+	}
+}
+
 static bool has(char **list, const char *path)
 {
 	for (; *list; list++)
@@ -137,6 +164,7 @@ static void venv_in_place(void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_kept_dir_keeps),
 	cmocka_unit_test(a_fresh_dir_goes),
+	cmocka_unit_test(a_fresh_dir_goes_from_under_a_writer),
 	cmocka_unit_test(the_view_is_told),
 	cmocka_unit_test(venv_in_place),
 };
