@@ -143,6 +143,19 @@ static int put_all(struct list *l, const char *const *texts, const char *option,
 	return 0;
 }
 
+/* What is wrong with it in every run. */
+int environ_check(const struct exeat_session *s, struct err *err)
+{
+	struct list l = { 0 };
+	int r = put_all(&l, (const char *const *)s->preset_env.texts, "preset",
+			err);
+
+	if (r == 0)
+		r = put_all(&l, (const char *const *)s->env.texts, "env", err);
+	list_free(&l);
+	return r == -ENOMEM ? err_sys(err, ENOMEM, "check", "environment") : r;
+}
+
 int environ_make(const struct exeat_session *s, enum policy_mode mode,
 		 const struct list *preset_env, const char *const *run_env,
 		 struct list *ret, struct err *err)

@@ -1,9 +1,10 @@
 /* session.c - opening, dispatching and closing a session
  * SPDX-License-Identifier: Apache-2.0
  *
- * Theory of operation: session.h. Opening is: check every option (nothing is
- * started for a bad one), make the work dir, start the three helpers, and send
- * each what it needs; the answers come through dispatch.
+ * Theory of operation: session.h. Opening is: check the options (nothing is
+ * started for a bad one), start the keeper, make the work dir and the view
+ * while it isolates itself, start the others, and send each what it needs;
+ * the answers come through dispatch.
  */
 #include <assert.h>
 #include <errno.h>
@@ -290,35 +291,32 @@ static int send_open(struct exeat_session *s, struct err *err)
 	return b.bad ? err_sys(err, ENOMEM, "encode", "view") : 0;
 }
 
-static int helpers_start(struct exeat_session *s, struct err *err)
+/* It takes longest: it begins first, and isolates itself meanwhile. */
+static int keeper_start(struct exeat_session *s, int pairs[PAIRS][2],
+			struct err *err)
 {
-	int pairs[PAIRS][2], r;
+	int r = pairs_make(pairs, err);
+	const int fds[] = { pairs[PAIR_CK][1], pairs[PAIR_KF][0],
+			    pairs[PAIR_KD][0], s->self };
 
-	memset(pairs, -1, sizeof(pairs));
-	r = pairs_make(pairs, err);
-	if (r == 0) {
-		const int keeper[] = { pairs[PAIR_CK][1], pairs[PAIR_KF][0],
-				       pairs[PAIR_KD][0], s->self };
-		const int front[] = { pairs[PAIR_CF][1], pairs[PAIR_KF][1],
-				      pairs[PAIR_FD][0], s->self };
+	if (r < 0)
+		return r;
+	return helper_start(s, HELPER_KEEPER, fds, fd_steal(&pairs[PAIR_CK][0]),
+			    err);
+}
 
-		r = helper_start(s, HELPER_KEEPER, keeper,
-				 fd_steal(&pairs[PAIR_CK][0]), err);
-		/* the keeper takes longest: it begins first */
-		if (r == 0)
-			r = send_open(s, err);
-		if (r == 0)
-			r = helper_start(s, HELPER_FRONT, front,
-					 fd_steal(&pairs[PAIR_CF][0]), err);
-		s->dialer_fds[0] = fd_steal(&pairs[PAIR_CD][1]);
-		s->dialer_fds[1] = fd_steal(&pairs[PAIR_KD][1]);
-		s->dialer_fds[2] = fd_steal(&pairs[PAIR_FD][1]);
-		s->dialer_own = fd_steal(&pairs[PAIR_CD][0]);
-	}
-	for (int i = 0; i < PAIRS; i++) {
-		fd_close(&pairs[i][0]);
-		fd_close(&pairs[i][1]);
-	}
+static int front_start(struct exeat_session *s, int pairs[PAIRS][2],
+		       struct err *err)
+{
+	const int fds[] = { pairs[PAIR_CF][1], pairs[PAIR_KF][1],
+			    pairs[PAIR_FD][0], s->self };
+	int r = helper_start(s, HELPER_FRONT, fds, fd_steal(&pairs[PAIR_CF][0]),
+			     err);
+
+	s->dialer_fds[0] = fd_steal(&pairs[PAIR_CD][1]);
+	s->dialer_fds[1] = fd_steal(&pairs[PAIR_KD][1]);
+	s->dialer_fds[2] = fd_steal(&pairs[PAIR_FD][1]);
+	s->dialer_own = fd_steal(&pairs[PAIR_CD][0]);
 	return r;
 }
 
@@ -365,10 +363,8 @@ static int send_front(struct exeat_session *s, int audit_fd, struct err *err)
 static int work_open(struct exeat_session *s,
 		     const struct exeat_session_options *o, struct err *err)
 {
-	int r = identity_find(s->work.fd, o->user, &s->identity, err);
+	int r;
 
-	if (r < 0)
-		return r;
 	if (!o->host_work_dir)
 		return workdir_fresh(&s->identity, &s->work, err);
 	r = workdir_populate(&s->work, &s->identity, err);
@@ -414,10 +410,10 @@ static int options_take(struct exeat_session *s,
 	return 0;
 }
 
-static int session_start(struct exeat_session *s,
+/* What the caller asks for, as far as it can be told without making it. */
+static int session_check(struct exeat_session *s,
 			 const struct exeat_session_options *o, struct err *err)
 {
-	struct list env;
 	int r = options_take(s, o, err);
 
 	/* presets trust no setting that lies in the work dir: it comes first */
@@ -426,18 +422,31 @@ static int session_start(struct exeat_session *s,
 	if (r == 0)
 		r = network_open(s, o, err);
 	if (r == 0)
+		r = environ_check(s, err);
+	if (r == 0)
 		r = helper_path(o->helper_path, s->helper_path,
 				sizeof(s->helper_path), err);
 	if (r == 0)
+		r = identity_find(s->work.fd, o->user, &s->identity, err);
+	return r;
+}
+
+static int session_build(struct exeat_session *s,
+			 const struct exeat_session_options *o,
+			 int pairs[PAIRS][2], struct err *err)
+{
+	int r = session_check(s, o, err);
+
+	if (r == 0)
+		r = keeper_start(s, pairs, err);
+	if (r == 0)
 		r = work_open(s, o, err);
 	if (r == 0)
-		r = environ_make(s, POLICY_OPEN, NULL, NULL, &env, err);
-	if (r < 0)
-		return r;
-	list_free(&env);
-	r = view_open(s, o, err);
+		r = view_open(s, o, err);
 	if (r == 0)
-		r = helpers_start(s, err);
+		r = send_open(s, err);
+	if (r == 0)
+		r = front_start(s, pairs, err);
 	if (r == 0)
 		r = send_front(s, o->audit_fd, err);
 	if (r == 0 && s->network.has_mode && s->network.mode != POLICY_BLOCKED)
@@ -445,6 +454,20 @@ static int session_start(struct exeat_session *s,
 	/* the keeper needs the folder, not yet what is in it */
 	if (r == 0 && !o->host_work_dir)
 		r = workdir_populate(&s->work, &s->identity, err);
+	return r;
+}
+
+static int session_start(struct exeat_session *s,
+			 const struct exeat_session_options *o, struct err *err)
+{
+	int pairs[PAIRS][2], r;
+
+	memset(pairs, -1, sizeof(pairs));
+	r = session_build(s, o, pairs, err);
+	for (int i = 0; i < PAIRS; i++) {
+		fd_close(&pairs[i][0]);
+		fd_close(&pairs[i][1]);
+	}
 	return r;
 }
 

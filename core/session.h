@@ -213,6 +213,8 @@ size_t stream_take(struct stream *st, void *buf, size_t size);
 
 /* ---- environ.c ---- */
 
+/* Before anything is started: the presets' and the session's part. */
+int environ_check(const struct exeat_session *s, struct err *err);
 /* The payload's complete environment: minimal, presets', session's, run's. */
 int environ_make(const struct exeat_session *s, enum policy_mode mode,
 		 const struct list *preset_env, const char *const *run_env,
