@@ -30,22 +30,25 @@ enum {
 	WOULD_BE_OWN = -2,
 };
 
-static bool has_own_peer(const struct connector *c)
+/* STILL_CONNECTING, CONNECTED_AT_ONCE or WOULD_BE_OWN, by the two ends. */
+static int look_at_ends(const struct connector *c)
 {
 	struct sockaddr_storage local = { 0 }, remote = { 0 };
 	socklen_t local_len = sizeof(local), remote_len = sizeof(remote);
 	struct endpoint a, b;
 
+	/* there is no peer before the handshake has ended */
+	if (getpeername(c->fd, (struct sockaddr *)&remote, &remote_len) < 0)
+		return STILL_CONNECTING;
 	if (getsockname(c->fd, (struct sockaddr *)&local, &local_len) < 0 ||
-	    getpeername(c->fd, (struct sockaddr *)&remote, &remote_len) < 0)
-		return false; /* gone already: SO_ERROR or the relay says it */
-	if (!endpoint_from_sockaddr((struct sockaddr *)&local, local_len, &a) ||
+	    !endpoint_from_sockaddr((struct sockaddr *)&local, local_len, &a) ||
 	    !endpoint_from_sockaddr((struct sockaddr *)&remote, remote_len, &b))
-		return true;
+		return WOULD_BE_OWN;
 	if (!addr_equal(&a.addr, &b.addr))
-		return false;
+		return CONNECTED_AT_ONCE;
 	/* to a service of the host: only the very same socket is wrong */
-	return !c->target.host || a.port == b.port;
+	return c->target.host && a.port != b.port ? CONNECTED_AT_ONCE :
+						    WOULD_BE_OWN;
 }
 
 static void ready_cb(evutil_socket_t fd, short what, void *arg)
@@ -57,14 +60,15 @@ static void ready_cb(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (c->error > 0)
 		return connector_end(c, CONNECTOR_FAILED, c->error);
+	if (c->error == STILL_CONNECTING) {
+		if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+			error = errno;
+		if (error)
+			return connector_end(c, CONNECTOR_FAILED, error);
+		/* no peer: gone already, the relay says it */
+		c->error = look_at_ends(c);
+	}
 	if (c->error == WOULD_BE_OWN)
-		return connector_end(c, CONNECTOR_OWN, 0);
-	if (c->error == STILL_CONNECTING &&
-	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-		error = errno;
-	if (error)
-		return connector_end(c, CONNECTOR_FAILED, error);
-	if (has_own_peer(c))
 		return connector_end(c, CONNECTOR_OWN, 0);
 	connector_end(c, CONNECTOR_OK, 0);
 }
@@ -114,11 +118,12 @@ static int begin(struct connector *c)
 		return errno;
 	if (tcp)
 		set_options(c->fd);
-	if (connect(c->fd, (struct sockaddr *)&sa, len) == 0)
-		return CONNECTED_AT_ONCE;
 	/* interrupted, it goes on in the background: connect(2) */
-	return errno == EINPROGRESS || errno == EINTR ? STILL_CONNECTING :
-							errno;
+	if (connect(c->fd, (struct sockaddr *)&sa, len) < 0 &&
+	    errno != EINPROGRESS && errno != EINTR)
+		return errno;
+	/* a neighbour has answered by now: nothing to wait for */
+	return look_at_ends(c);
 }
 
 static int direct_start(struct connector *c)

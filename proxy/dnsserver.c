@@ -445,6 +445,7 @@ void dns_accept_cb(evutil_socket_t listener, short what, void *posture)
 		int fd = accept4(listener, NULL, NULL,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+		front_accepted(p->front, fd);
 		if (fd >= 0)
 			conn_new(p, fd);
 		else if (front_accept_failed(p->front, errno))

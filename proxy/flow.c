@@ -28,11 +28,9 @@
  * (half-close); a reset of one side resets the other. A relayed flow has no
  * deadline, but bytes that wait for a decision do.
  *
- * #syscalls accept4 getsockname setsockopt recvfrom
+ * #syscalls accept4 getsockname recvfrom
  */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -73,8 +71,6 @@ bool flow_ask(struct flow *fl)
 		return flow_fail(fl, -r);
 	if (dial) {
 		fl->state = FLOW_ASK;
-		(void)event_del(&fl->client_in);
-		fl->on &= ~(unsigned)ON_CLIENT_IN;
 	}
 	flow_timer(fl, ASK_MS);
 	return true;
@@ -221,8 +217,10 @@ static void client_in_cb(evutil_socket_t fd, short what, void *flow)
 		if (flow_pump_up(fl))
 			flow_settle(fl);
 		return;
-	case FLOW_ASK:
-		break;
+	case FLOW_ASK: /* it has to wait; most clients do so unasked */
+		(void)event_del(&fl->client_in);
+		fl->on &= ~(unsigned)ON_CLIENT_IN;
+		return;
 	}
 }
 
@@ -284,7 +282,6 @@ static void flow_new(struct posture *p, int take_fd)
 	struct flow *fl = calloc(1, sizeof(*fl));
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof(sa);
-	const int one = 1;
 
 	if (!fl || getsockname(take_fd, (struct sockaddr *)&sa, &len) < 0 ||
 	    !endpoint_from_sockaddr((struct sockaddr *)&sa, len, &fl->to)) {
@@ -298,7 +295,6 @@ static void flow_new(struct posture *p, int take_fd)
 	fl->target = -1;
 	fl->start_ms = clock_ms();
 	fl->question.on_answer = on_answer;
-	(void)setsockopt(take_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	(void)event_assign(&fl->client_in, p->front->base, take_fd,
 			   EV_READ | EV_PERSIST, client_in_cb, fl);
 	(void)event_assign(&fl->client_out, p->front->base, take_fd,
@@ -321,6 +317,7 @@ void flow_accept_cb(evutil_socket_t listener, short what, void *posture)
 		int fd = accept4(listener, NULL, NULL,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+		front_accepted(p->front, fd);
 		if (fd >= 0)
 			flow_new(p, fd);
 		else if (front_accept_failed(p->front, errno))
