@@ -25,6 +25,7 @@
 
 enum {
 	REMOVE_DEPTH = 32,
+	REMOVE_CHUNK = 4096, /* bytes of names read at once, per level */
 	SEARCH_DEPTH = 256,
 	SOCKETS_MAX = 256, /* each one costs a mount in every session */
 };
@@ -43,42 +44,55 @@ struct removal {
 	uint64_t moved; /* number of the next folder moved up */
 };
 
-/* An open folder, given rights if its maker took them away. */
-static int open_folder(int dirfd, const char *name)
+/* Open a folder that can be read only when it was given the right. */
+static int open_closed(int dirfd, const char *name)
 {
-	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	int fd = openat(dirfd, name, flags);
-	cleanup_fd int path = -1;
+	cleanup_fd int path = openat(
+		dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	char proc[64];
-	struct stat st;
+	int fd;
 
-	if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_mode & S_IRWXU) == S_IRWXU)
-		return fd;
-	if (fd >= 0) {
-		/* readable, but nothing in it may be named or removed */
-		(void)fchmod(fd, 0700); /* if not ours, the rest will tell */
-		return fd;
-	}
-	if (errno != EACCES)
-		return -errno;
-	path = openat(dirfd, name,
-		      O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (path < 0)
 		return -errno;
 	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", path);
 	if (chmod(proc, 0700) < 0)
 		return -errno;
-	fd = openat(path, ".", flags);
+	fd = openat(path, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+/* An open folder, given rights if its maker took them away. */
+static int open_folder(int dirfd, const char *name, dev_t *ret_dev)
+{
+	int fd = openat(dirfd, name,
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		fd = errno == EACCES ? open_closed(dirfd, name) : -errno;
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0) {
+		int r = -errno;
+
+		(void)close(fd);
+		return r;
+	}
+	/* readable, but nothing in it may be named or removed */
+	if ((st.st_mode & S_IRWXU) != S_IRWXU)
+		(void)fchmod(fd, 0700); /* if not ours, the rest will tell */
+	*ret_dev = st.st_dev;
+	return fd;
 }
 
 /* A folder that lies too deep: to the top of the tree, under a new name. */
 static int move_up(struct removal *rm, int dirfd, const char *name)
 {
 	char to[32];
+	dev_t dev;
 
 	/* its ".." changes, which is a write to the folder itself */
-	cleanup_fd int fd = open_folder(dirfd, name);
+	cleanup_fd int fd = open_folder(dirfd, name, &dev);
 
 	if (fd < 0)
 		return fd;
@@ -95,7 +109,7 @@ static int remove_folder(struct removal *rm, int dirfd, const char *name,
 			 unsigned depth)
 {
 	cleanup_fd int fd = -1;
-	struct stat st;
+	dev_t dev;
 	int r;
 
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0)
@@ -104,12 +118,10 @@ static int remove_folder(struct removal *rm, int dirfd, const char *name,
 		return -errno;
 	if (depth >= REMOVE_DEPTH)
 		return move_up(rm, dirfd, name);
-	fd = open_folder(dirfd, name);
+	fd = open_folder(dirfd, name, &dev);
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_dev != rm->dev)
+	if (dev != rm->dev)
 		return -EXDEV;
 	r = remove_inside(rm, fd, depth + 1);
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0)
@@ -117,53 +129,59 @@ static int remove_folder(struct removal *rm, int dirfd, const char *name,
 	return 0;
 }
 
-/* Everything in a folder. The first failure is returned, the rest goes on. */
+static int remove_entry(struct removal *rm, int dirfd, const struct dirent64 *e,
+			unsigned depth)
+{
+	if (is_dots(e->d_name))
+		return 0;
+	if (rm->deadline && clock_ms() >= rm->deadline)
+		return -ETIMEDOUT;
+	if (e->d_type != DT_DIR && unlinkat(dirfd, e->d_name, 0) == 0)
+		return 0;
+	return remove_folder(rm, dirfd, e->d_name, depth);
+}
+
+/*
+ * Everything in a folder. The first failure is returned, the rest goes on.
+ * Read without a DIR, which would cost four calls and a buffer per folder: this
+ * is on the way of every session's end.
+ */
 static int remove_inside(struct removal *rm, int dirfd, unsigned depth)
 {
-	int first = 0,
-	    dup = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = dup < 0 ? NULL : fdopendir(dup);
-	struct dirent *e;
+	_Alignas(struct dirent64) char names[REMOVE_CHUNK];
+	const struct dirent64 *e;
+	int first = 0;
+	ssize_t n;
 
-	if (!dir) {
-		first = -errno;
-		fd_close(&dup);
-		return first;
-	}
-	while ((e = readdir(dir))) {
-		int r = 0;
+	while ((n = getdents64(dirfd, names, sizeof(names))) > 0) {
+		for (ssize_t at = 0; at < n; at += e->d_reclen) {
+			int r;
 
-		if (is_dots(e->d_name))
-			continue;
-		if (rm->deadline && clock_ms() >= rm->deadline) {
-			first = -ETIMEDOUT;
-			break;
+			e = (const struct dirent64 *)(const void *)(names + at);
+			r = remove_entry(rm, dirfd, e, depth);
+			if (r == -ETIMEDOUT)
+				return r;
+			if (r < 0 && first == 0)
+				first = r;
 		}
-		if (e->d_type == DT_DIR || unlinkat(dirfd, e->d_name, 0) < 0)
-			r = remove_folder(rm, dirfd, e->d_name, depth);
-		if (r < 0 && first == 0)
-			first = r;
 	}
-	(void)closedir(dir);
-	return first;
+	return n < 0 && first == 0 ? -errno : first;
 }
 
 int workdir_remove_tree(int dirfd, const char *name, int64_t deadline_ms)
 {
 	struct removal rm = { .deadline = deadline_ms };
-	cleanup_fd int fd = open_folder(dirfd, name);
+	cleanup_fd int fd = open_folder(dirfd, name, &rm.dev);
 	uint64_t before;
-	struct stat st;
 	int r;
 
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
-	if (fstat(fd, &st) < 0)
-		return -errno;
 	rm.top = fd;
-	rm.dev = st.st_dev;
 	do {
 		before = rm.moved;
+		if (lseek(fd, 0, SEEK_SET) < 0)
+			return -errno;
 		r = remove_inside(&rm, fd, 1);
 	} while (rm.moved != before && r != -ETIMEDOUT);
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0)
