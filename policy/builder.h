@@ -19,16 +19,20 @@ struct builder {
 	const struct policy_spec *spec;
 	struct err *err;
 	bool bad;		/* out of memory */
-	struct vec rules, ports, text;
-	uint32_t *seen;		/* hash of rule numbers: repetitions */
-	size_t nseen;
-	struct image_slot *slots;
-	struct image_name *names;
-	struct image_cidr *cidrs;
-	uint32_t *lists;
-	uint32_t nslots, nnames, ncidrs, nlists;
+	struct vec rules, shapes, ports, text;
+	struct vec names, cidrs;
+	struct index seen;	/* rules by text */
+	struct index shape_index, name_index, cidr_index;
+	uint32_t *slots, *cslots;
+	uint32_t nslots, ncslots;
+	struct image_use *uses;
+	uint32_t *entries;	/* of each rule: of names or cidrs */
+	uint32_t nuses;
 	uint64_t web[2][IMAGE_PORT_WORDS];
 };
+
+/* Room for n more entries at the end; NULL: out of memory (b->bad). */
+void *builder_add(struct builder *b, struct vec *v, size_t n);
 
 /* The rules of both lists, allow first; fills b->err. */
 int builder_collect(struct builder *b);
@@ -42,6 +46,24 @@ static inline struct image_rule *builder_rule(const struct builder *b,
 					      uint32_t i)
 {
 	return (struct image_rule *)(void *)b->rules.data + i;
+}
+
+static inline struct image_shape *builder_shape(const struct builder *b,
+						uint32_t i)
+{
+	return (struct image_shape *)(void *)b->shapes.data + i;
+}
+
+static inline struct image_name *builder_name(const struct builder *b,
+					      uint32_t i)
+{
+	return (struct image_name *)(void *)b->names.data + i;
+}
+
+static inline struct image_cidr *builder_cidr(const struct builder *b,
+					      uint32_t i)
+{
+	return (struct image_cidr *)(void *)b->cidrs.data + i;
 }
 
 static inline const struct port_range *builder_ports(const struct builder *b,

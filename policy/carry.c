@@ -63,52 +63,52 @@ struct port_set {
 	uint64_t words[2][IMAGE_PORT_WORDS];
 };
 
-static void add_rule_ports(const struct policy *p, const struct image_rule *r,
-			   struct port_set *set)
+static void add_shape_ports(const struct policy *p, const struct image_shape *s,
+			    struct port_set *set)
 {
-	for (uint8_t i = 0; i < r->nports; i++) {
-		struct port_range x = p->ports[r->ports + i];
+	for (uint8_t i = 0; i < s->nports; i++) {
+		struct port_range x = p->ports[s->ports + i];
 
-		if (r->protos & RULE_TCP)
+		if (s->protos & RULE_TCP)
 			image_mark_ports(set->words[0], x);
-		if (r->protos & RULE_UDP)
+		if (s->protos & RULE_UDP)
 			image_mark_ports(set->words[1], x);
 	}
 }
 
-static void add_list_ports(const struct policy *p, const char *name,
-			   const struct image_list *l, struct port_set *set)
+static void add_use_ports(const struct policy *p, const char *name,
+			  const struct image_uses *l, bool whole,
+			  struct port_set *set)
 {
-	for (uint32_t k = 0; k < l->count; k++) {
-		const struct image_rule *r = &p->rules[p->lists[l->first + k]];
+	const struct image_use *uses = image_uses(p, l);
 
-		if (r->kind == RULE_GLOB ?
-			    pattern_matches(p->text + r->name, name) :
-			    r->kind == RULE_NAME)
-			add_rule_ports(p, r, set);
+	for (uint32_t k = 0; k < l->count; k++) {
+		const struct image_shape *s = &p->shapes[uses[k].shape];
+
+		if (s->side != RULE_ALLOW || whole != (s->hang == HANG_EXACT))
+			continue;
+		if (s->kind == RULE_GLOB ?
+			    pattern_matches(p->text +
+						    p->rules[uses[k].rule].host,
+					    name) :
+			    s->kind == RULE_NAME)
+			add_shape_ports(p, s, set);
 	}
 }
 
 static void add_name_ports(const struct policy *p, const char *name,
 			   struct port_set *set)
 {
-	size_t len = strlen(name);
-	uint32_t hash = IMAGE_HASH_SEED;
+	struct image_cut cuts[IMAGE_CUTS];
+	size_t n = image_cut(p, name, cuts);
 
-	for (size_t at = len;; at--) {
-		const struct image_name *slot = NULL;
+	for (size_t i = 0; i < n; i++) {
+		const struct image_name *entry =
+			image_find_name(p, name + cuts[i].at, cuts[i].hash);
 
-		if (at == len || at == 0 || name[at - 1] == '.')
-			slot = image_find_name(p, name + at, hash);
-		for (unsigned hang = 0; slot && hang < HANG_COUNT; hang++) {
-			if ((hang == HANG_EXACT) == (at == 0))
-				add_list_ports(p, name,
-					       &slot->lists[RULE_ALLOW][hang],
-					       set);
-		}
-		if (at == 0)
-			break;
-		hash = image_hash_step(hash, name[at - 1]);
+		if (entry)
+			add_use_ports(p, name, &entry->uses, cuts[i].at == 0,
+				      set);
 	}
 }
 

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@
 #include "policy/guard.h"
 #include "policy/pattern.h"
 
-static void *vec_add(struct builder *b, struct vec *v, size_t n)
+void *builder_add(struct builder *b, struct vec *v, size_t n)
 {
 	void *at;
 
@@ -38,7 +39,7 @@ static uint32_t add_text(struct builder *b, const char *s)
 {
 	size_t len = strlen(s) + 1;
 	size_t at = b->text.count;
-	void *to = vec_add(b, &b->text, len);
+	void *to = builder_add(b, &b->text, len);
 
 	if (!to)
 		return 0;
@@ -46,104 +47,148 @@ static uint32_t add_text(struct builder *b, const char *s)
 	return (uint32_t)at;
 }
 
-/* Neighbours mostly have the same ports: share the slice. */
-static uint32_t add_ports(struct builder *b, const struct rule *r)
+/* ---- shapes ---- */
+
+static bool same_shape(const struct builder *b, const struct image_shape *s,
+		       const struct image_shape *like,
+		       const struct port_range *ports)
 {
-	size_t at = b->ports.count;
-	void *to;
-
-	if (b->rules.count > 0) {
-		const struct image_rule *last =
-			builder_rule(b, (uint32_t)b->rules.count - 1);
-
-		if (last->nports == r->nports &&
-		    memcmp(builder_ports(b, last->ports), r->ports,
-			   r->nports * sizeof(r->ports[0])) == 0)
-			return last->ports;
-	}
-	to = vec_add(b, &b->ports, r->nports);
-	if (to)
-		memcpy(to, r->ports, r->nports * sizeof(r->ports[0]));
-	return (uint32_t)at;
+	return memcmp(s, like, offsetof(struct image_shape, ports)) == 0 &&
+	       memcmp(builder_ports(b, s->ports), ports,
+		      s->nports * sizeof(*ports)) == 0;
 }
 
-static bool seen_grow(struct builder *b)
+static uint32_t hash_shape(const struct image_shape *s,
+			   const struct port_range *ports)
 {
-	size_t n = b->nseen ? b->nseen * 2 : 1024;
-	uint32_t *seen = malloc(n * sizeof(*seen));
+	uint32_t h = IMAGE_HASH_SEED;
+	uint8_t bytes[offsetof(struct image_shape, ports)];
 
-	if (!seen)
-		return false;
-	memset(seen, 0xff, n * sizeof(*seen));
-	for (uint32_t i = 0; i < b->rules.count; i++) {
-		const char *text = builder_text(b, builder_rule(b, i)->text);
-		size_t at = image_mix(image_hash_name(text)) & (n - 1);
-
-		while (seen[at] != IMAGE_FREE)
-			at = (at + 1) & (n - 1);
-		seen[at] = i;
-	}
-	free(b->seen);
-	b->seen = seen;
-	b->nseen = n;
-	return true;
+	memcpy(bytes, s, sizeof(bytes));
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		h = image_hash_step(h, (char)bytes[i]);
+	for (uint8_t i = 0; i < s->nports; i++)
+		h = image_mix(h ^ (uint32_t)(ports[i].lo << 16 | ports[i].hi));
+	return image_mix(h);
 }
 
-/*
- * The slot for this rule: NULL if an equal one is there (or memory is out,
- * then b->bad).
- */
-static uint32_t *seen_slot(struct builder *b, enum rule_side side,
-			   const char *text)
+/* The entry for this shape; its ports are those of the rule. */
+static uint32_t add_shape(struct builder *b, struct image_shape *like,
+			  const struct port_range *ports)
 {
-	size_t at;
+	uint32_t hash = hash_shape(like, ports);
+	uint32_t cursor = hash;
+	struct image_shape *to;
+	uint32_t at;
+	void *room;
 
-	if (b->rules.count * 2 >= b->nseen && !seen_grow(b)) {
+	do {
+		at = index_next(&b->shape_index, hash, &cursor);
+		if (at != INDEX_NONE &&
+		    same_shape(b, builder_shape(b, at), like, ports))
+			return at;
+	} while (at != INDEX_NONE);
+	at = (uint32_t)b->shapes.count;
+	like->ports = (uint32_t)b->ports.count;
+	room = builder_add(b, &b->ports, like->nports);
+	to = builder_add(b, &b->shapes, 1);
+	if (!room || !to || !index_add(&b->shape_index, hash, at)) {
 		b->bad = true;
-		return NULL;
+		return 0;
 	}
-	at = image_mix(image_hash_name(text)) & (b->nseen - 1);
-	while (b->seen[at] != IMAGE_FREE) {
-		const struct image_rule *r = builder_rule(b, b->seen[at]);
-
-		if (r->side == side &&
-		    strcmp(builder_text(b, r->text), text) == 0)
-			return NULL;
-		at = (at + 1) & (b->nseen - 1);
-	}
-	return &b->seen[at];
+	memcpy(room, ports, like->nports * sizeof(*ports));
+	*to = *like;
+	return at;
 }
 
-static void add_rule(struct builder *b, const struct rule *r, uint32_t origin)
+static uint32_t shape_of(struct builder *b, const struct rule *r)
 {
-	char text[LIMIT_RULE_TEXT];
-	struct image_rule *to;
-	struct image_rule out = {
+	struct image_shape s = {
 		.side = (uint8_t)r->side,
 		.kind = (uint8_t)r->kind,
+		.hang = HANG_EXACT,
 		.protos = r->protos,
 		.flags = r->flags,
 		.lookup = r->lookup,
 		.proto_given = r->proto_given,
 		.ports_given = r->ports_given,
 		.nports = r->nports,
-		.prefix_len = r->prefix.len,
-		.origin = origin,
 	};
-	uint32_t *slot = seen_slot(b, r->side, rule_str(r, text));
+	bool below;
 
-	if (!slot)
+	s.opens_private = r->kind == RULE_CIDR && r->side == RULE_ALLOW &&
+			  guard_inside_private(&r->prefix);
+	if (r->kind == RULE_GLOB) {
+		(void)pattern_literal_suffix(r->name, &below);
+		s.hang = below ? HANG_BELOW : HANG_GLOB;
+	}
+	return add_shape(b, &s, r->ports);
+}
+
+/* ---- rules ---- */
+
+static bool is_seen(const struct builder *b, enum rule_side side,
+		    const char *text, uint32_t hash)
+{
+	uint32_t cursor = hash;
+	uint32_t at;
+
+	while ((at = index_next(&b->seen, hash, &cursor)) != INDEX_NONE) {
+		const struct image_rule *r = builder_rule(b, at);
+
+		if (builder_shape(b, r->shape)->side == side &&
+		    strcmp(builder_text(b, r->text), text) == 0)
+			return true;
+	}
+	return false;
+}
+
+static uint32_t add_cidr(struct builder *b, const struct rule *r)
+{
+	uint32_t hash = image_hash_cidr(r->side, &r->prefix);
+	uint32_t cursor = hash;
+	struct image_cidr *c;
+	uint32_t at;
+
+	while ((at = index_next(&b->cidr_index, hash, &cursor)) != INDEX_NONE) {
+		c = builder_cidr(b, at);
+		if (c->side == r->side && c->len == r->prefix.len &&
+		    memcmp(c->addr, r->prefix.addr.b, sizeof(c->addr)) == 0)
+			return at;
+	}
+	at = (uint32_t)b->cidrs.count;
+	c = builder_add(b, &b->cidrs, 1);
+	if (!c || !index_add(&b->cidr_index, hash, at)) {
+		b->bad = true;
+		return 0;
+	}
+	*c = (struct image_cidr){ .side = (uint8_t)r->side,
+				  .len = r->prefix.len };
+	memcpy(c->addr, r->prefix.addr.b, sizeof(c->addr));
+	return at;
+}
+
+static void add_rule(struct builder *b, const struct rule *r, uint32_t origin)
+{
+	char buf[LIMIT_RULE_TEXT];
+	const char *text = rule_str(r, buf);
+	uint32_t hash = image_hash_name(text);
+	struct image_rule out = { .origin = origin };
+	struct image_rule *to;
+
+	if (is_seen(b, r->side, text, hash))
 		return;
-	memcpy(out.addr, r->prefix.addr.b, sizeof(out.addr));
-	out.opens_private = r->kind == RULE_CIDR && r->side == RULE_ALLOW &&
-			    guard_inside_private(&r->prefix);
-	out.ports = add_ports(b, r);
+	out.shape = shape_of(b, r);
 	out.text = add_text(b, text);
-	out.name = strcmp(text, r->name) == 0 ? out.text :
-		   r->name[0]		      ? add_text(b, r->name) :
-						0;
-	*slot = (uint32_t)b->rules.count;
-	to = vec_add(b, &b->rules, 1);
+	if (r->kind == RULE_CIDR)
+		out.host = add_cidr(b, r);
+	else if (strcmp(text, r->name) == 0)
+		out.host = out.text;
+	else
+		out.host = add_text(b, r->name);
+	if (!b->bad && !index_add(&b->seen, hash, (uint32_t)b->rules.count))
+		b->bad = true;
+	to = builder_add(b, &b->rules, 1);
 	if (to)
 		*to = out;
 }

@@ -5,10 +5,10 @@
  *
  *	collect		parse the lists, put the rules of presets in their
  *			place, leave out repetitions: the tables `rules`,
- *			`ports`, `text` grow (collect.c)
- *	index		two passes over the rules for each hash: count how
- *			many hang on each key, then hand out slices of
- *			`lists` and fill them
+ *			`shapes`, `ports`, `text`, `cidrs` grow (collect.c)
+ *	index		a pass over the rules finds the entry of each and
+ *			counts its uses; a second one fills them, those of
+ *			entries with several in slices of `uses`
  *	assemble	copy the tables behind the head
  *	check		view the result as anybody would; count port lists
  */
@@ -23,143 +23,114 @@
 
 /* ---- index ---- */
 
-static void mark_web(struct builder *b, const struct image_rule *r)
+static void mark_web(struct builder *b, const struct image_shape *s)
 {
-	for (uint8_t i = 0; i < r->nports; i++) {
-		struct port_range x = *builder_ports(b, r->ports + i);
+	for (uint8_t i = 0; i < s->nports; i++) {
+		struct port_range x = *builder_ports(b, s->ports + i);
 
-		if (r->protos & RULE_TCP)
+		if (s->protos & RULE_TCP)
 			image_mark_ports(b->web[0], x);
-		if (r->protos & RULE_UDP)
+		if (s->protos & RULE_UDP)
 			image_mark_ports(b->web[1], x);
 	}
 }
 
-/* The entry of this key, made if it is new: there is room for all. */
-static struct image_name *name_entry(struct builder *b, const char *key,
-				     uint32_t key_at)
+/* The entry of the rule's literal suffix, made if it is new. */
+static uint32_t name_entry(struct builder *b, const struct image_rule *r)
 {
-	uint32_t hash = image_hash_name(key);
-	uint32_t at = image_mix(hash) & (b->nslots - 1);
-
-	while (b->slots[at].name != IMAGE_FREE) {
-		struct image_name *name = &b->names[b->slots[at].name];
-
-		if (b->slots[at].hash == hash &&
-		    strcmp(builder_text(b, name->key), key) == 0)
-			return name;
-		at = (at + 1) & (b->nslots - 1);
-	}
-	b->slots[at].hash = hash;
-	b->slots[at].name = b->nnames;
-	b->names[b->nnames].key = key_at;
-	return &b->names[b->nnames++];
-}
-
-static struct image_list *name_list(struct builder *b,
-				    const struct image_rule *r)
-{
-	const char *name = builder_text(b, r->name);
+	const char *name = builder_text(b, r->host);
 	bool below;
 	const char *key = pattern_literal_suffix(name, &below);
-	enum image_hang hang = below ? HANG_BELOW : HANG_GLOB;
+	uint32_t hash = image_hash_name(key);
+	uint32_t cursor = hash;
+	struct image_name *to;
+	uint32_t at;
 
-	if (r->kind != RULE_GLOB)
-		hang = HANG_EXACT;
-	return &name_entry(b, key, r->name + (uint32_t)(key - name))
-			->lists[r->side][hang];
-}
-
-static struct image_cidr *cidr_slot(struct builder *b,
-				    const struct image_rule *r)
-{
-	struct prefix p = image_rule_prefix(r);
-	uint32_t at = image_mix(image_hash_cidr(r->side, &p)) & (b->ncidrs - 1);
-
-	while (b->cidrs[at].used) {
-		struct image_cidr *slot = &b->cidrs[at];
-
-		if (slot->side == r->side && slot->len == p.len &&
-		    memcmp(slot->addr, p.addr.b, sizeof(slot->addr)) == 0)
-			return slot;
-		at = (at + 1) & (b->ncidrs - 1);
+	while ((at = index_next(&b->name_index, hash, &cursor)) != INDEX_NONE) {
+		if (strcmp(builder_text(b, builder_name(b, at)->key), key) == 0)
+			return at;
 	}
-	b->cidrs[at].used = 1;
-	b->cidrs[at].side = r->side;
-	b->cidrs[at].len = p.len;
-	memcpy(b->cidrs[at].addr, p.addr.b, sizeof(p.addr.b));
-	return &b->cidrs[at];
+	at = (uint32_t)b->names.count;
+	to = builder_add(b, &b->names, 1);
+	if (!to || !index_add(&b->name_index, hash, at)) {
+		b->bad = true;
+		return 0;
+	}
+	*to = (struct image_name){ .key = r->host + (uint32_t)(key - name) };
+	return at;
 }
 
-static struct image_list *rule_list(struct builder *b,
-				    const struct image_rule *r)
+static struct image_uses *uses_of(struct builder *b, uint32_t rule)
 {
-	if (r->kind == RULE_CIDR)
-		return &cidr_slot(b, r)->list;
-	return name_list(b, r);
+	const struct image_rule *r = builder_rule(b, rule);
+
+	if (builder_shape(b, r->shape)->kind == RULE_CIDR)
+		return &builder_cidr(b, r->host)->uses;
+	return &builder_name(b, b->entries[rule])->uses;
 }
 
-static uint32_t slots_for(size_t n)
+/* Does every rule have its entry? Counts the uses. */
+static bool count_uses(struct builder *b)
 {
-	uint32_t size = IMAGE_SLOTS_MIN;
-
-	while (size < n * 2)
-		size *= 2;
-	return size;
-}
-
-static void hand_out(struct image_list *l, uint32_t *next)
-{
-	l->first = *next;
-	*next += l->count;
-	l->count = 0;
-}
-
-static bool index_alloc(struct builder *b)
-{
-	size_t cidrs = 0;
-
-	for (uint32_t i = 0; i < b->rules.count; i++)
-		cidrs += builder_rule(b, i)->kind == RULE_CIDR;
-	b->ncidrs = slots_for(cidrs);
-	b->nslots = slots_for(b->rules.count - cidrs);
-	b->nlists = (uint32_t)b->rules.count;
-	b->slots = malloc(b->nslots * sizeof(*b->slots));
-	b->names = calloc(b->rules.count - cidrs + 1, sizeof(*b->names));
-	b->cidrs = calloc(b->ncidrs, sizeof(*b->cidrs));
-	b->lists = calloc(b->nlists + (size_t)1, sizeof(*b->lists));
-	if (!b->slots || !b->names || !b->cidrs || !b->lists)
-		return false;
-	for (uint32_t i = 0; i < b->nslots; i++)
-		b->slots[i] = (struct image_slot){ 0, IMAGE_FREE };
-	return true;
-}
-
-static void index_rules(struct builder *b)
-{
-	uint32_t next = 0;
-
-	for (uint32_t i = 0; i < b->rules.count; i++) {
+	for (uint32_t i = 0; i < b->rules.count && !b->bad; i++) {
 		const struct image_rule *r = builder_rule(b, i);
 
-		rule_list(b, r)->count++;
-		if (r->side == RULE_ALLOW &&
-		    (r->kind == RULE_NAME || r->kind == RULE_GLOB))
-			mark_web(b, r);
+		if (builder_shape(b, r->shape)->kind != RULE_CIDR)
+			b->entries[i] = name_entry(b, r);
+		if (!b->bad)
+			uses_of(b, i)->count++;
 	}
-	for (uint32_t i = 0; i < b->nnames; i++) {
-		for (unsigned k = 0; k < HANG_COUNT; k++) {
-			hand_out(&b->names[i].lists[RULE_ALLOW][k], &next);
-			hand_out(&b->names[i].lists[RULE_DENY][k], &next);
-		}
-	}
-	for (uint32_t i = 0; i < b->ncidrs; i++)
-		hand_out(&b->cidrs[i].list, &next);
-	for (uint32_t i = 0; i < b->rules.count; i++) {
-		struct image_list *l = rule_list(b, builder_rule(b, i));
+	return !b->bad;
+}
 
-		b->lists[l->first + l->count++] = i;
+/* A slice of the pool for entries with several uses; .shape: the next. */
+static void hand_out(struct builder *b, struct image_uses *l)
+{
+	if (l->count == 1)
+		return;
+	l->one = (struct image_use){ b->nuses, b->nuses };
+	b->nuses += l->count;
+}
+
+static void fill_uses(struct builder *b, enum image_hang hang)
+{
+	for (uint32_t i = 0; i < b->rules.count; i++) {
+		struct image_use use = { i, builder_rule(b, i)->shape };
+		struct image_uses *l = uses_of(b, i);
+
+		if (builder_shape(b, use.shape)->hang != hang)
+			continue;
+		if (l->count == 1)
+			l->one = use;
+		else
+			b->uses[l->one.shape++] = use;
 	}
+}
+
+static bool index_rules(struct builder *b)
+{
+	b->entries = calloc(b->rules.count + 1, sizeof(*b->entries));
+	if (!b->entries || !count_uses(b))
+		return false;
+	for (uint32_t i = 0; i < b->names.count; i++)
+		hand_out(b, &builder_name(b, i)->uses);
+	for (uint32_t i = 0; i < b->cidrs.count; i++)
+		hand_out(b, &builder_cidr(b, i)->uses);
+	b->uses = calloc(b->nuses + (size_t)1, sizeof(*b->uses));
+	b->slots = index_to_slots(&b->name_index, &b->nslots);
+	b->cslots = index_to_slots(&b->cidr_index, &b->ncslots);
+	if (!b->uses || !b->slots || !b->cslots)
+		return false;
+	for (enum image_hang hang = HANG_EXACT; hang < HANG_COUNT; hang++)
+		fill_uses(b, hang);
+	for (uint32_t i = 0; i < b->shapes.count; i++) {
+		const struct image_shape *s = builder_shape(b, i);
+
+		if (s->side == RULE_ALLOW &&
+		    (s->kind == RULE_NAME || s->kind == RULE_GLOB))
+			mark_web(b, s);
+	}
+	return true;
 }
 
 /* ---- assemble ---- */
@@ -184,7 +155,7 @@ static uint64_t digest(const struct builder *b, const struct image_head *h)
 		const struct image_rule *r = builder_rule(b, i);
 		const char *text = builder_text(b, r->text);
 
-		d = digest_bytes(d, &r->side, 1);
+		d = digest_bytes(d, &builder_shape(b, r->shape)->side, 1);
 		d = digest_bytes(d, text, strlen(text) + 1);
 	}
 	return d;
@@ -199,14 +170,15 @@ static void fill_head(const struct builder *b, struct image_head *h)
 	h->mode = b->spec->mode;
 	h->dns_refusal = b->spec->dns_refusal;
 	h->flags = b->spec->require_names ? IMAGE_REQUIRE_NAMES : 0;
-	for (uint32_t i = 0; i < b->rules.count; i++) {
-		const struct image_rule *r = builder_rule(b, i);
+	for (uint32_t i = 0; i < b->shapes.count; i++) {
+		const struct image_shape *s = builder_shape(b, i);
 
-		if (r->kind == RULE_CIDR)
-			used[r->side][r->prefix_len] = true;
-		else if (r->side == RULE_ALLOW && r->kind != RULE_HOST)
+		if (s->side == RULE_ALLOW &&
+		    (s->kind == RULE_NAME || s->kind == RULE_GLOB))
 			h->flags |= IMAGE_NAMES;
 	}
+	for (uint32_t i = 0; i < b->cidrs.count; i++)
+		used[builder_cidr(b, i)->side][builder_cidr(b, i)->len] = true;
 	for (unsigned side = 0; side < IMAGE_SIDES; side++) {
 		for (unsigned len = 0; len < IMAGE_LENGTHS; len++) {
 			if (used[side][len])
@@ -227,12 +199,15 @@ static size_t lay_out(const struct builder *b, struct image_head *h,
 		size_t count, entry;
 	} parts[] = {
 		{ &h->rules, b->rules.data, b->rules.count, b->rules.entry },
+		{ &h->shapes, b->shapes.data, b->shapes.count,
+		  b->shapes.entry },
 		{ &h->ports, b->ports.data, b->ports.count, b->ports.entry },
 		{ &h->text, b->text.data, b->text.count, 1 },
 		{ &h->slots, b->slots, b->nslots, sizeof(*b->slots) },
-		{ &h->names, b->names, b->nnames, sizeof(*b->names) },
-		{ &h->cidrs, b->cidrs, b->ncidrs, sizeof(*b->cidrs) },
-		{ &h->lists, b->lists, b->nlists, sizeof(*b->lists) },
+		{ &h->names, b->names.data, b->names.count, b->names.entry },
+		{ &h->cslots, b->cslots, b->ncslots, sizeof(*b->cslots) },
+		{ &h->cidrs, b->cidrs.data, b->cidrs.count, b->cidrs.entry },
+		{ &h->uses, b->uses, b->nuses, sizeof(*b->uses) },
 		{ &h->web, b->web, (size_t)2 * IMAGE_PORT_WORDS,
 		  sizeof(b->web[0][0]) },
 	};
@@ -300,9 +275,8 @@ static int build(struct builder *b, void **ret_image, size_t *ret_len)
 	rc = builder_collect(b);
 	if (rc)
 		return rc;
-	if (!index_alloc(b))
+	if (!index_rules(b))
 		return err_sys(b->err, ENOMEM, "compile policy", "index");
-	index_rules(b);
 	rc = assemble(b, &image, &len);
 	if (!rc)
 		rc = check_image(b, image, len);
@@ -312,6 +286,25 @@ static int build(struct builder *b, void **ret_image, size_t *ret_len)
 	*ret_len = len;
 	image = NULL;
 	return 0;
+}
+
+static void builder_done(struct builder *b)
+{
+	free(b->rules.data);
+	free(b->shapes.data);
+	free(b->ports.data);
+	free(b->text.data);
+	free(b->names.data);
+	free(b->cidrs.data);
+	index_done(&b->seen);
+	index_done(&b->shape_index);
+	index_done(&b->name_index);
+	index_done(&b->cidr_index);
+	free(b->slots);
+	free(b->cslots);
+	free(b->uses);
+	free(b->entries);
+	free(b);
 }
 
 int policy_compile(const struct policy_spec *spec, void **ret_image,
@@ -329,17 +322,12 @@ int policy_compile(const struct policy_spec *spec, void **ret_image,
 	b->spec = spec;
 	b->err = err;
 	b->rules.entry = sizeof(struct image_rule);
+	b->shapes.entry = sizeof(struct image_shape);
 	b->ports.entry = sizeof(struct port_range);
 	b->text.entry = 1;
+	b->names.entry = sizeof(struct image_name);
+	b->cidrs.entry = sizeof(struct image_cidr);
 	rc = build(b, ret_image, ret_len);
-	free(b->rules.data);
-	free(b->ports.data);
-	free(b->text.data);
-	free(b->seen);
-	free(b->slots);
-	free(b->names);
-	free(b->cidrs);
-	free(b->lists);
-	free(b);
+	builder_done(b);
 	return rc;
 }

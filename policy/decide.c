@@ -43,78 +43,76 @@ static void lowest(uint32_t *have, uint32_t rule)
 /* ---- facts ---- */
 
 static bool fits(const struct policy *p, const struct policy_question *q,
-		 uint32_t i)
+		 const struct image_shape *s)
 {
-	const struct image_rule *r = &p->rules[i];
-
 	if (q->ask == POLICY_ASK_LOOKUP)
-		return r->side == RULE_ALLOW || r->lookup;
-	return image_rule_ports(p, i, q->proto, q->port);
+		return s->side == RULE_ALLOW || s->lookup;
+	return image_shape_ports(p, s, q->proto, q->port);
 }
 
-/* One list of name rules of one side, ascending. */
-static void visit_list(const struct policy *p, const struct policy_question *q,
-		       const char *name, const struct image_list *l, bool match,
+/* Would the rule change anything, were it to match? */
+static bool matters(const struct image_use *u, const struct image_shape *s,
+		    const struct facts *f)
+{
+	if (s->side == RULE_DENY)
+		return u->rule < f->deny;
+	if (s->kind == RULE_HOST)
+		return u->rule < f->host;
+	return u->rule < f->name ||
+	       ((s->flags & RULE_PRIVATE) && u->rule < f->name_private);
+}
+
+static void note_name(const struct image_use *u, const struct image_shape *s,
+		      struct facts *f)
+{
+	if (s->side == RULE_DENY) {
+		lowest(&f->deny, u->rule);
+	} else if (s->kind == RULE_HOST) {
+		lowest(&f->host, u->rule);
+	} else {
+		lowest(&f->name, u->rule);
+		if (s->flags & RULE_PRIVATE)
+			lowest(&f->name_private, u->rule);
+	}
+}
+
+/* The rules that hang on a suffix; `whole`: it is all of the name. */
+static void visit_uses(const struct policy *p, const struct policy_question *q,
+		       const char *name, const struct image_uses *l, bool whole,
 		       struct facts *f)
 {
-	const uint32_t *list = p->lists + l->first;
+	const struct image_use *uses = image_uses(p, l);
 
 	for (uint32_t k = 0; k < l->count; k++) {
-		const struct image_rule *r = &p->rules[list[k]];
+		const struct image_shape *s = &p->shapes[uses[k].shape];
 
-		if (!fits(p, q, list[k]))
+		if (whole && s->hang != HANG_EXACT)
+			break; /* exact ones come first */
+		if (!whole && s->hang == HANG_EXACT)
 			continue;
-		if (match && !pattern_matches(p->text + r->name, name))
+		if (!matters(&uses[k], s, f) || !fits(p, q, s))
 			continue;
-		if (r->side == RULE_DENY) {
-			lowest(&f->deny, list[k]);
-			return;
-		}
-		if (r->kind == RULE_HOST) {
-			lowest(&f->host, list[k]);
-			return;
-		}
-		lowest(&f->name, list[k]);
-		if (r->flags & RULE_PRIVATE) {
-			lowest(&f->name_private, list[k]);
-			return;
-		}
+		if (s->hang == HANG_GLOB &&
+		    !pattern_matches(p->text + p->rules[uses[k].rule].host,
+				     name))
+			continue;
+		note_name(&uses[k], s, f);
 	}
 }
 
-static void visit_slot(const struct policy *p, const struct policy_question *q,
-		       const char *name, const struct image_name *slot,
-		       bool whole, struct facts *f)
-{
-	for (unsigned side = 0; side < IMAGE_SIDES; side++) {
-		const struct image_list *lists = slot->lists[side];
-
-		if (whole) {
-			visit_list(p, q, name, &lists[HANG_EXACT], false, f);
-			continue;
-		}
-		visit_list(p, q, name, &lists[HANG_BELOW], false, f);
-		visit_list(p, q, name, &lists[HANG_GLOB], true, f);
-	}
-}
-
-/* Every suffix of the name, the empty one first. */
 static void visit_name(const struct policy *p, const struct policy_question *q,
 		       const char *name, struct facts *f)
 {
-	size_t len = strlen(name);
-	uint32_t hash = IMAGE_HASH_SEED;
+	struct image_cut cuts[IMAGE_CUTS];
+	size_t n = image_cut(p, name, cuts);
 
-	for (size_t at = len;; at--) {
-		const struct image_name *slot = NULL;
+	for (size_t i = 0; i < n; i++) {
+		const char *suffix = name + cuts[i].at;
+		const struct image_name *entry =
+			image_find_name(p, suffix, cuts[i].hash);
 
-		if (at == len || at == 0 || name[at - 1] == '.')
-			slot = image_find_name(p, name + at, hash);
-		if (slot)
-			visit_slot(p, q, name, slot, at == 0, f);
-		if (at == 0)
-			break;
-		hash = image_hash_step(hash, name[at - 1]);
+		if (entry)
+			visit_uses(p, q, name, &entry->uses, suffix == name, f);
 	}
 }
 
@@ -134,19 +132,21 @@ static void visit_names(const struct policy *p, const struct policy_question *q,
 }
 
 static void visit_cidr(const struct policy *p, const struct policy_question *q,
-		       const struct image_list *l, struct facts *f)
+		       const struct image_uses *l, struct facts *f)
 {
-	for (uint32_t k = 0; k < l->count; k++) {
-		uint32_t i = p->lists[l->first + k];
+	const struct image_use *uses = image_uses(p, l);
 
-		if (!fits(p, q, i))
+	for (uint32_t k = 0; k < l->count; k++) {
+		const struct image_shape *s = &p->shapes[uses[k].shape];
+
+		if (!fits(p, q, s))
 			continue;
-		if (p->rules[i].side == RULE_DENY)
-			lowest(&f->deny, i);
-		else if (p->rules[i].opens_private)
-			lowest(&f->opener, i);
+		if (s->side == RULE_DENY)
+			lowest(&f->deny, uses[k].rule);
+		else if (s->opens_private)
+			lowest(&f->opener, uses[k].rule);
 		else
-			lowest(&f->cidr, i);
+			lowest(&f->cidr, uses[k].rule);
 		return; /* equal prefixes are all of one kind */
 	}
 }
@@ -160,13 +160,13 @@ static void visit_addr(const struct policy *p, const struct policy_question *q,
 
 	for (uint32_t i = 0; i < h->nlengths[side]; i++) {
 		struct prefix key = prefix_make(a, h->lengths[side][i]);
-		const struct image_cidr *slot;
+		const struct image_cidr *entry;
 
 		if (v4 && key.len < 96)
 			continue;
-		slot = image_find_cidr(p, side, &key);
-		if (slot)
-			visit_cidr(p, q, &slot->list, f);
+		entry = image_find_cidr(p, side, &key);
+		if (entry)
+			visit_cidr(p, q, &entry->uses, f);
 	}
 }
 

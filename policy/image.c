@@ -13,7 +13,7 @@ uint32_t image_hash_name(const char *s)
 
 	for (size_t i = strlen(s); i > 0; i--)
 		h = image_hash_step(h, s[i - 1]);
-	return h;
+	return image_mix(h);
 }
 
 uint32_t image_hash_cidr(unsigned side, const struct prefix *p)
@@ -24,23 +24,38 @@ uint32_t image_hash_cidr(unsigned side, const struct prefix *p)
 	memcpy(words, p->addr.b, sizeof(words));
 	h = (h ^ words[0]) * 0x9e3779b97f4a7c15u;
 	h = (h ^ h >> 32 ^ words[1]) * 0x9e3779b97f4a7c15u;
-	return (uint32_t)(h >> 32);
+	return image_mix((uint32_t)(h >> 32));
+}
+
+size_t image_cut(const struct policy *p, const char *name,
+		 struct image_cut ret[IMAGE_CUTS])
+{
+	uint32_t mask = p->head->slots.count - 1;
+	uint32_t hash = IMAGE_HASH_SEED;
+	size_t n = 0;
+
+	for (size_t len = strlen(name), at = len;; at--) {
+		if (at == len || at == 0 || name[at - 1] == '.') {
+			ret[n].at = (uint32_t)at;
+			ret[n].hash = image_mix(hash);
+			__builtin_prefetch(&p->slots[ret[n++].hash & mask]);
+		}
+		if (at == 0)
+			return n;
+		hash = image_hash_step(hash, name[at - 1]);
+	}
 }
 
 const struct image_name *image_find_name(const struct policy *p,
 					 const char *key, uint32_t hash)
 {
-	uint32_t mask = p->head->slots.count - 1;
-	uint32_t at = image_mix(hash) & mask;
+	uint32_t n = p->head->slots.count;
+	uint32_t cursor = hash;
+	uint32_t at;
 
-	for (uint32_t n = 0; n <= mask; n++, at = (at + 1) & mask) {
-		const struct image_slot *slot = &p->slots[at];
-
-		if (slot->name == IMAGE_FREE)
-			return NULL;
-		if (slot->hash == hash &&
-		    strcmp(p->text + p->names[slot->name].key, key) == 0)
-			return &p->names[slot->name];
+	while ((at = slots_next(p->slots, n, hash, &cursor)) != INDEX_NONE) {
+		if (strcmp(p->text + p->names[at].key, key) == 0)
+			return &p->names[at];
 	}
 	return NULL;
 }
@@ -48,17 +63,17 @@ const struct image_name *image_find_name(const struct policy *p,
 const struct image_cidr *image_find_cidr(const struct policy *p, unsigned side,
 					 const struct prefix *key)
 {
-	uint32_t mask = p->head->cidrs.count - 1;
-	uint32_t at = image_mix(image_hash_cidr(side, key)) & mask;
+	uint32_t hash = image_hash_cidr(side, key);
+	uint32_t n = p->head->cslots.count;
+	uint32_t cursor = hash;
+	uint32_t at;
 
-	for (uint32_t n = 0; n <= mask; n++, at = (at + 1) & mask) {
-		const struct image_cidr *slot = &p->cidrs[at];
+	while ((at = slots_next(p->cslots, n, hash, &cursor)) != INDEX_NONE) {
+		const struct image_cidr *c = &p->cidrs[at];
 
-		if (!slot->used)
-			return NULL;
-		if (slot->side == side && slot->len == key->len &&
-		    memcmp(slot->addr, key->addr.b, sizeof(slot->addr)) == 0)
-			return slot;
+		if (c->side == side && c->len == key->len &&
+		    memcmp(c->addr, key->addr.b, sizeof(c->addr)) == 0)
+			return c;
 	}
 	return NULL;
 }
@@ -104,27 +119,27 @@ bool image_next_ports(const uint64_t set[IMAGE_PORT_WORDS], uint32_t *from,
 	return true;
 }
 
-bool image_rule_ports(const struct policy *p, uint32_t i, unsigned proto,
-		      uint16_t port)
+bool image_shape_ports(const struct policy *p, const struct image_shape *s,
+		       unsigned proto, uint16_t port)
 {
-	const struct image_rule *r = &p->rules[i];
-	const struct port_range *ports = p->ports + r->ports;
+	const struct port_range *ports = p->ports + s->ports;
 
-	if (proto == 0 || (r->protos & proto) != proto)
+	if (proto == 0 || (s->protos & proto) != proto)
 		return false;
-	for (uint8_t k = 0; k < r->nports; k++) {
+	for (uint8_t k = 0; k < s->nports; k++) {
 		if (ports[k].lo <= port && port <= ports[k].hi)
 			return true;
 	}
 	return false;
 }
 
-struct prefix image_rule_prefix(const struct image_rule *r)
+struct prefix image_rule_prefix(const struct policy *p, uint32_t rule)
 {
-	struct prefix p = { .len = r->prefix_len };
+	const struct image_cidr *c = &p->cidrs[p->rules[rule].host];
+	struct prefix prefix = { .len = c->len };
 
-	memcpy(p.addr.b, r->addr, sizeof(p.addr.b));
-	return p;
+	memcpy(prefix.addr.b, c->addr, sizeof(prefix.addr.b));
+	return prefix;
 }
 
 /* ---- checks ---- */
@@ -149,28 +164,48 @@ static bool is_power_of_two(uint32_t n)
 	return n > 0 && (n & (n - 1)) == 0;
 }
 
+static bool check_shape(const struct policy *p, const struct image_shape *s)
+{
+	uint32_t n = p->head->ports.count;
+	bool glob = s->kind == RULE_GLOB;
+
+	if (s->side >= IMAGE_SIDES || s->kind > RULE_HOST ||
+	    s->kind == RULE_PRESET || s->hang >= HANG_COUNT ||
+	    glob != (s->hang != HANG_EXACT))
+		return false;
+	return s->protos >= RULE_TCP && s->protos <= RULE_TCP_UDP &&
+	       s->nports > 0 && s->nports <= LIMIT_RULE_PORTS &&
+	       s->ports <= n && s->nports <= n - s->ports;
+}
+
 static bool check_rule(const struct policy *p, const struct image_rule *r)
 {
 	const struct image_head *h = p->head;
-	bool shape = r->side < IMAGE_SIDES && r->kind <= RULE_HOST &&
-		     r->kind != RULE_PRESET && r->protos >= RULE_TCP &&
-		     r->protos <= RULE_TCP_UDP && r->prefix_len <= 128;
 
-	if (!shape || r->nports == 0 || r->nports > LIMIT_RULE_PORTS ||
-	    r->ports > h->ports.count || r->nports > h->ports.count - r->ports)
+	if (r->shape >= h->shapes.count || r->text >= h->text.count ||
+	    r->origin >= h->text.count ||
+	    strnlen(p->text + r->text, LIMIT_RULE_TEXT) >= LIMIT_RULE_TEXT)
 		return false;
-	if (r->text >= h->text.count || r->name >= h->text.count ||
-	    r->origin >= h->text.count)
-		return false;
-	return strnlen(p->text + r->name, LIMIT_NAME + 1) <= LIMIT_NAME &&
-	       strnlen(p->text + r->text, LIMIT_RULE_TEXT) < LIMIT_RULE_TEXT;
+	if (p->shapes[r->shape].kind == RULE_CIDR)
+		return r->host < h->cidrs.count;
+	return r->host < h->text.count &&
+	       (r->host == r->text ||
+		strnlen(p->text + r->host, LIMIT_NAME + 1) <= LIMIT_NAME);
 }
 
-static bool check_list(const struct policy *p, const struct image_list *l)
+static bool check_use(const struct policy *p, const struct image_use *u)
 {
-	uint32_t n = p->head->lists.count;
+	return u->rule < p->head->rules.count &&
+	       u->shape == p->rules[u->rule].shape;
+}
 
-	return l->first <= n && l->count <= n - l->first;
+static bool check_uses(const struct policy *p, const struct image_uses *l)
+{
+	uint32_t n = p->head->uses.count;
+
+	if (l->count == 1)
+		return check_use(p, &l->one);
+	return l->one.rule <= n && l->count <= n - l->one.rule;
 }
 
 static bool check_rules(const struct policy *p)
@@ -181,15 +216,30 @@ static bool check_rules(const struct policy *p)
 		if (p->ports[i].lo == 0 || p->ports[i].lo > p->ports[i].hi)
 			return false;
 	}
+	for (uint32_t i = 0; i < h->shapes.count; i++) {
+		if (!check_shape(p, &p->shapes[i]))
+			return false;
+	}
 	for (uint32_t i = 0; i < h->rules.count; i++) {
 		if (!check_rule(p, &p->rules[i]))
 			return false;
 	}
-	for (uint32_t i = 0; i < h->lists.count; i++) {
-		if (p->lists[i] >= h->rules.count)
+	for (uint32_t i = 0; i < h->uses.count; i++) {
+		if (!check_use(p, &p->uses[i]))
 			return false;
 	}
 	return true;
+}
+
+/* Each says an entry that is there, or none. */
+static bool check_slots(const uint32_t *slots, uint32_t n, uint32_t count)
+{
+	uint32_t mask = n - 1;
+	bool bad = count > mask;
+
+	for (uint32_t i = 0; i < n; i++)
+		bad |= (slots[i] & mask) >= count && (slots[i] & mask) != mask;
+	return !bad;
 }
 
 static bool check_hashes(const struct policy *p)
@@ -197,26 +247,16 @@ static bool check_hashes(const struct policy *p)
 	const struct image_head *h = p->head;
 
 	for (uint32_t i = 0; i < h->names.count; i++) {
-		const struct image_name *name = &p->names[i];
-
-		if (name->key >= h->text.count)
-			return false;
-		for (size_t k = 0; k < (size_t)IMAGE_SIDES * HANG_COUNT; k++) {
-			if (!check_list(p, &name->lists[k / HANG_COUNT]
-						       [k % HANG_COUNT]))
-				return false;
-		}
-	}
-	for (uint32_t i = 0; i < h->slots.count; i++) {
-		if (p->slots[i].name != IMAGE_FREE &&
-		    p->slots[i].name >= h->names.count)
+		if (p->names[i].key >= h->text.count ||
+		    !check_uses(p, &p->names[i].uses))
 			return false;
 	}
 	for (uint32_t i = 0; i < h->cidrs.count; i++) {
-		if (p->cidrs[i].used && !check_list(p, &p->cidrs[i].list))
+		if (p->cidrs[i].len > 128 || !check_uses(p, &p->cidrs[i].uses))
 			return false;
 	}
-	return true;
+	return check_slots(p->slots, h->slots.count, h->names.count) &&
+	       check_slots(p->cslots, h->cslots.count, h->cidrs.count);
 }
 
 static bool check_head(const struct image_head *h, size_t len)
@@ -234,7 +274,7 @@ static bool check_head(const struct image_head *h, size_t len)
 		}
 	}
 	return is_power_of_two(h->slots.count) &&
-	       is_power_of_two(h->cidrs.count) && h->text.count > 0 &&
+	       is_power_of_two(h->cslots.count) && h->text.count > 0 &&
 	       h->web.count == (uint32_t)2 * IMAGE_PORT_WORDS;
 }
 
@@ -248,12 +288,14 @@ static bool view(const void *image, size_t len, struct policy *ret)
 	*ret = (struct policy){
 		.head = h,
 		.rules = check_table(&f, &h->rules, sizeof(*ret->rules)),
+		.shapes = check_table(&f, &h->shapes, sizeof(*ret->shapes)),
 		.ports = check_table(&f, &h->ports, sizeof(*ret->ports)),
 		.text = check_table(&f, &h->text, 1),
 		.slots = check_table(&f, &h->slots, sizeof(*ret->slots)),
 		.names = check_table(&f, &h->names, sizeof(*ret->names)),
+		.cslots = check_table(&f, &h->cslots, sizeof(*ret->cslots)),
 		.cidrs = check_table(&f, &h->cidrs, sizeof(*ret->cidrs)),
-		.lists = check_table(&f, &h->lists, sizeof(*ret->lists)),
+		.uses = check_table(&f, &h->uses, sizeof(*ret->uses)),
 		.web = check_table(&f, &h->web, sizeof(*ret->web)),
 	};
 	/* the pool ends in a NUL, so every string in it does */
@@ -320,7 +362,7 @@ bool policy_equal(const struct policy *a, const struct policy *b)
 	    x->rules.count != y->rules.count)
 		return false;
 	for (uint32_t i = 0; i < x->rules.count; i++) {
-		if (a->rules[i].side != b->rules[i].side ||
+		if (image_shape(a, i)->side != image_shape(b, i)->side ||
 		    strcmp(policy_rule_text(a, i), policy_rule_text(b, i)) != 0)
 			return false;
 	}
@@ -334,20 +376,25 @@ size_t policy_nrules(const struct policy *p)
 
 void policy_get_rule(const struct policy *p, uint32_t i, struct rule *ret)
 {
-	const struct image_rule *r = &p->rules[i];
+	const struct image_shape *s = image_shape(p, i);
 
 	memset(ret, 0, sizeof(*ret));
-	ret->side = (enum rule_side)r->side;
-	ret->kind = (enum rule_kind)r->kind;
-	ret->protos = r->protos;
-	ret->flags = r->flags;
-	ret->lookup = r->lookup != 0;
-	ret->proto_given = r->proto_given != 0;
-	ret->ports_given = r->ports_given != 0;
-	ret->nports = r->nports;
-	memcpy(ret->ports, p->ports + r->ports, r->nports * sizeof(*p->ports));
-	memcpy(ret->name, p->text + r->name, strlen(p->text + r->name));
-	ret->prefix = image_rule_prefix(r);
+	ret->side = (enum rule_side)s->side;
+	ret->kind = (enum rule_kind)s->kind;
+	ret->protos = s->protos;
+	ret->flags = s->flags;
+	ret->lookup = s->lookup != 0;
+	ret->proto_given = s->proto_given != 0;
+	ret->ports_given = s->ports_given != 0;
+	ret->nports = s->nports;
+	memcpy(ret->ports, p->ports + s->ports, s->nports * sizeof(*p->ports));
+	if (s->kind == RULE_CIDR) {
+		ret->prefix = image_rule_prefix(p, i);
+	} else {
+		const char *name = p->text + p->rules[i].host;
+
+		memcpy(ret->name, name, strlen(name));
+	}
 }
 
 const char *policy_rule_text(const struct policy *p, uint32_t i)

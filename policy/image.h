@@ -7,18 +7,24 @@
  * offset that is a multiple of 8. No pointers, so it is mapped where it lands.
  *
  *	rules	one entry a rule, in the order of the lists, allow first
- *	ports	pool of port ranges, a slice for each rule
+ *	shapes	what a rule says beside its host; rules that say the same
+ *		share one, so that few of them serve long lists
+ *	ports	pool of port ranges, a slice for each shape
  *	text	pool of terminated strings
- *	slots	hash of names by literal suffix
- *	names	a literal suffix: for each side, the rules whose name is it,
+ *	slots	hash of names by literal suffix (index.h)
+ *	names	a literal suffix and its uses: the rules whose name is it,
  *		whose glob is "*." and it, and whose glob merely ends in it
- *	cidrs	hash by side, prefix length and masked address
- *	lists	pool of rule numbers, ascending in each list
+ *	cslots	hash by side, prefix length and masked address
+ *	cidrs	a prefix of a side and its uses
+ *	uses	pool of uses, for entries that have not exactly one: exact
+ *		names first, then "*.", then other globs, rules ascending
  *	web	two bit sets (tcp, udp) of the ports that name rules have
  *
  * A name is looked up once for each of its suffixes, an address once for each
- * prefix length in use on a side. Both hashes are open-addressing, a power of
- * two in size, at most half full, and end a search at the first free slot.
+ * prefix length in use on a side. A verdict over a long list waits for memory,
+ * not for the processor: a key that is not there costs one line of it, one
+ * that is there three (slot, entry, text), because the entry has the rule and
+ * its shape.
  *
  * policy_new() checks everything that a later step relies on; after it, no
  * bytes of an image can make a function read outside of it.
@@ -28,15 +34,15 @@
 #ifndef EXEAT_POLICY_IMAGE_H
 #define EXEAT_POLICY_IMAGE_H
 
+#include "policy/index.h"
 #include "policy/policy.h"
 
 #define IMAGE_MAGIC "exeatpol"
 enum {
-	IMAGE_VERSION = 1,
+	IMAGE_VERSION = 2,
 	IMAGE_SIDES = 2,		/* enum rule_side */
 	IMAGE_LENGTHS = 129,		/* prefix lengths 0..128 */
 	IMAGE_PORT_WORDS = 65536 / 64,
-	IMAGE_SLOTS_MIN = 8,
 };
 
 /* How a name rule hangs on its literal suffix. */
@@ -59,54 +65,58 @@ struct image_head {
 	uint32_t flags;
 	uint64_t length;
 	uint64_t digest;
-	struct image_table rules, ports, text, slots, names, cidrs, lists, web;
+	struct image_table rules, shapes, ports, text, slots, names, cslots,
+		cidrs, uses, web;
 	uint32_t nlengths[IMAGE_SIDES];
 	uint8_t lengths[IMAGE_SIDES][IMAGE_LENGTHS];
 };
 
-struct image_rule {
-	uint8_t side, kind, protos, flags;
-	uint8_t lookup, proto_given, ports_given, nports;
-	uint8_t prefix_len;
+struct image_shape {
+	uint8_t side, kind, hang, protos;
+	uint8_t flags, lookup, proto_given, ports_given;
 	uint8_t opens_private;	/* an allow CIDR inside a private range */
-	uint8_t pad[2];
+	uint8_t nports, pad[2];
 	uint32_t ports;		/* first entry in the pool */
-	uint32_t text, name, origin;
-	uint8_t addr[16];
 };
 
-struct image_list {
-	uint32_t first, count;
+struct image_rule {
+	uint32_t shape;
+	uint32_t text, origin;
+	uint32_t host;		/* text of the name; RULE_CIDR: entry of cidrs */
 };
 
-/* Small, so that a suffix that is not there costs one line of memory. */
-struct image_slot {
-	uint32_t hash;
-	uint32_t name;		/* entry of names; UINT32_MAX: free */
+/* The rule's shape comes with it, so that the rule need not be read. */
+struct image_use {
+	uint32_t rule, shape;
+};
+
+struct image_uses {
+	uint32_t count;
+	struct image_use one;	/* count != 1: .rule is the first in uses */
 };
 
 struct image_name {
 	uint32_t key;		/* offset in text */
-	struct image_list lists[IMAGE_SIDES][HANG_COUNT];
+	struct image_uses uses;
 };
 
 struct image_cidr {
 	uint8_t addr[16];
-	uint8_t side, len, used, pad;
-	struct image_list list;
+	uint8_t side, len, pad[2];
+	struct image_uses uses;
 };
-
-enum { IMAGE_FREE = UINT32_MAX };
 
 struct policy {
 	const struct image_head *head;
 	const struct image_rule *rules;
+	const struct image_shape *shapes;
 	const struct port_range *ports;
 	const char *text;
-	const struct image_slot *slots;
+	const uint32_t *slots;
 	const struct image_name *names;
+	const uint32_t *cslots;
 	const struct image_cidr *cidrs;
-	const uint32_t *lists;
+	const struct image_use *uses;
 	const uint64_t *web;	/* [2][IMAGE_PORT_WORDS] */
 };
 
@@ -117,9 +127,7 @@ static inline uint32_t image_hash_step(uint32_t h, char c)
 }
 enum { IMAGE_HASH_SEED = 0x811c9dc5 };
 
-uint32_t image_hash_name(const char *s);
-uint32_t image_hash_cidr(unsigned side, const struct prefix *p);
-/* Spread the bits of a hash before it is cut to a slot. */
+/* Spread the bits of a hash. */
 static inline uint32_t image_mix(uint32_t h)
 {
 	h ^= h >> 16;
@@ -129,11 +137,43 @@ static inline uint32_t image_mix(uint32_t h)
 	return h ^ h >> 16;
 }
 
+/* Both mixed. */
+uint32_t image_hash_name(const char *s);
+uint32_t image_hash_cidr(unsigned side, const struct prefix *p);
+
+/* The suffixes of a name, the empty one first, and their mixed hashes. */
+enum { IMAGE_CUTS = LIMIT_NAME + 1 };
+struct image_cut {
+	uint32_t at, hash;
+};
+/*
+ * Mustn't: for a name that is longer than LIMIT_NAME. What each will be looked
+ * up by is on its way to the cache afterwards.
+ */
+size_t image_cut(const struct policy *p, const char *name,
+		 struct image_cut ret[IMAGE_CUTS]);
+
 /* NULL if there is none. */
 const struct image_name *image_find_name(const struct policy *p,
 					 const char *key, uint32_t hash);
 const struct image_cidr *image_find_cidr(const struct policy *p, unsigned side,
 					 const struct prefix *key);
+
+/* l->count of them. */
+static inline const struct image_use *image_uses(const struct policy *p,
+						 const struct image_uses *l)
+{
+	return l->count == 1 ? &l->one : p->uses + l->one.rule;
+}
+
+static inline const struct image_shape *image_shape(const struct policy *p,
+						    uint32_t rule)
+{
+	return &p->shapes[p->rules[rule].shape];
+}
+
+/* Mustn't: for a rule of another kind than RULE_CIDR. */
+struct prefix image_rule_prefix(const struct policy *p, uint32_t rule);
 
 /* Has a name rule of the allow side this protocol and port? */
 bool image_name_port(const struct policy *p, enum rule_proto proto,
@@ -146,10 +186,8 @@ void image_mark_ports(uint64_t set[IMAGE_PORT_WORDS], struct port_range x);
 bool image_next_ports(const uint64_t set[IMAGE_PORT_WORDS], uint32_t *from,
 		      struct port_range *ret);
 
-/* Does rule i hold for this protocol and port? */
-bool image_rule_ports(const struct policy *p, uint32_t i, unsigned proto,
-		      uint16_t port);
-
-struct prefix image_rule_prefix(const struct image_rule *r);
+/* Does it hold for this protocol and port? */
+bool image_shape_ports(const struct policy *p, const struct image_shape *s,
+		       unsigned proto, uint16_t port);
 
 #endif

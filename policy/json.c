@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/policy.h"
+#include "policy/image.h"
 
 static int add_text(const char *data, size_t len, void *arg)
 {
@@ -24,10 +24,7 @@ static json_t *rule_list(const struct policy *p, enum rule_side side)
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; list && i < policy_nrules(p); i++) {
-		struct rule r;
-
-		policy_get_rule(p, i, &r);
-		if (r.side != side)
+		if (image_shape(p, i)->side != side)
 			continue;
 		if (json_array_append_new(
 			    list, json_string(policy_rule_text(p, i))) != 0) {

@@ -133,7 +133,7 @@ static int private_holes(struct ranges *ret)
 /* ---- groups ---- */
 
 struct group {
-	const struct image_rule *like; /* has its protocols and ports */
+	const struct image_shape *like; /* has its protocols and ports */
 	struct ranges ranges;
 };
 
@@ -142,8 +142,8 @@ struct groups {
 	size_t n;
 };
 
-static bool same_ports(const struct policy *p, const struct image_rule *a,
-		       const struct image_rule *b)
+static bool same_ports(const struct policy *p, const struct image_shape *a,
+		       const struct image_shape *b)
 {
 	return a->protos == b->protos && a->nports == b->nports &&
 	       memcmp(p->ports + a->ports, p->ports + b->ports,
@@ -152,15 +152,15 @@ static bool same_ports(const struct policy *p, const struct image_rule *a,
 
 /* NULL: one too many. */
 static struct group *group_of(const struct policy *p, struct groups *gs,
-			      const struct image_rule *r)
+			      const struct image_shape *s)
 {
 	for (size_t i = 0; i < gs->n; i++) {
-		if (same_ports(p, gs->g[i].like, r))
+		if (gs->g[i].like == s || same_ports(p, gs->g[i].like, s))
 			return &gs->g[i];
 	}
 	if (gs->n == LIMIT_PORT_GROUPS)
 		return NULL;
-	gs->g[gs->n].like = r;
+	gs->g[gs->n].like = s;
 	return &gs->g[gs->n++];
 }
 
@@ -175,19 +175,20 @@ static int collect(const struct policy *p, enum rule_side side,
 {
 	static const struct ranges none;
 
-	for (size_t i = 0; i < policy_nrules(p); i++) {
-		const struct image_rule *r = &p->rules[i];
-		struct prefix prefix = image_rule_prefix(r);
-		bool whole = side == RULE_DENY || r->opens_private;
+	for (uint32_t i = 0; i < p->head->rules.count; i++) {
+		const struct image_shape *s = image_shape(p, i);
+		bool whole = side == RULE_DENY || s->opens_private;
 		struct plan_range range;
+		struct prefix prefix;
 		struct group *g;
 		int rc;
 
-		if (r->side != side || r->kind != RULE_CIDR)
+		if (s->side != side || s->kind != RULE_CIDR)
 			continue;
-		g = group_of(p, gs, r);
+		g = group_of(p, gs, s);
 		if (!g)
 			return -E2BIG;
+		prefix = image_rule_prefix(p, i);
 		prefix_range(&prefix, &range.first, &range.last);
 		rc = add_without(&g->ranges, range, whole ? &none : holes);
 		if (rc)
@@ -208,13 +209,13 @@ static int fill_groups(const struct policy *p, struct groups *gs,
 	*ret = out;
 	*ret_n = gs->n;
 	for (size_t i = 0; i < gs->n; i++, out++) {
-		const struct image_rule *r = gs->g[i].like;
+		const struct image_shape *s = gs->g[i].like;
 
-		out->protos = r->protos;
-		out->nports = r->nports;
-		memcpy(out->ports, p->ports + r->ports,
-		       r->nports * sizeof(*out->ports));
-		out->all_ports = r->nports == 1 && out->ports[0].lo == 1 &&
+		out->protos = s->protos;
+		out->nports = s->nports;
+		memcpy(out->ports, p->ports + s->ports,
+		       s->nports * sizeof(*out->ports));
+		out->all_ports = s->nports == 1 && out->ports[0].lo == 1 &&
 				 out->ports[0].hi == UINT16_MAX;
 		out->ranges = gs->g[i].ranges.r;
 		out->nranges = gs->g[i].ranges.n;
@@ -275,18 +276,18 @@ static bool find_classes(const struct policy *p,
 		(void)add_class(classes, ret_n, RULE_UDP, &below_quic);
 		(void)add_class(classes, ret_n, RULE_UDP, &above_quic);
 	}
-	for (size_t i = 0; i < policy_nrules(p) && fits; i++) {
-		const struct image_rule *r = &p->rules[i];
+	for (uint32_t i = 0; i < p->head->shapes.count && fits; i++) {
+		const struct image_shape *s = &p->shapes[i];
 
-		if (r->side != RULE_ALLOW ||
-		    (r->kind != RULE_NAME && r->kind != RULE_GLOB))
+		if (s->side != RULE_ALLOW ||
+		    (s->kind != RULE_NAME && s->kind != RULE_GLOB))
 			continue;
-		for (uint8_t k = 0; k < r->nports && fits; k++) {
-			const struct port_range *x = p->ports + r->ports + k;
+		for (uint8_t k = 0; k < s->nports && fits; k++) {
+			const struct port_range *x = p->ports + s->ports + k;
 
-			if (r->protos & RULE_TCP)
+			if (s->protos & RULE_TCP)
 				fits = add_class(classes, ret_n, RULE_TCP, x);
-			if (fits && (r->protos & RULE_UDP))
+			if (fits && (s->protos & RULE_UDP))
 				fits = add_class(classes, ret_n, RULE_UDP, x);
 		}
 	}
@@ -318,14 +319,14 @@ static int host_ports(const struct policy *p, enum rule_proto proto,
 	struct port_range *out;
 	size_t n = 0;
 
-	for (size_t i = 0; i < policy_nrules(p); i++) {
-		const struct image_rule *r = &p->rules[i];
+	for (uint32_t i = 0; i < p->head->shapes.count; i++) {
+		const struct image_shape *s = &p->shapes[i];
 
-		if (r->side != RULE_ALLOW || r->kind != RULE_HOST ||
-		    !(r->protos & proto))
+		if (s->side != RULE_ALLOW || s->kind != RULE_HOST ||
+		    !(s->protos & proto))
 			continue;
-		for (uint8_t k = 0; k < r->nports; k++)
-			image_mark_ports(set, p->ports[r->ports + k]);
+		for (uint8_t k = 0; k < s->nports; k++)
+			image_mark_ports(set, p->ports[s->ports + k]);
 	}
 	for (uint32_t from = 1; image_next_ports(set, &from, &range);)
 		n++;
@@ -348,11 +349,11 @@ bool plan_fits(const struct policy *p)
 	bool fits = gs != NULL;
 	size_t n;
 
-	for (size_t i = 0; i < policy_nrules(p) && fits; i++) {
-		const struct image_rule *r = &p->rules[i];
+	for (uint32_t i = 0; i < p->head->shapes.count && fits; i++) {
+		const struct image_shape *s = &p->shapes[i];
 
-		if (r->kind == RULE_CIDR)
-			fits = group_of(p, &gs[r->side], r) != NULL;
+		if (s->kind == RULE_CIDR)
+			fits = group_of(p, &gs[s->side], s) != NULL;
 	}
 	free(gs);
 	return fits && find_classes(p, classes, &n);

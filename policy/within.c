@@ -11,13 +11,16 @@
 #include "policy/image.h"
 #include "policy/pattern.h"
 
-static bool list_implies(const struct policy *p, const struct image_list *l,
-			 const struct rule *inner)
+static bool uses_imply(const struct policy *p, const struct image_uses *l,
+		       const struct rule *inner)
 {
+	const struct image_use *uses = image_uses(p, l);
 	struct rule outer;
 
 	for (uint32_t k = 0; k < l->count; k++) {
-		policy_get_rule(p, p->lists[l->first + k], &outer);
+		if (p->shapes[uses[k].shape].side != inner->side)
+			continue;
+		policy_get_rule(p, uses[k].rule, &outer);
 		if (rule_implies(&outer, inner))
 			return true;
 	}
@@ -28,23 +31,17 @@ static bool list_implies(const struct policy *p, const struct image_list *l,
 static bool suffix_implies(const struct policy *p, const char *text,
 			   const struct rule *inner)
 {
-	size_t len = strlen(text);
-	uint32_t hash = IMAGE_HASH_SEED;
+	struct image_cut cuts[IMAGE_CUTS];
+	size_t n = image_cut(p, text, cuts);
 
-	for (size_t at = len;; at--) {
-		const struct image_name *slot = NULL;
+	for (size_t i = 0; i < n; i++) {
+		const struct image_name *entry =
+			image_find_name(p, text + cuts[i].at, cuts[i].hash);
 
-		if (at == len || at == 0 || text[at - 1] == '.')
-			slot = image_find_name(p, text + at, hash);
-		for (unsigned hang = 0; slot && hang < HANG_COUNT; hang++) {
-			if (list_implies(p, &slot->lists[inner->side][hang],
-					 inner))
-				return true;
-		}
-		if (at == 0)
-			return false;
-		hash = image_hash_step(hash, text[at - 1]);
+		if (entry && uses_imply(p, &entry->uses, inner))
+			return true;
 	}
+	return false;
 }
 
 static bool cidr_implied(const struct policy *p, const struct rule *inner)
@@ -53,14 +50,14 @@ static bool cidr_implied(const struct policy *p, const struct rule *inner)
 
 	for (uint32_t i = 0; i < h->nlengths[inner->side]; i++) {
 		uint8_t len = h->lengths[inner->side][i];
-		const struct image_cidr *slot;
+		const struct image_cidr *entry;
 		struct prefix key;
 
 		if (len > inner->prefix.len)
 			continue;
 		key = prefix_make(&inner->prefix.addr, len);
-		slot = image_find_cidr(p, inner->side, &key);
-		if (slot && list_implies(p, &slot->list, inner))
+		entry = image_find_cidr(p, inner->side, &key);
+		if (entry && uses_imply(p, &entry->uses, inner))
 			return true;
 	}
 	return false;

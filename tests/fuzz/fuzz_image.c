@@ -102,7 +102,8 @@ static void ask_everything(const struct policy *p)
 	}
 }
 
-static void check(const void *image, size_t len)
+/* `sound`: what the image was before it was changed. */
+static void check(const void *image, size_t len, const struct policy *sound)
 {
 	struct policy *p;
 	struct plan *plan;
@@ -114,7 +115,10 @@ static void check(const void *image, size_t len)
 	ask_everything(p);
 	if (policy_plan_new(p, &plan) == 0)
 		policy_plan_free(plan);
-	(void)policy_within(p, p, &rule);
+	(void)policy_within(p, sound, &rule);
+	(void)policy_within(sound, p, &rule);
+	assert(policy_equal(p, p));
+	(void)policy_equal(p, sound);
 	sbuf_init(&json, 1 << 20);
 	(void)policy_json(p, &json);
 	sbuf_done(&json);
@@ -124,10 +128,13 @@ static void check(const void *image, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct policy_spec *spec = &specs[size ? data[0] % 3 : 0];
+	struct policy *sound;
+	void *image, *first;
 	uint8_t *bytes;
-	void *image;
 	size_t len;
 
+	assert(policy_compile(spec, &first, &len, NULL) == 0);
+	assert(policy_new(first, len, &sound) == 0);
 	assert(policy_compile(spec, &image, &len, NULL) == 0);
 	bytes = image;
 	for (size_t i = 1; i + 4 <= size; i += 4) {
@@ -136,7 +143,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		bytes[at % len] = data[i + 3];
 	}
-	check(image, len);
+	check(image, len, sound);
+	policy_free(sound);
+	free(first);
 	free(image);
 	return 0;
 }

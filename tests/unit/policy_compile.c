@@ -263,38 +263,52 @@ struct wrong {
 
 static void views_no_wrong_tables(void **unused)
 {
-	struct built b = build(POLICY_ALLOWLIST,
-			       LIST("a.test", "*.b.test", "10.0.0.0/8"),
-			       LIST("x*.test", "10.1.0.0/16"));
+	struct built b =
+		build(POLICY_ALLOWLIST,
+		      LIST("a.test", "*.b.test", "10.0.0.0/8", "y*.test+wide"),
+		      LIST("x*.test", "10.1.0.0/16"));
 	const struct image_head *h = b.image;
-	uint32_t slot = 0, cidr = 0;
 #define IN(table, type, field)                                     \
 	offsetof(struct image_head, table), offsetof(type, field), \
 		sizeof(((type *)0)->field)
 	struct wrong rows[] = {
-		{ IN(rules, struct image_rule, side), 2 },
-		{ IN(rules, struct image_rule, kind), RULE_PRESET },
-		{ IN(rules, struct image_rule, kind), 9 },
-		{ IN(rules, struct image_rule, protos), 0 },
-		{ IN(rules, struct image_rule, protos), 4 },
-		{ IN(rules, struct image_rule, nports), 0 },
-		{ IN(rules, struct image_rule, nports), 17 },
-		{ IN(rules, struct image_rule, ports), UINT32_MAX },
-		{ IN(rules, struct image_rule, ports), h->ports.count },
+		{ IN(shapes, struct image_shape, side), 2 },
+		{ IN(shapes, struct image_shape, kind), RULE_PRESET },
+		{ IN(shapes, struct image_shape, kind), 9 },
+		{ IN(shapes, struct image_shape, kind), RULE_GLOB },
+		{ IN(shapes, struct image_shape, hang), HANG_GLOB },
+		{ IN(shapes, struct image_shape, hang), HANG_COUNT },
+		{ IN(shapes, struct image_shape, protos), 0 },
+		{ IN(shapes, struct image_shape, protos), 4 },
+		{ IN(shapes, struct image_shape, nports), 0 },
+		{ IN(shapes, struct image_shape, nports), 17 },
+		{ IN(shapes, struct image_shape, ports), UINT32_MAX },
+		{ IN(shapes, struct image_shape, ports), h->ports.count },
+		{ IN(rules, struct image_rule, shape), h->shapes.count },
+		/* one of a prefix: the host is none */
+		{ IN(rules, struct image_rule, shape),
+		  image_shape(b.p, 2) - b.p->shapes },
 		{ IN(rules, struct image_rule, text), h->text.count },
-		{ IN(rules, struct image_rule, name), h->text.count },
 		{ IN(rules, struct image_rule, origin), h->text.count },
-		{ IN(rules, struct image_rule, prefix_len), 129 },
+		{ IN(rules, struct image_rule, host), h->text.count },
+		{ offsetof(struct image_head, rules),
+		  2 * sizeof(struct image_rule) +
+			  offsetof(struct image_rule, host),
+		  4, h->cidrs.count },
 		{ IN(ports, struct port_range, lo), 0 },
 		{ IN(ports, struct port_range, lo), 65535 },
 		{ IN(names, struct image_name, key), h->text.count },
-		{ IN(names, struct image_name, lists[1][2].first),
-		  h->lists.count + 1 },
-		{ IN(names, struct image_name, lists[1][2].count), UINT32_MAX },
+		{ IN(names, struct image_name, uses.count), UINT32_MAX },
+		{ IN(names, struct image_name, uses.one.rule), h->rules.count },
+		{ IN(names, struct image_name, uses.one.shape),
+		  h->shapes.count },
+		{ IN(cidrs, struct image_cidr, len), 129 },
+		{ IN(cidrs, struct image_cidr, uses.one.rule), h->rules.count },
+		{ IN(cidrs, struct image_cidr, uses.count), 3 },
+		{ IN(uses, struct image_use, rule), h->rules.count },
+		{ IN(uses, struct image_use, shape), h->shapes.count },
 		{ offsetof(struct image_head, slots), 0, 4, h->names.count },
-		{ offsetof(struct image_head, cidrs), 0, 4,
-		  h->lists.count + 1 },
-		{ offsetof(struct image_head, lists), 0, 4, h->rules.count },
+		{ offsetof(struct image_head, cslots), 0, 4, h->cidrs.count },
 		{ offsetof(struct image_head, text), h->text.count - 1, 1,
 		  'x' },
 	};
@@ -303,19 +317,9 @@ static void views_no_wrong_tables(void **unused)
 	struct policy *p;
 
 	(void)unused;
-	while (b.p->slots[slot].name == IMAGE_FREE)
-		slot++;
-	while (!b.p->cidrs[cidr].used)
-		cidr++;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct image_table t;
 
-		if (rows[i].table == offsetof(struct image_head, slots))
-			rows[i].at = slot * sizeof(struct image_slot) +
-				     offsetof(struct image_slot, name);
-		if (rows[i].table == offsetof(struct image_head, cidrs))
-			rows[i].at = cidr * sizeof(struct image_cidr) +
-				     offsetof(struct image_cidr, list.first);
 		memcpy(copy, b.image, b.len);
 		memcpy(&t, copy + rows[i].table, sizeof(t));
 		/* little endian: the low bytes come first */
