@@ -124,6 +124,17 @@ static enum http_status classify_line(struct text line)
 	return HTTP_NOT_HTTP;
 }
 
+/*
+ * A client whose packets begin with their length in digits, as git's do
+ * ("0029git-upload-pack /x" NUL "host=a.test" NUL), may wait for the answer
+ * without ever having ended a line. No method begins with a digit and no
+ * request line has a NUL; for one of them alone a lenient server can be found.
+ */
+static bool is_packet(const uint8_t *data, size_t line)
+{
+	return data[0] >= '0' && data[0] <= '9' && memchr(data, '\0', line);
+}
+
 static enum http_status classify(const uint8_t *data, size_t len,
 				 size_t *ret_line)
 {
@@ -143,6 +154,8 @@ static enum http_status classify(const uint8_t *data, size_t len,
 	if (n == 0 || (data[n] != ' ' && data[n] != '\t'))
 		return HTTP_NOT_HTTP;
 	lf = memchr(data, '\n', len);
+	if (is_packet(data, lf ? (size_t)(lf - data) : len))
+		return HTTP_NOT_HTTP;
 	if (!lf)
 		return HTTP_NEED_MORE;
 	*ret_line = (size_t)(lf - data);

@@ -176,6 +176,37 @@ static void nul_bytes(void **state)
 	}
 }
 
+/* What has a length in digits and a NUL is no request in progress. */
+static void packets(void **state)
+{
+	static const struct {
+		const char bytes[64];
+		size_t len;
+		enum http_status status;
+	} rows[] = {
+#define ROW(bytes, status) { bytes, sizeof(bytes) - 1, (status) }
+		ROW("0029git-upload-pack /x\0host=a.test\0", HTTP_NOT_HTTP),
+		ROW("0029git-upload-pack /x\0", HTTP_NOT_HTTP),
+		ROW("0029git-upload-pack /x", HTTP_NEED_MORE),
+		ROW("0029git-upload-pack", HTTP_NEED_MORE),
+		ROW("9 /\0 HTTP/1.1\r\nHost: a.test\r\n\r\n", HTTP_NOT_HTTP),
+		ROW("9 / HTTP/1.1\r\nHost: \0\r\n\r\n", HTTP_BAD),
+		ROW("FOO /x\0host=a.test\0", HTTP_NEED_MORE),
+		ROW("GET /x\0", HTTP_NEED_MORE),
+		ROW("FOO /\0 HTTP/1.1\r\n", HTTP_BAD),
+#undef ROW
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct http_head h;
+
+		if (http_peek((const uint8_t *)rows[i].bytes, rows[i].len,
+			      &h) != rows[i].status)
+			fail_msg("row %zu: %s", i, rows[i].bytes);
+	}
+}
+
 static void framing(void **state)
 {
 	static const struct {
@@ -333,8 +364,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_heads),	   cmocka_unit_test(bad_heads),
 		cmocka_unit_test(other_protocols), cmocka_unit_test(nul_bytes),
-		cmocka_unit_test(framing),	   cmocka_unit_test(old_chunks),
-		cmocka_unit_test(bodies),	   cmocka_unit_test(endless),
+		cmocka_unit_test(packets),	   cmocka_unit_test(framing),
+		cmocka_unit_test(old_chunks),	   cmocka_unit_test(bodies),
+		cmocka_unit_test(endless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,8 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import json
+
 from . import ALLOWED, ALLOWED6, web
 from world.lib import pattern_digest
 
@@ -18,6 +20,12 @@ SMTP = "203.0.113.41"
 
 def shell(text):
     return ["sh", "-c", text]
+
+
+def prompt_echo(out):
+    """the client's words, echoed at once"""
+    said = json.loads(out)
+    return said["data"].startswith("0029git-upload-pack") and said["ms"] < 900
 
 
 CASES = [
@@ -53,6 +61,12 @@ CASES = [
      "run": shell("printf 'EHLO x\\r\\n' | nc -N smtp.test 25"), "code": 0,
      "out": ["220 smtp.test ESMTP", "250 EHLO x"],
      **web("smtp.test", SMTP, "2001:db8:113::41", 25)},
+    {"name": "a client whose first words have a blank and no end of line",
+     "options": ["--allow", "allowed.test:7"],
+     "run": [*PROBE, "tcp", "allowed.test", "7",
+             "0029git-upload-pack /x\\0host=allowed.test\\0"],
+     "code": 0, "out": prompt_echo,
+     "sees": ["dns allowed.test", f"tcp {ALLOWED} 7"]},
     {"name": "a reset is passed on", "options": NAME,
      "run": ["curl", "-sS", "-4", "http://allowed.test/reset"],
      "code": lambda c: c in (18, 56), "out": ["begin"],
