@@ -405,6 +405,15 @@ void run_exited(struct exeat_run *run, int status, unsigned reason)
 	run_check(run);
 }
 
+/* What could not be started, and why: the step says nothing to the user. */
+static void err_start(const struct err *err, char *buf, size_t size)
+{
+	struct err shown = *err;
+
+	shown.step[0] = shown.remedy[0] = '\0';
+	(void)err_str(&shown, buf, size);
+}
+
 void run_failed(struct exeat_run *run, unsigned exit_code,
 		const struct err *err)
 {
@@ -414,8 +423,7 @@ void run_failed(struct exeat_run *run, unsigned exit_code,
 	if (exit_code == 125)
 		run->err = *err;
 	else
-		(void)snprintf(run->start_error, sizeof(run->start_error),
-			       "%s: %s", err->object, err->message);
+		err_start(err, run->start_error, sizeof(run->start_error));
 	/* nothing ran: there is nothing to wait for */
 	run->exited = run->flushed = true;
 	stream_close(&run->streams[EXEAT_STDOUT]);

@@ -22,6 +22,7 @@
 
 #include "core/audit/schema.h"
 #include "core/base/limits.h"
+#include "core/base/text.h"
 
 static const char *const layers[] = {
 	[AUDIT_DNS] = "dns",
@@ -45,6 +46,8 @@ static const char *const verdicts[] = {
 
 /* What stands for the rest of a text that was cut: U+2026. */
 #define CUT_MARK "\xe2\x80\xa6"
+enum { ESCAPED = 16 }; /* one character, at most */
+
 #define TEXT_ROOM (LIMIT_AUDIT_TEXT - sizeof(CUT_MARK) + 1)
 
 const char *audit_layer_name(enum audit_layer layer)
@@ -130,51 +133,11 @@ static bool present(const struct audit_event *e, const struct audit_field *f)
 
 /* -- JSON -- */
 
-/*
- * The character at s (RFC 3629), its length in *ret_len; an invalid byte is
- * returned as itself with *ret_len 0. No overlong form, no surrogate.
- */
-static uint32_t utf8_at(const uint8_t *s, size_t *ret_len)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t len = s[0] < 0x80 ? 1 :
-		     s[0] < 0xc2 ? 0 :
-		     s[0] < 0xe0 ? 2 :
-		     s[0] < 0xf0 ? 3 :
-		     s[0] < 0xf5 ? 4 :
-				   0;
-	uint32_t c = s[0];
-
-	*ret_len = 0;
-	if (len == 0)
-		return s[0];
-	if (len > 1)
-		c &= 0x7fu >> len;
-	for (size_t i = 1; i < len; i++) {
-		/* the terminator is no continuation: never read past it */
-		if ((s[i] & 0xc0) != 0x80)
-			return s[0];
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	if (c < least[len] || (c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff)
-		return s[0];
-	*ret_len = len;
-	return c;
-}
-
-/* Invisible, or changes how the rest of the line is shown. */
-static bool is_treacherous(uint32_t c)
-{
-	return c < 0x20 || (c >= 0x7f && c <= 0x9f) ||
-	       (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-	       (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
-}
-
 /* One character as it stands in a JSON string; its length. Moves *s on. */
-static size_t escape_one(const uint8_t **s, char out[8])
+static size_t escape_one(const uint8_t **s, char out[ESCAPED])
 {
 	size_t len;
-	uint32_t c = utf8_at(*s, &len);
+	uint32_t c = text_char(*s, &len);
 
 	if (c == '"' || c == '\\') {
 		out[0] = '\\';
@@ -182,13 +145,17 @@ static size_t escape_one(const uint8_t **s, char out[8])
 		*s += 1;
 		return 2;
 	}
-	if (len > 0 && !is_treacherous(c)) {
+	if (len > 0 && !text_char_hides(c)) {
 		memcpy(out, *s, len);
 		*s += len;
 		return len;
 	}
 	*s += len ? len : 1;
-	return (size_t)snprintf(out, 8, "\\u%04x", (unsigned)c & 0xffff);
+	if (c > 0xffff) /* RFC 8259 7: two surrogates */
+		return (size_t)snprintf(out, ESCAPED, "\\u%04x\\u%04x",
+					0xd7c0 + (unsigned)(c >> 10),
+					0xdc00 + (unsigned)(c & 0x3ff));
+	return (size_t)snprintf(out, ESCAPED, "\\u%04x", (unsigned)c);
 }
 
 /* How many bytes from s on can be written as they are. */
@@ -205,7 +172,7 @@ static size_t plain_run(const uint8_t *s, const uint8_t *end)
 static void put_text(struct sbuf *b, const char *text, size_t len, size_t *room)
 {
 	const uint8_t *s = (const uint8_t *)text, *end = s + len;
-	char out[8];
+	char out[ESCAPED];
 
 	sbuf_add(b, "\"", 1);
 	while (s < end) {

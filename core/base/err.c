@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/text.h"
+
 static const struct {
 	const char *name;
 	int errnum;
@@ -161,48 +163,15 @@ const char *err_code_name(enum err_code code)
 	return codes[known(code)].name;
 }
 
-struct out {
-	char *p, *end;		/* end: where the terminator fits last */
-};
-
-/* Append, whole characters only; what does not fit ends the line. */
-static void out_text(struct out *o, const char *text)
-{
-	for (; *text; text++) {
-		uint8_t c = (uint8_t)*text;
-		bool control = c < 0x20 || c == 0x7f;
-		size_t need = control ? 4 : 1;
-
-		if ((size_t)(o->end - o->p) < need) {
-			o->end = o->p;
-			return;
-		}
-		if (control)
-			(void)snprintf(o->p, need + 1, "\\x%02x", c);
-		else
-			*o->p = (char)c;
-		o->p += need;
-	}
-}
-
 const char *err_str(const struct err *err, char *buf, size_t size)
 {
-	struct out o = { buf, buf + size - 1 };
+	bool where = err->step[0] || err->object[0];
+	char whole[sizeof(*err) + 8];
 
-	if (size == 0)
-		return buf;
-	out_text(&o, err->step);
-	if (err->step[0] && err->object[0])
-		out_text(&o, " ");
-	out_text(&o, err->object);
-	if (err->message[0] && (err->step[0] || err->object[0]))
-		out_text(&o, ": ");
-	out_text(&o, err->message);
-	if (err->remedy[0]) {
-		out_text(&o, " (");
-		out_text(&o, err->remedy);
-		out_text(&o, ")");
-	}
-	*o.p = '\0';
-	return buf;
+	(void)snprintf(whole, sizeof(whole), "%s%s%s%s%s%s%s%s", err->step,
+		       err->step[0] && err->object[0] ? " " : "", err->object,
+		       where && err->message[0] ? ": " : "", err->message,
+		       err->remedy[0] ? " (" : "", err->remedy,
+		       err->remedy[0] ? ")" : "");
+	return text_shown(whole, buf, size);
 }

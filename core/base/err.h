@@ -64,8 +64,8 @@ void err_prefix(struct err *err, const char *fmt, ...)
 const char *err_code_name(enum err_code code);
 
 /*
- * One line: "STEP OBJECT: MESSAGE (REMEDY)". Control characters come out
- * escaped as \xNN. Always terminates; returns buf.
+ * One line: "STEP OBJECT: MESSAGE (REMEDY)", fit for a terminal
+ * (text_shown()). Always terminates; returns buf.
  */
 const char *err_str(const struct err *err, char *buf, size_t size);
 

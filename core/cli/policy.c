@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/text.h"
 #include "core/cli/options.h"
 #include "core/include/exeat.h"
 
@@ -43,6 +44,14 @@ static int fail(int status, const struct exeat_error *error)
 	(void)fprintf(stderr, "exeat: %s\n",
 		      exeat_error_text(error, text, sizeof(text)));
 	return status;
+}
+
+/* Words of users' files and of arguments, as a terminal may have them. */
+static void show(const char *text)
+{
+	char shown[2048];
+
+	printf("%s", text_shown(text, shown, sizeof(shown)));
 }
 
 static void options_done(struct policy_options *o)
@@ -116,8 +125,10 @@ static int test_one(const struct exeat_policy *policy, const char *target)
 
 	if (exeat_policy_test(policy, target, &answer, &error) < 0)
 		return fail(UNKNOWN, &error);
-	printf("%s %s: %s", answer.allow ? "allow" : "deny", target,
-	       answer.text);
+	printf("%s ", answer.allow ? "allow" : "deny");
+	show(target);
+	printf(": ");
+	show(answer.text);
 	printf("\n");
 	return answer.allow ? YES : NO;
 }
@@ -159,10 +170,15 @@ static void preset_print(void *user, const struct exeat_preset_info *info)
 	       info->deny_only ? " (deny lists only)" : "");
 	for (size_t i = 0; info->rules && info->rules[i]; i++)
 		printf("    %s\n", info->rules[i]);
-	for (size_t i = 0; info->env && info->env[i]; i++)
-		printf("    hands in %s\n", info->env[i]);
+	for (size_t i = 0; info->env && info->env[i]; i++) {
+		printf("    hands in ");
+		show(info->env[i]);
+		printf("\n");
+	}
 	if (info->error) {
-		printf("    not here: %s\n", info->error);
+		printf("    not here: ");
+		show(info->error);
+		printf("\n");
 		*status = NO;
 	}
 }
@@ -197,10 +213,14 @@ static void check_print(void *user, const struct exeat_check *check)
 	};
 
 	(void)user;
-	printf("%-8s %s: %s\n", states[check->state], check->name,
-	       check->detail);
-	if (*check->remedy)
-		printf("         -> %s\n", check->remedy);
+	printf("%-8s %s: ", states[check->state], check->name);
+	show(check->detail);
+	printf("\n");
+	if (*check->remedy) {
+		printf("         -> ");
+		show(check->remedy);
+		printf("\n");
+	}
 }
 
 int cli_doctor(const struct cli_command *c, int argc, char *argv[])

@@ -18,6 +18,7 @@
 
 #include "core/base/fd.h"
 #include "core/base/num.h"
+#include "core/base/text.h"
 #include "core/cli/options.h"
 #include "core/include/exeat.h"
 
@@ -324,6 +325,7 @@ static int json_write(const struct run_context *x,
 		      const struct exeat_result *result)
 {
 	json_t *refusals = json_array(), *root;
+	char path[1024];
 	int r;
 
 	for (size_t i = 0; i < result->nrefusals; i++)
@@ -345,7 +347,7 @@ static int json_write(const struct run_context *x,
 	json_decref(root);
 	if (r < 0)
 		(void)fprintf(stderr, "exeat: --json %s: cannot write\n",
-			      x->o->json);
+			      text_shown(x->o->json, path, sizeof(path)));
 	return r;
 }
 

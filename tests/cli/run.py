@@ -179,6 +179,64 @@ def audit():
         check("--audit appends", n == i, n)
 
 
+EVIL = b"a\x1b]0;x\x07\xc2\x9b31m\xe2\x80\xaeb\x9b\xff\x0dc"
+# A name as a look-up, as SNI and as Host; what the gate says is printed.
+NAMED = """
+import socket, struct, sys
+evil = sys.stdin.buffer.read()
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.sendto(struct.pack("!6H", 1, 256, 1, 0, 0, 0) + bytes([len(evil)]) + evil +
+         b"\\4test\\0\\0\\1\\0\\1", ("8.8.8.8", 53))
+s.recv(512)
+sni = struct.pack("!HHHBH", 0, len(evil) + 5, len(evil) + 3, 0, len(evil))
+body = b"\\3\\3" + bytes(32) + b"\\0\\0\\2\\x13\\1\\1\\0"
+body += struct.pack("!H", len(sni + evil)) + sni + evil
+body = b"\\1\\0" + struct.pack("!H", len(body)) + body
+for port, data in ((443, b"\\x16\\3\\1" + struct.pack("!H", len(body)) + body),
+                   (80, b"GET / HTTP/1.1\\r\\nHost: " + evil + b"\\r\\n\\r\\n")):
+    c = socket.create_connection(("203.0.113.7", port), 5)
+    c.sendall(data)
+    try:
+        while said := c.recv(4096):
+            sys.stdout.buffer.write(said.replace(b"\\r", b""))
+    except OSError:
+        pass
+"""
+
+
+def clean(what, *texts):
+    """Nothing in them that moves a cursor or turns the writing."""
+    for text in texts:
+        shown = text.decode("utf-8", "surrogateescape")
+        bad = [c for c in shown if c != "\n" and not c.isprintable()]
+        check(f"{what}: clean", not bad, bad, text)
+
+
+def hostile():
+    path = place("evil.json", '{"version": 1, "k\\u001b\\u009b\\u202e": 1}')
+    for args in (["run", EVIL], ["run", b"/" + EVIL], ["run", "--allow", EVIL],
+                 ["run", "-w", b"/" + EVIL, "true"], ["run", b"--" + EVIL],
+                 ["run", "--json", b"/no/" + EVIL, "true"],
+                 ["run", "--allow-file", b"/no/" + EVIL, "true"],
+                 ["policy", "check", path], ["policy", "check", EVIL],
+                 ["policy", "test", "--allow", "a.test", EVIL],
+                 ["policy", "presets", EVIL]):
+        p = run(*args)
+        check(f"{args}: refused", p.returncode not in (0, -6, -11), p)
+        clean(args, p.stdout, p.stderr)
+    result = os.path.join(os.path.dirname(ENV["TMPDIR"]), "evil-result")
+    expect(run("run", "--json", result, b"/" + EVIL), "--json: any command",
+           127, "", "a\\x1b")
+    log = os.path.join(os.path.dirname(ENV["TMPDIR"]), "evil-audit")
+    p = run("run", "--net", "open", "--deny", "x.test", "--explain", "--audit",
+            log, "--", "/usr/bin/python3", "-c", NAMED, stdin=EVIL)
+    check("names: refused", p.returncode == 0 and b"400 Bad" in p.stdout and
+          p.stderr.count(b"exeat: refused") == 3, p)
+    with open(log, "rb") as f:
+        clean("names", p.stdout, p.stderr, f.read())
+
+
 def work_dir():
     kept = place("kept")
     expect(run("run", "-w", kept, "-c", "echo kept > file; pwd"), "-w", 0,
@@ -209,6 +267,7 @@ signals()
 reports()
 json_file()
 audit()
+hostile()
 work_dir()
 killed()
 finish()

@@ -106,6 +106,8 @@ static const struct {
 	{ "a\nb\r\t\x01\x1f\x7f", "a\\u000ab\\u000d\\u0009\\u0001\\u001f"
 				  "\\u007f" },
 	{ "\x1b[31m", "\\u001b[31m" },
+	{ "\xd8\x9c", "\\u061c" },		  /* a direction */
+	{ "\xf3\xa0\x80\xa1", "\\udb40\\udc21" }, /* a tag */
 	{ "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
 	  "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80" },
 	{ "\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf",

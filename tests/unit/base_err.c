@@ -108,6 +108,11 @@ static void lines(void **state)
 	assert_string_equal(err_str(&err, buf, sizeof(buf)),
 			    "session 3: open work dir /a\\x0ab\\x7f: No such "
 			    "file or directory (make it: mkdir /a)");
+	err_new(&err, ERR_INVALID, "policy file", "\xc2\x9b\xe2\x80\xae\xff",
+		"\x1b[31m");
+	assert_string_equal(err_str(&err, buf, sizeof(buf)),
+			    "policy file \\xc2\\x9b\\xe2\\x80\\xae\\xff: "
+			    "\\x1b[31m");
 	err_new(&err, ERR_INVALID, "rule", NULL, "it is empty");
 	assert_string_equal(err_str(&err, buf, sizeof(buf)),
 			    "rule: it is empty");
