@@ -76,12 +76,17 @@ static uint32_t hash_shape(const struct image_shape *s,
 static uint32_t add_shape(struct builder *b, struct image_shape *like,
 			  const struct port_range *ports)
 {
-	uint32_t hash = hash_shape(like, ports);
-	uint32_t cursor = hash;
+	uint32_t hash, cursor, at;
 	struct image_shape *to;
-	uint32_t at;
 	void *room;
 
+	/* neighbours are mostly alike */
+	if (b->rules.count > 0) {
+		at = builder_rule(b, (uint32_t)b->rules.count - 1)->shape;
+		if (same_shape(b, builder_shape(b, at), like, ports))
+			return at;
+	}
+	cursor = hash = hash_shape(like, ports);
 	do {
 		at = index_next(&b->shape_index, hash, &cursor);
 		if (at != INDEX_NONE &&

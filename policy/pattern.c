@@ -92,6 +92,42 @@ static bool copy_labels(const char *text, size_t len, bool star,
 	return true;
 }
 
+/* What the characters of a name become; 0: none of it. */
+static const char canonical[256] = {
+	['-'] = '-', ['.'] = '.', ['0'] = '0', ['1'] = '1', ['2'] = '2',
+	['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6', ['7'] = '7',
+	['8'] = '8', ['9'] = '9', ['A'] = 'a', ['B'] = 'b', ['C'] = 'c',
+	['D'] = 'd', ['E'] = 'e', ['F'] = 'f', ['G'] = 'g', ['H'] = 'h',
+	['I'] = 'i', ['J'] = 'j', ['K'] = 'k', ['L'] = 'l', ['M'] = 'm',
+	['N'] = 'n', ['O'] = 'o', ['P'] = 'p', ['Q'] = 'q', ['R'] = 'r',
+	['S'] = 's', ['T'] = 't', ['U'] = 'u', ['V'] = 'v', ['W'] = 'w',
+	['X'] = 'x', ['Y'] = 'y', ['Z'] = 'z', ['_'] = '_', ['a'] = 'a',
+	['b'] = 'b', ['c'] = 'c', ['d'] = 'd', ['e'] = 'e', ['f'] = 'f',
+	['g'] = 'g', ['h'] = 'h', ['i'] = 'i', ['j'] = 'j', ['k'] = 'k',
+	['l'] = 'l', ['m'] = 'm', ['n'] = 'n', ['o'] = 'o', ['p'] = 'p',
+	['q'] = 'q', ['r'] = 'r', ['s'] = 's', ['t'] = 't', ['u'] = 'u',
+	['v'] = 'v', ['w'] = 'w', ['x'] = 'x', ['y'] = 'y', ['z'] = 'z',
+};
+
+/* copy_labels() of most names, quickly. False: ask that one. */
+static bool copy_plain(const char *text, size_t len, char ret[LIMIT_NAME + 1])
+{
+	size_t label = 0;
+
+	if (len > LIMIT_NAME)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		char c = canonical[(unsigned char)text[i]];
+
+		if (!c || (c == '.' && label == 0) || label > LIMIT_LABEL)
+			return false;
+		label = c == '.' ? 0 : label + 1;
+		ret[i] = c;
+	}
+	ret[len] = '\0';
+	return label > 0 && label <= LIMIT_LABEL;
+}
+
 bool name_canonical(const char *text, size_t len, char ret[LIMIT_NAME + 1])
 {
 	char name[LIMIT_NAME + 1];
@@ -141,6 +177,8 @@ bool pattern_canonical(const char *text, size_t len, char ret[LIMIT_NAME + 1],
 	char name[LIMIT_NAME + 1];
 	size_t n;
 
+	if (copy_plain(text, len, ret))
+		return true;
 	if (is_ascii(text, len)) {
 		bool star = memchr(text, '*', len) != NULL;
 

@@ -49,31 +49,46 @@ static int fail(struct parser *ps, const char *at, const char *fmt, ...)
 
 /* ---- characters ---- */
 
+/* Characters of which nothing is to be said by themselves. */
+static const bool plain[256] = {
+	['a' ... 'z'] = true, ['A' ... 'Z'] = true,   ['0' ... '9'] = true,
+	['-'] = true,	      ['_'] = true,	      ['.'] = true,
+	['*'] = true,	      ['/'] = true,	      ['['] = true,
+	[']'] = true,	      ['+'] = true,	      [','] = true,
+	['!'] = true,	      [0x80 ... 0xff] = true,
+};
+
+static int check_character(struct parser *ps, const char *p)
+{
+	unsigned char c = (unsigned char)*p;
+
+	if (c == ' ' || c == '\t')
+		return fail(ps, p, "a blank; one rule is one string");
+	if (c < 0x20 || c == 0x7f)
+		return fail(ps, p, "a control character (0x%02x)", c);
+	if (c == '@' && p != ps->text)
+		return fail(ps, p,
+			    "'@' begins a preset; a host has "
+			    "no user information");
+	if (c == ':' && strncmp(p, "://", 3) == 0)
+		return fail(ps, p,
+			    "a rule is a host, not a URL: "
+			    "leave out the scheme and the path");
+	if (c != '@' && c != ':')
+		return fail(ps, p, "'%c' is not part of a rule", c);
+	return 0;
+}
+
 static int check_characters(struct parser *ps)
 {
 	const char *p = ps->text;
 
 	for (; *p; p++) {
-		unsigned char c = (unsigned char)*p;
-
 		if (p - ps->text >= LIMIT_RULE_TEXT - 1)
 			return fail(ps, p, "a rule has at most %d characters",
 				    LIMIT_RULE_TEXT - 1);
-		if (c == ' ' || c == '\t')
-			return fail(ps, p, "a blank; one rule is one string");
-		if (c < 0x20 || c == 0x7f)
-			return fail(ps, p, "a control character (0x%02x)", c);
-		if (c < 0x80 && !name_char(c) && !(c >= 'A' && c <= 'Z') &&
-		    !strchr(".*:/[]@+,!", c))
-			return fail(ps, p, "'%c' is not part of a rule", c);
-		if (c == '@' && p != ps->text)
-			return fail(ps, p,
-				    "'@' begins a preset; a host has "
-				    "no user information");
-		if (c == ':' && strncmp(p, "://", 3) == 0)
-			return fail(ps, p,
-				    "a rule is a host, not a URL: "
-				    "leave out the scheme and the path");
+		if (!plain[(unsigned char)*p] && check_character(ps, p))
+			return -EINVAL;
 	}
 	return 0;
 }
@@ -97,6 +112,8 @@ static int fail_here(struct parser *ps, const char *expected)
 
 static void parse_proto(struct parser *ps)
 {
+	if (strnlen(ps->p, 4) < 4 || ps->p[3] != '/')
+		return;
 	if (strncasecmp(ps->p, "tcp/", 4) == 0)
 		ps->r->protos = RULE_TCP;
 	else if (strncasecmp(ps->p, "udp/", 4) == 0)
@@ -265,7 +282,8 @@ static int parse_host(struct parser *ps)
 		return parse_brackets(ps);
 	if (has_two_colons(ps->p))
 		return parse_bare_v6(ps);
-	if (addr_parse(&ps->p, &a))
+	/* one colon at most: it can only be IPv4 */
+	if (*ps->p >= '0' && *ps->p <= '9' && addr_parse(&ps->p, &a))
 		return parse_bits(ps, ps->host, &a, false);
 	return parse_name(ps, len);
 }
@@ -456,8 +474,9 @@ static int complete_allow_name(struct parser *ps)
 			    "anybody can register; %s+wide says it is meant",
 			    ps->text);
 	if (!r->ports_given) {
-		(void)add_ports(r, (struct port_range){ 80, 80 });
-		(void)add_ports(r, (struct port_range){ 443, 443 });
+		r->ports[0] = (struct port_range){ 80, 80 };
+		r->ports[1] = (struct port_range){ 443, 443 };
+		r->nports = 2;
 	}
 	if (!r->proto_given)
 		r->protos = RULE_TCP;

@@ -204,13 +204,30 @@ bool prefix_parse(const char **cursor, struct prefix *ret,
 	return true;
 }
 
+/* A number below 256; lists of 100,000 prefixes are printed as a whole. */
+static char *put_decimal(char *to, unsigned n)
+{
+	if (n >= 100)
+		*to++ = (char)('0' + n / 100);
+	if (n >= 10)
+		*to++ = (char)('0' + n / 10 % 10);
+	*to++ = (char)('0' + n % 10);
+	return to;
+}
+
 const char *addr_str(const struct addr *a, char buf[ADDR_STRLEN])
 {
-	if (addr_is_v4(a))
-		(void)snprintf(buf, ADDR_STRLEN, "%u.%u.%u.%u", a->b[12],
-			       a->b[13], a->b[14], a->b[15]);
-	else
+	char *to = buf;
+
+	if (!addr_is_v4(a)) {
 		(void)inet_ntop(AF_INET6, a->b, buf, ADDR_STRLEN);
+		return buf;
+	}
+	for (size_t i = sizeof(v4_lead); i < sizeof(a->b); i++) {
+		to = put_decimal(to, a->b[i]);
+		*to++ = '.';
+	}
+	to[-1] = '\0';
 	return buf;
 }
 
@@ -230,13 +247,15 @@ const char *prefix_str(const struct prefix *p, char buf[PREFIX_STRLEN])
 {
 	char a[ADDR_STRLEN];
 	bool quad = p->len >= 96 && addr_is_v4(&p->addr);
+	size_t n = strlen(addr_str(&p->addr, a));
+	char *to = buf + n;
 
-	addr_str(&p->addr, a);
-	if (p->len == 128)
-		(void)snprintf(buf, PREFIX_STRLEN, "%s", a);
-	else
-		(void)snprintf(buf, PREFIX_STRLEN, "%s/%d", a,
-			       quad ? p->len - 96 : p->len);
+	memcpy(buf, a, n);
+	if (p->len < 128) {
+		*to++ = '/';
+		to = put_decimal(to, quad ? p->len - 96U : p->len);
+	}
+	*to = '\0';
 	return buf;
 }
 
@@ -253,9 +272,12 @@ static uint8_t byte_mask(unsigned len, unsigned i)
 struct prefix prefix_make(const struct addr *a, uint8_t len)
 {
 	struct prefix p = { .addr = *a, .len = len > 128 ? 128 : len };
+	size_t whole = p.len / 8;
 
-	for (unsigned i = 0; i < sizeof(p.addr.b); i++)
-		p.addr.b[i] &= byte_mask(p.len, i);
+	if (whole == sizeof(p.addr.b))
+		return p;
+	p.addr.b[whole] &= byte_mask(p.len, (unsigned)whole);
+	memset(p.addr.b + whole + 1, 0, sizeof(p.addr.b) - whole - 1);
 	return p;
 }
 
