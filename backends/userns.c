@@ -129,6 +129,25 @@ static uint64_t to_us(const struct timeval *t)
 	return (uint64_t)t->tv_sec * 1000000 + (uint64_t)t->tv_usec;
 }
 
+/*
+ * Kill what is left in the pid namespace. All of it descends from us, so
+ * without a child there is nothing: that spares the kernel a walk over every
+ * process of the machine.
+ */
+static void end_rest(void)
+{
+	pid_t pid;
+
+	do
+		pid = waitpid(-1, NULL, WNOHANG | __WALL);
+	while (pid > 0);
+	if (pid < 0)
+		return; /* ECHILD */
+	(void)kill(-1, SIGKILL);
+	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
+		;
+}
+
 /* The command has ended: nothing of its run may be left when we say so. */
 _Noreturn static void finish(struct stub *s, int status,
 			     const struct rusage *usage)
@@ -136,9 +155,7 @@ _Noreturn static void finish(struct stub *s, int status,
 	uint8_t body[28];
 	struct wbuf w = wbuf_make(body, sizeof(body));
 
-	(void)kill(-1, SIGKILL); /* ESRCH: it was alone */
-	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
-		;
+	end_rest();
 	wbuf_u32(&w, (uint32_t)status);
 	wbuf_u64(&w, to_us(&usage->ru_utime));
 	wbuf_u64(&w, to_us(&usage->ru_stime));
