@@ -146,7 +146,8 @@ static void start_relay(struct flow *fl, int take_fd)
 	fl->waits_fd = false;
 	fl->posture->front->unconnected--;
 	(void)event_assign(&fl->target_in, base, fl->target,
-			   EV_READ | EV_PERSIST, flow_target_in_cb, fl);
+			   EV_READ | EV_CLOSED | EV_PERSIST, flow_target_in_cb,
+			   fl);
 	(void)event_assign(&fl->target_out, base, fl->target,
 			   EV_WRITE | EV_PERSIST, flow_target_out_cb, fl);
 }

@@ -144,7 +144,7 @@ bool flow_reset(struct flow *fl)
 
 		if (n > 0)
 			(void)relay_write(&fl->down, fl->client, chunk,
-					  (size_t)n, &done);
+					  (size_t)n, 0, &done);
 	}
 	flow_close(fl, FLOW_RESET);
 	return false;

@@ -71,7 +71,8 @@ void flow_timer(struct flow *fl, int ms);
 /* Ask the filter about the bytes that wait. */
 bool flow_judge(struct flow *fl);
 bool flow_pump_up(struct flow *fl); /* client to target */
-bool flow_pump_down(struct flow *fl);
+/* Target to client; `ends`: the target's end has been seen. */
+bool flow_pump_down(struct flow *fl, bool ends);
 /* Wait for what can move a relayed flow, or end it: the last call. */
 void flow_settle(struct flow *fl);
 void flow_target_in_cb(evutil_socket_t fd, short what, void *flow);

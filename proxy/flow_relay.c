@@ -8,6 +8,7 @@
  * #syscalls recvfrom sendto shutdown
  */
 #include <errno.h>
+#include <sys/socket.h>
 
 #include "proxy/flow_private.h"
 
@@ -63,7 +64,8 @@ static bool pass_up(struct flow *fl, size_t *ret_n)
 		filter_client_ended(&fl->filter);
 	*ret_n = (size_t)n;
 	if (held == 0 && fl->filter.mode == FILTER_OPAQUE) {
-		if (relay_write(&fl->up, fl->target, chunk, *ret_n, &done) < 0)
+		if (relay_write(&fl->up, fl->target, chunk, *ret_n, 0, &done) <
+		    0)
 			return flow_reset(fl);
 		if (relay_keep(&fl->up, chunk + done, *ret_n - done,
 			       *ret_n - done) < 0)
@@ -116,33 +118,53 @@ bool flow_pump_up(struct flow *fl)
 	return true;
 }
 
-bool flow_pump_down(struct flow *fl)
+/*
+ * One chunk from the target on. An end that is known to follow leaves in the
+ * packet of the last bytes. *ret_n is what was read; 0: nothing there.
+ */
+static bool pass_down(struct flow *fl, bool ends, bool *again, size_t *ret_n)
 {
 	uint8_t *chunk = fl->posture->front->chunk;
+	long n = relay_read(fl->target, chunk, LIMIT_RELAY_CHUNK),
+	     end = -EAGAIN;
+	size_t done;
+
+	*ret_n = 0;
+	if (n == -EAGAIN)
+		return true;
+	if (n < 0)
+		return flow_reset(fl);
+	if (ends && n > 0 && n < LIMIT_RELAY_CHUNK) {
+		end = relay_read(fl->target, chunk + n,
+				 (size_t)(LIMIT_RELAY_CHUNK - n));
+		n += end > 0 ? end : 0;
+	}
+	*ret_n = (size_t)n;
+	fl->down.eof = n == 0 || end == 0;
+	if (filter_server(&fl->filter, chunk, *ret_n))
+		*again = true;
+	if (relay_write(&fl->down, fl->client, chunk, *ret_n,
+			end == 0 ? MSG_MORE : 0, &done) < 0)
+		return flow_reset(fl);
+	if (relay_keep(&fl->down, chunk + done, *ret_n - done, *ret_n - done) <
+	    0)
+		return flow_fail(fl, ENOMEM);
+	return end >= 0 || end == -EAGAIN || flow_reset(fl);
+}
+
+bool flow_pump_down(struct flow *fl, bool ends)
+{
 	bool again = false;
 
 	for (int i = 0; i < CHUNKS_AT_ONCE; i++) {
-		size_t done;
-		long n;
+		size_t n;
 
 		if (relay_flush(&fl->down, fl->client) < 0)
 			return flow_reset(fl);
 		if (fl->down.len > 0 || fl->down.eof)
 			break;
-		n = relay_read(fl->target, chunk, LIMIT_RELAY_CHUNK);
-		if (n == -EAGAIN)
-			break;
-		if (n < 0)
-			return flow_reset(fl);
-		fl->down.eof = n == 0;
-		if (filter_server(&fl->filter, chunk, (size_t)n))
-			again = true;
-		if (relay_write(&fl->down, fl->client, chunk, (size_t)n,
-				&done) < 0)
-			return flow_reset(fl);
-		if (relay_keep(&fl->down, chunk + done, (size_t)n - done,
-			       (size_t)n - done) < 0)
-			return flow_fail(fl, ENOMEM);
+		if (!pass_down(fl, ends, &again, &n))
+			return false;
 		if (n < LIMIT_RELAY_CHUNK / 2)
 			break;
 	}
@@ -192,7 +214,6 @@ void flow_target_in_cb(evutil_socket_t fd, short what, void *flow)
 	struct flow *fl = flow;
 
 	(void)fd;
-	(void)what;
-	if (flow_pump_down(fl))
+	if (flow_pump_down(fl, what & EV_CLOSED))
 		flow_settle(fl);
 }

@@ -47,13 +47,13 @@ int relay_keep(struct relay *r, const uint8_t *data, size_t len, size_t ok)
 }
 
 int relay_write(struct relay *r, int fd, const uint8_t *data, size_t len,
-		size_t *ret_done)
+		int flags, size_t *ret_done)
 {
 	size_t done = 0;
 
 	while (done < len) {
 		ssize_t n = send(fd, data + done, len - done,
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
+				 flags | MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -75,7 +75,7 @@ int relay_flush(struct relay *r, int fd)
 
 	if (r->ok == 0)
 		return 0;
-	e = relay_write(r, fd, r->p + r->off, r->ok, &done);
+	e = relay_write(r, fd, r->p + r->off, r->ok, 0, &done);
 	if (e < 0)
 		return e;
 	r->off += done;

@@ -34,9 +34,12 @@ int relay_keep(struct relay *r, const uint8_t *data, size_t len, size_t ok);
 /* Write what may be written. 0 (also if some is left), or -errno. */
 int relay_flush(struct relay *r, int fd);
 
-/* Write from `data` what `fd` takes now; *ret_done bytes. 0 or -errno. */
+/*
+ * Write from `data` what `fd` takes now; *ret_done bytes. 0 or -errno. `flags`
+ * of send(): MSG_MORE if relay_finish() follows.
+ */
 int relay_write(struct relay *r, int fd, const uint8_t *data, size_t len,
-		size_t *ret_done);
+		int flags, size_t *ret_done);
 
 /* Read once. The count, 0 at the end, -EAGAIN, or -errno. */
 long relay_read(int fd, uint8_t *data, size_t size);
