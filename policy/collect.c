@@ -132,6 +132,24 @@ static uint32_t shape_of(struct builder *b, const struct rule *r)
 
 /* ---- rules ---- */
 
+/* Of a whole text; quicker than that of a name, whose suffixes count. */
+static uint32_t hash_text(const char *text)
+{
+	uint64_t h = IMAGE_HASH_SEED;
+	size_t len = strlen(text);
+
+	for (size_t at = 0; at < len; at += sizeof(uint64_t)) {
+		size_t left = len - at;
+		uint64_t word = 0;
+
+		memcpy(&word, text + at,
+		       left < sizeof(word) ? left : sizeof(word));
+		h = (h ^ word) * 0x9e3779b97f4a7c15u;
+		h ^= h >> 32;
+	}
+	return image_mix((uint32_t)h);
+}
+
 static bool is_seen(const struct builder *b, enum rule_side side,
 		    const char *text, uint32_t hash)
 {
@@ -177,7 +195,7 @@ static void add_rule(struct builder *b, const struct rule *r, uint32_t origin)
 {
 	char buf[LIMIT_RULE_TEXT];
 	const char *text = rule_str(r, buf);
-	uint32_t hash = image_hash_name(text);
+	uint32_t hash = hash_text(text);
 	struct image_rule out = { .origin = origin };
 	struct image_rule *to;
 
@@ -355,8 +373,11 @@ static int collect(struct builder *b, enum rule_side side,
 int builder_collect(struct builder *b)
 {
 	const struct policy_spec *spec = b->spec;
+	size_t n = spec->nallow + spec->ndeny;
 	int rc;
 
+	if (!index_reserve(&b->seen, n < LIMIT_RULES ? n : LIMIT_RULES))
+		b->bad = true;
 	(void)add_text(b, ""); /* offset 0 is the empty string */
 	rc = collect(b, RULE_ALLOW, spec->allow, spec->nallow);
 	if (!rc)

@@ -110,7 +110,9 @@ static void fill_uses(struct builder *b, enum image_hang hang)
 static bool index_rules(struct builder *b)
 {
 	b->entries = calloc(b->rules.count + 1, sizeof(*b->entries));
-	if (!b->entries || !count_uses(b))
+	if (!b->entries ||
+	    !index_reserve(&b->name_index, b->rules.count - b->cidrs.count) ||
+	    !count_uses(b))
 		return false;
 	for (uint32_t i = 0; i < b->names.count; i++)
 		hand_out(b, &builder_name(b, i)->uses);
@@ -139,8 +141,14 @@ static uint64_t digest_bytes(uint64_t h, const void *data, size_t len)
 {
 	const uint8_t *p = data;
 
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ p[i]) * 0x100000001b3u; /* FNV-1a */
+	for (size_t i = 0; i < len; i += sizeof(uint64_t)) {
+		size_t left = len - i;
+		uint64_t word = 0;
+
+		memcpy(&word, p + i, left < sizeof(word) ? left : sizeof(word));
+		h = (h ^ word) * 0x9e3779b97f4a7c15u;
+		h ^= h >> 29;
+	}
 	return h;
 }
 

@@ -30,10 +30,9 @@ static void put(struct index *x, uint32_t hash, uint32_t at)
 	x->slots[i] = (struct index_slot){ hash, at };
 }
 
-static bool grow(struct index *x)
+static bool resize(struct index *x, size_t n)
 {
 	struct index old = *x;
-	size_t n = old.nslots ? (size_t)old.nslots * 2 : INDEX_SLOTS_MIN;
 	struct index_slot *slots = malloc(n * sizeof(*slots));
 
 	if (!slots)
@@ -49,9 +48,18 @@ static bool grow(struct index *x)
 	return true;
 }
 
+bool index_reserve(struct index *x, size_t n)
+{
+	size_t size = x->nslots ? x->nslots : INDEX_SLOTS_MIN;
+
+	while (size < n * 2)
+		size *= 2;
+	return size == x->nslots || resize(x, size);
+}
+
 bool index_add(struct index *x, uint32_t hash, uint32_t at)
 {
-	if (((size_t)x->count + 1) * 2 > x->nslots && !grow(x))
+	if (!index_reserve(x, (size_t)x->count + 1))
 		return false;
 	put(x, hash, at);
 	x->count++;

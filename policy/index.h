@@ -33,6 +33,8 @@ struct index {
 	uint32_t nslots, count;
 };
 
+/* Room for n entries, so that adding them need not grow it. False: no memory. */
+bool index_reserve(struct index *x, size_t n);
 /*
  * The next entry with this hash, or INDEX_NONE. *cursor begins as the hash
  * and moves on; compare the keys, and go on if they differ.

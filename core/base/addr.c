@@ -283,9 +283,12 @@ struct prefix prefix_make(const struct addr *a, uint8_t len)
 
 bool prefix_contains(const struct prefix *p, const struct addr *a)
 {
-	struct prefix of_a = prefix_make(a, p->len);
+	size_t whole = p->len / 8;
 
-	return addr_equal(&of_a.addr, &p->addr);
+	if (memcmp(p->addr.b, a->b, whole) != 0)
+		return false;
+	return whole == sizeof(a->b) || !((p->addr.b[whole] ^ a->b[whole]) &
+					  byte_mask(p->len, (unsigned)whole));
 }
 
 bool prefix_covers(const struct prefix *outer, const struct prefix *inner)
