@@ -294,18 +294,21 @@ static bool find_classes(const struct policy *p,
 	return fits;
 }
 
-static int plan_classes(const struct policy *p, struct plan *plan)
+int policy_pin_classes_new(const struct policy *p, struct plan_pin_class **ret,
+			   size_t *ret_n)
 {
 	struct plan_pin_class classes[LIMIT_PORT_GROUPS];
+	struct plan_pin_class *out;
 	size_t n;
 
 	if (!find_classes(p, classes, &n))
 		return -E2BIG;
-	plan->pin_classes = calloc(n + 1, sizeof(*classes));
-	if (!plan->pin_classes)
+	out = calloc(n + 1, sizeof(*out));
+	if (!out)
 		return -ENOMEM;
-	memcpy(plan->pin_classes, classes, n * sizeof(*classes));
-	plan->npin_classes = n;
+	memcpy(out, classes, n * sizeof(*out));
+	*ret = out;
+	*ret_n = n;
 	return 0;
 }
 
@@ -372,7 +375,8 @@ static int plan_fill(const struct policy *p, struct plan *plan)
 		rc = plan_side(p, RULE_ALLOW, &holes, &plan->allow,
 			       &plan->nallow);
 	if (!rc)
-		rc = plan_classes(p, plan);
+		rc = policy_pin_classes_new(p, &plan->pin_classes,
+					    &plan->npin_classes);
 	if (!rc)
 		rc = host_ports(p, RULE_TCP, &plan->host_ports_tcp,
 				&plan->host_ports_tcp_n);

@@ -279,5 +279,8 @@ struct plan {
 /* Heap; made from the mapped image by whoever loads nftables. */
 int policy_plan_new(const struct policy *p, struct plan **ret);
 void policy_plan_free(struct plan *plan);
+/* Its pin classes alone, for who needs no more of it; heap. */
+int policy_pin_classes_new(const struct policy *p, struct plan_pin_class **ret,
+			   size_t *ret_n);
 
 #endif

@@ -11,34 +11,40 @@
 #include "policy/image.h"
 #include "policy/pattern.h"
 
+/* *next: where to begin, and where to the next time. */
 static bool uses_imply(const struct policy *p, const struct image_uses *l,
-		       const struct rule *inner)
+		       const struct rule *inner, uint32_t *next)
 {
 	const struct image_use *uses = image_uses(p, l);
 	struct rule outer;
 
-	for (uint32_t k = 0; k < l->count; k++) {
+	for (uint32_t n = 0; n < l->count; n++) {
+		uint32_t k = (*next + n) % l->count;
+
 		if (p->shapes[uses[k].shape].side != inner->side)
 			continue;
 		policy_get_rule(p, uses[k].rule, &outer);
-		if (rule_implies(&outer, inner))
+		if (rule_implies(&outer, inner)) {
+			if (l->count > 1)
+				*next = k + 1;
 			return true;
+		}
 	}
 	return false;
 }
 
 /* Every rule that hangs on `text` or a shorter suffix of it. */
 static bool suffix_implies(const struct policy *p, const char *text,
-			   const struct rule *inner)
+			   const struct rule *inner, uint32_t *next)
 {
 	struct image_cut cuts[IMAGE_CUTS];
 	size_t n = image_cut(p, text, cuts);
 
-	for (size_t i = 0; i < n; i++) {
+	while (n-- > 0) { /* few hang on the longest */
 		const struct image_name *entry =
-			image_find_name(p, text + cuts[i].at, cuts[i].hash);
+			image_find_name(p, text + cuts[n].at, cuts[n].hash);
 
-		if (entry && uses_imply(p, &entry->uses, inner))
+		if (entry && uses_imply(p, &entry->uses, inner, next))
 			return true;
 	}
 	return false;
@@ -47,6 +53,7 @@ static bool suffix_implies(const struct policy *p, const char *text,
 static bool cidr_implied(const struct policy *p, const struct rule *inner)
 {
 	const struct image_head *h = p->head;
+	uint32_t next = 0;
 
 	for (uint32_t i = 0; i < h->nlengths[inner->side]; i++) {
 		uint8_t len = h->lengths[inner->side][i];
@@ -57,20 +64,21 @@ static bool cidr_implied(const struct policy *p, const struct rule *inner)
 			continue;
 		key = prefix_make(&inner->prefix.addr, len);
 		entry = image_find_cidr(p, inner->side, &key);
-		if (entry && uses_imply(p, &entry->uses, inner))
+		if (entry && uses_imply(p, &entry->uses, inner, &next))
 			return true;
 	}
 	return false;
 }
 
-static bool implied(const struct policy *p, const struct rule *inner)
+static bool implied(const struct policy *p, const struct rule *inner,
+		    uint32_t *next)
 {
 	bool plain;
 
 	if (inner->kind == RULE_CIDR)
 		return cidr_implied(p, inner);
 	return suffix_implies(p, pattern_literal_suffix(inner->name, &plain),
-			      inner);
+			      inner, next);
 }
 
 /* Has mode open it without a rule? */
@@ -85,13 +93,14 @@ static bool open_has(const struct policy *outer, const struct rule *r)
 static bool allows_within(const struct policy *outer,
 			  const struct policy *inner, uint32_t *ret_rule)
 {
+	uint32_t next = 0;
 	struct rule r;
 
 	for (uint32_t i = 0; i < policy_nrules(inner); i++) {
 		policy_get_rule(inner, i, &r);
 		if (r.side != RULE_ALLOW || open_has(outer, &r))
 			continue;
-		if (!implied(outer, &r)) {
+		if (!implied(outer, &r, &next)) {
 			*ret_rule = i;
 			return false;
 		}
@@ -102,11 +111,12 @@ static bool allows_within(const struct policy *outer,
 static bool denies_as_much(const struct policy *outer,
 			   const struct policy *inner)
 {
+	uint32_t next = 0;
 	struct rule r;
 
 	for (uint32_t i = 0; i < policy_nrules(outer); i++) {
 		policy_get_rule(outer, i, &r);
-		if (r.side == RULE_DENY && !implied(inner, &r))
+		if (r.side == RULE_DENY && !implied(inner, &r, &next))
 			return false;
 	}
 	return true;

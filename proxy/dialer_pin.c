@@ -37,20 +37,9 @@ struct pin_batch {
 /* The wide ranges that have sets of their own in the kernel. */
 int posture_take_classes(struct posture *p)
 {
-	struct plan *plan;
-	int r;
-
 	if (policy_get_mode(p->policy) == POLICY_BLOCKED)
 		return 0;
-	r = policy_plan_new(p->policy, &plan);
-	if (r < 0)
-		return r;
-	p->classes = plan->pin_classes;
-	p->nclasses = plan->npin_classes;
-	plan->pin_classes = NULL;
-	plan->npin_classes = 0;
-	policy_plan_free(plan);
-	return 0;
+	return policy_pin_classes_new(p->policy, &p->classes, &p->nclasses);
 }
 
 /* -- from the ports of a name to what the kernel takes -- */

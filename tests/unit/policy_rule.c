@@ -33,6 +33,14 @@ static const struct good good[] = {
 	{ RULE_ALLOW, "udp/example.com:53", "udp/example.com:53" },
 	{ RULE_ALLOW, "_srv.example.com", "_srv.example.com" },
 	{ RULE_ALLOW, "-x.example.com", "-x.example.com" },
+	/* as it is on the wire: an A-label is not looked into */
+	{ RULE_ALLOW, "XN--BCHER-KVA.example", "xn--bcher-kva.example" },
+	{ RULE_ALLOW, "xn--bcher-KVA.EXAMPLE.", "xn--bcher-kva.example" },
+	{ RULE_DENY, "xn--abc-.example", "xn--abc-.example" },
+	{ RULE_DENY, "xn--.example", "xn--.example" },
+	{ RULE_DENY, "xn--b*-kva.example", "xn--b*-kva.example" },
+	{ RULE_ALLOW, "a.0xg", "a.0xg" },
+	{ RULE_ALLOW, "09.example", "09.example" },
 	{ RULE_ALLOW, "localhost", "localhost" },
 	{ RULE_ALLOW,
 	  "b\xc3\xbc"
@@ -131,6 +139,12 @@ static const struct bad bad[] = {
 	{ RULE_ALLOW, "tcp/*.co.uk", 4, "+wide" },
 	{ RULE_ALLOW, "a*.com", 0, "+wide" },
 	{ RULE_ALLOW, "*.github.io", 0, "+wide" },
+	/* public by a wildcard of the list, also one label further */
+	{ RULE_ALLOW, "*.kawasaki.jp", 0, "+wide" },
+	{ RULE_ALLOW, "*.x.kawasaki.jp", 0, "+wide" },
+	{ RULE_ALLOW, "*.xn--p1ai", 0, "+wide" },
+	{ RULE_ALLOW, "*.XN--P1AI.", 0, "+wide" },
+	{ RULE_ALLOW, "xn--1.2.3.4", 0, "four decimal" },
 	{ RULE_ALLOW, "example.*", 0, "+wide" },
 	{ RULE_ALLOW, "*.*.com", 0, "+wide" },
 	{ RULE_ALLOW, "**.example.com", 1, "one *" },
