@@ -410,12 +410,17 @@ int dialer_add_posture(struct dialer *d, uint32_t posture,
 static void refuse_task(struct task *t)
 {
 	if (t->resolved) {
-		t->resolved->allow = false;
-		t->resolved->reason = POLICY_R_DEFAULT;
+		/* what was found already is not for front any more */
+		*t->resolved = (struct answer_resolve){
+			.id = t->ask.id,
+			.reason = POLICY_R_DEFAULT,
+		};
 		return task_answer_resolve(t);
 	}
-	t->dialled->allow = false;
-	t->dialled->reason = POLICY_R_DEFAULT;
+	*t->dialled = (struct answer){
+		.id = t->ask.id,
+		.reason = POLICY_R_DEFAULT,
+	};
 	task_answer_dial(t, -1);
 }
 
