@@ -182,12 +182,21 @@ static void want(struct flow *fl, struct event *ev, unsigned bit, bool on)
 		fl->on &= ~bit;
 }
 
+/* What is held waits for a server that will say no more. */
+static bool waits_in_vain(const struct flow *fl)
+{
+	return fl->down.eof && fl->down.len == 0 && held_len(fl) > 0 &&
+	       filter_waits_for_server(&fl->filter);
+}
+
 void flow_settle(struct flow *fl)
 {
 	bool waits = fl->question.id || held_len(fl) > 0;
 
 	if (fl->up.shut && fl->down.shut)
 		return flow_close(fl, FLOW_DONE);
+	if (waits_in_vain(fl))
+		return flow_close(fl, FLOW_RESET);
 	want(fl, &fl->client_in, ON_CLIENT_IN, may_read_client(fl));
 	want(fl, &fl->target_out, ON_TARGET_OUT, fl->up.ok > 0);
 	want(fl, &fl->target_in, ON_TARGET_IN,

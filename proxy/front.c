@@ -279,6 +279,9 @@ bool front_may_accept(struct front *f)
 
 bool front_accept_failed(struct front *f, int error)
 {
+	/* they ran out otherwise than by accepting: look before the next */
+	if (error == EMFILE || error == ENFILE)
+		f->fd_last = f->fd_max;
 	if (error == EMFILE || error == ENFILE || error == ENOMEM ||
 	    error == ENOBUFS)
 		pause_accept(f);

@@ -512,6 +512,43 @@ static void large_upload(void **state)
 	world_free(w);
 }
 
+/* Bytes that wait for a server's answer do not outlive the server. */
+static void waits_in_vain(void **state)
+{
+	struct world *w = world_new(POLICY_ALLOWLIST);
+	size_t n = hello_for("allowed.test", 0, 0);
+	int client = world_connect(NAMED, 443), target;
+	int64_t began = clock_ms();
+	char text[16];
+
+	(void)state;
+	world_send(w, client, hello, n);
+	world_send(w, client, "\x16\x03\x03\x01\x00\x01", 6);
+	target = world_accept(w);
+	world_expect(w, target, hello, n);
+	shutdown(target, SHUT_WR);
+	(void)world_read_end(w, client, text, sizeof(text));
+	assert_int_equal(world_read_end(w, target, text, sizeof(text)),
+			 ECONNRESET);
+	assert_true(clock_ms() - began < 10000);
+	expect_event(w, AUDIT_ALLOW, AUDIT_TLS, "allowed.test",
+		     policy_reason_name(POLICY_R_RULE));
+	fd_close(&client);
+	fd_close(&target);
+
+	client = world_connect(NAMED, 80);
+	world_say(w, client,
+		  "GET / HTTP/1.1\r\nHost: allowed.test\r\n"
+		  "Connection: upgrade\r\nUpgrade: websocket\r\n\r\nmore");
+	target = world_accept(w);
+	fd_close(&target);
+	(void)world_read_end(w, client, text, sizeof(text));
+	world_until(w, w->front->stats.flows == 0);
+	assert_true(clock_ms() - began < 10000);
+	fd_close(&client);
+	world_free(w);
+}
+
 /* Silence, a half of a request: neither lasts. */
 static void peek_ends(void **state)
 {
@@ -631,6 +668,7 @@ int main(void)
 		cmocka_unit_test(resets_pass),
 		cmocka_unit_test(backpressure),
 		cmocka_unit_test(large_upload),
+		cmocka_unit_test(waits_in_vain),
 		cmocka_unit_test(peek_ends),
 		cmocka_unit_test(drop_and_break),
 		cmocka_unit_test(accept_pauses),
