@@ -68,7 +68,7 @@ static uint32_t hash_shape(const struct image_shape *s,
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		h = image_hash_step(h, (char)bytes[i]);
 	for (uint8_t i = 0; i < s->nports; i++)
-		h = image_mix(h ^ (uint32_t)(ports[i].lo << 16 | ports[i].hi));
+		h = image_mix(h ^ (uint32_t)ports[i].lo << 16 ^ ports[i].hi);
 	return image_mix(h);
 }
 
