@@ -170,6 +170,27 @@ static int step(const struct view_root *root, struct walk *w, const char *name,
 	return follow(w, fd);
 }
 
+/* Most paths have no link in them: one look, not one for every component. */
+static bool is_resolved(const struct view_root *root, const char *path,
+			bool keep_last)
+{
+	cleanup_fd int fd = -1;
+	size_t len = strlen(path);
+	struct stat st;
+
+	/* what would have to be left out or taken back */
+	if (path[0] != '/' || strstr(path, "//") || strstr(path, "/.") ||
+	    (len > 1 && path[len - 1] == '/'))
+		return false;
+	fd = view_open(root, path + 1);
+	/* what is missing comes before the first link, if there is one */
+	if (fd == -ENOENT)
+		return true;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return false;
+	return keep_last || !S_ISLNK(st.st_mode);
+}
+
 int view_resolve(const struct view_root *root, const char *path, bool keep_last,
 		 char **ret)
 {
@@ -178,6 +199,10 @@ int view_resolve(const struct view_root *root, const char *path, bool keep_last,
 
 	if (strlen(path) >= sizeof(w.rest))
 		return -ENAMETOOLONG;
+	if (is_resolved(root, path, keep_last)) {
+		*ret = strdup(path + 1);
+		return *ret ? 0 : -ENOMEM;
+	}
 	memcpy(w.rest, path, strlen(path) + 1);
 	while (next_component(&w, name)) {
 		int r = step(root, &w, name, keep_last);
