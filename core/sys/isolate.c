@@ -186,16 +186,20 @@ int isolate_empty_root(struct err *err)
 
 /* -- capabilities -- */
 
+/* Asked only when dropping fails: it does without the right, and at the end. */
 static int drop_bounding(void)
 {
-	/* reading fails beyond the last capability of this kernel */
 	for (unsigned long cap = 0; cap < 64; cap++) {
-		int has = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+		int errnum, has;
 
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+			continue;
+		errnum = errno;
+		has = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
 		if (has < 0)
-			break;
-		if (has && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-			return -errno;
+			break;	/* beyond the last of this kernel */
+		if (has)
+			return -errnum;
 	}
 	return 0;
 }
