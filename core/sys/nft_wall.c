@@ -194,6 +194,14 @@ static void add_host(struct nft_batch *b, const char *table,
 			   plan->host_ports_udp_n, PART_ACCEPT);
 }
 
+/* Does any rule of this policy refuse for that reason? */
+static bool refuses(const struct plan *plan, enum nft_refusal why)
+{
+	if (why == NFT_DENY)
+		return plan->mode != POLICY_BLOCKED && plan->ndeny;
+	return why != NFT_PRIVATE || plan->mode == POLICY_OPEN;
+}
+
 void nft_build_policy(struct nft_batch *b, const char *table,
 		      const struct plan *plan)
 {
@@ -209,7 +217,8 @@ void nft_build_policy(struct nft_batch *b, const char *table,
 
 	nft_add_table(b, table);
 	for (enum nft_refusal why = NFT_DENY; why < NFT_REFUSALS; why++)
-		part_refuse_chain(b, table, why);
+		if (refuses(plan, why))
+			part_refuse_chain(b, table, why);
 	add_own_set(b, table);
 	if (plan->mode == POLICY_BLOCKED)
 		return;
