@@ -3,7 +3,7 @@
  *
  * Theory of operation
  *
- * The last look before a packet leaves. The kernel is asked where the address
+ * The last look before a packet leaves. The owner says where the address
  * would go, at this moment: an own address of the host, broadcast or
  * multicast is not dialled, whatever the policy says of names. Between the
  * question and connect() the host may still be given that very address; then

@@ -4,7 +4,7 @@
  * Theory of operation
  *
  * proxy/dialer.h does the work; this file gives it a process and what it needs
- * of the machine: the route question (a netlink socket opened before the
+ * of the machine: the route question (netlink sockets opened before the
  * system call filter), pins (messages to the keeper), the policies that the
  * keeper passes on, DNS servers and hosts that the caller read.
  */
@@ -36,7 +36,7 @@ struct dialer_process {
 	struct event_base *base;
 	struct wire caller, keeper;
 	struct dialer *dialer;
-	int route;
+	struct routes routes;
 	struct dialer_posture postures[LIMIT_POSTURES];
 };
 
@@ -48,7 +48,7 @@ static enum dialer_route ask_route(void *user, const struct addr *to)
 	enum route_kind kind;
 	struct err err;
 
-	if (route_ask(dp->route, to, &kind, &err) < 0)
+	if (routes_ask(&dp->routes, to, &kind, &err) < 0)
 		return DIALER_ROUTE_NONE;
 	switch (kind) {
 	case ROUTE_UNICAST:
@@ -247,10 +247,9 @@ static int dialer_start(struct dialer_process *dp, struct err *err)
 		r = dialer_new(dp->base, DIALER_FD_FRONT, &hooks, &dp->dialer);
 	if (r < 0)
 		return err_sys(err, -r, "event loop", "dialer");
-	dp->route = route_open(err);
-	if (dp->route < 0)
-		return dp->route;
-	r = isolate_drop(err);
+	r = routes_open(&dp->routes, err);
+	if (r == 0)
+		r = isolate_drop(err);
 	if (r == 0)
 		r = seccomp_load(&seccomp_dialer, err);
 	return r;

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
+#include <stdbool.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "core/base/fd.h"
@@ -130,4 +132,98 @@ int route_ask(int fd, const struct addr *to, enum route_kind *ret,
 		return err_sys(err, -r, "ask for route", "%s",
 			       addr_str(to, text));
 	}
+}
+
+/* -- with a memory -- */
+
+/* A socket that has no number of its own yet is told nothing: bind() first. */
+static int watch(int fd)
+{
+	static const int groups[] = {
+		RTNLGRP_LINK,	    RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+		RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,	 RTNLGRP_IPV4_RULE,
+		RTNLGRP_IPV6_RULE,  RTNLGRP_NEXTHOP,
+	};
+	const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
+
+	if (bind(fd, (const void *)&any, sizeof(any)) < 0)
+		return -errno;
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+		if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP,
+			       &groups[i], sizeof(groups[i])) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+int routes_open(struct routes *ret, struct err *err)
+{
+	cleanup_fd int fd = route_open(err), told = -1;
+	int r;
+
+	*ret = (struct routes){ .fd = -1, .watch = -1 };
+	if (fd < 0)
+		return fd;
+	told = route_open(err);
+	if (told < 0)
+		return told;
+	r = watch(told);
+	if (r < 0)
+		return err_sys(err, -r, "watch routes", "NETLINK_ROUTE");
+	ret->fd = fd_steal(&fd);
+	ret->watch = fd_steal(&told);
+	return 0;
+}
+
+void routes_close(struct routes *r)
+{
+	fd_close(&r->fd);
+	fd_close(&r->watch);
+}
+
+/* Since the last call. Reads all that is there; true if it cannot be known. */
+static bool changed(int watch_fd)
+{
+	bool any = false;
+	uint8_t byte;
+
+	for (;;) {
+		/* what has changed does not matter: the rest is cut off */
+		ssize_t n = recv(watch_fd, &byte, sizeof(byte), MSG_DONTWAIT);
+
+		if (n < 0 && errno == EAGAIN)
+			return any;
+		any = true;
+		/* ENOBUFS: some were lost, and others are there */
+		if (n < 0 && errno != EINTR && errno != ENOBUFS)
+			return true;
+	}
+}
+
+static struct addr *place(struct routes *r, const struct addr *to)
+{
+	unsigned sum = 0;
+
+	for (size_t i = 0; i < sizeof(to->b); i++)
+		sum = sum * 31 + to->b[i];
+	return &r->kept[sum % ROUTES_KEPT];
+}
+
+int routes_ask(struct routes *r, const struct addr *to, enum route_kind *ret,
+	       struct err *err)
+{
+	static const struct addr none;
+	struct addr *kept = place(r, to);
+	int e;
+
+	if (changed(r->watch))
+		memset(r->kept, 0, sizeof(r->kept));
+	if (addr_equal(kept, to) && !addr_equal(to, &none)) {
+		*ret = ROUTE_UNICAST;
+		return 0;
+	}
+	e = route_ask(r->fd, to, ret, err);
+	if (e == 0 && *ret == ROUTE_UNICAST)
+		*kept = *to;
+	return e;
 }

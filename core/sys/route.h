@@ -9,10 +9,10 @@
 
 enum route_kind {
 	ROUTE_UNICAST,
-	ROUTE_LOCAL,		/* an own address of this host */
+	ROUTE_LOCAL, /* an own address of this host */
 	ROUTE_BROADCAST,
 	ROUTE_MULTICAST,
-	ROUTE_NONE,		/* unreachable, prohibited, no route */
+	ROUTE_NONE, /* unreachable, prohibited, no route */
 };
 
 /* A netlink socket for route_ask(); close-on-exec. fd or -errno. */
@@ -21,5 +21,23 @@ int route_open(struct err *err);
 /* RTM_GETROUTE (rtnetlink(7)); synchronous, answered by the kernel at once. */
 int route_ask(int fd, const struct addr *to, enum route_kind *ret,
 	      struct err *err);
+
+enum { ROUTES_KEPT = 256 };
+
+/*
+ * The same question with a memory: ROUTE_UNICAST is kept until the kernel
+ * tells of a change of addresses, routes, rules or links, which is looked up
+ * before each use. An address that the host is given is ROUTE_LOCAL from then
+ * on. No other answer is kept.
+ */
+struct routes {
+	int fd, watch;
+	struct addr kept[ROUTES_KEPT]; /* by hash; "::" is a free place */
+};
+
+int routes_open(struct routes *r, struct err *err); /* 0 or -errno */
+int routes_ask(struct routes *r, const struct addr *to, enum route_kind *ret,
+	       struct err *err);
+void routes_close(struct routes *r);
 
 #endif
