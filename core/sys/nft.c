@@ -132,11 +132,17 @@ static void build(struct nft *n, struct nft_batch *b, const char *table,
 }
 
 /* The old policy's counters count on; its table goes, now or next time. */
-static void retire(struct nft *n, const char *old)
+static int retire(struct nft *n, const char *old, struct err *err)
 {
-	(void)nft_counters_add(n, old, &n->before, NULL);
-	if (drop_tables(n, false, old, NULL))
-		n->stale = old;
+	struct nft_counters before = n->before;
+	int r;
+
+	(void)nft_counters_add(n, old, &before, NULL);
+	r = drop_tables(n, false, old, err);
+	n->stale = r ? old : NULL;
+	if (!r)
+		n->before = before;
+	return r;
 }
 
 /* Build and switch; the error names what the kernel lacks. */
@@ -167,10 +173,9 @@ int nft_load(struct nft *n, const struct plan *plan, struct err *err)
 	int r = 0;
 
 	if (n->stale)
-		r = drop_tables(n, false, n->stale, err);
+		r = retire(n, n->stale, err);
 	if (r)
 		return r;
-	n->stale = NULL;
 	r = copy_classes(plan, &classes, err);
 	if (!r)
 		r = load(n, table, plan, err);
@@ -186,7 +191,7 @@ int nft_load(struct nft *n, const struct plan *plan, struct err *err)
 	n->table = table;
 	n->loaded = true;
 	if (old)
-		retire(n, old);
+		(void)retire(n, old, NULL);
 	return 0;
 }
 
@@ -346,7 +351,7 @@ static void dump_message(const struct nlmsghdr *nlh, struct dump *d)
 		d->error = r;
 }
 
-/* Ask for the table's counters and read the dump to its end. */
+/* Ask for a table's counters (NULL: all) and read the dump to its end. */
 static int dump_counters(struct nft *n, const char *table,
 			 struct nft_counters *ret)
 {
@@ -357,7 +362,8 @@ static int dump_counters(struct nft *n, const char *table,
 
 	nlh = nftnl_nlmsg_build_hdr((char *)buf, NFT_MSG_GETOBJ, NFPROTO_INET,
 				    NLM_F_DUMP, d.seq);
-	mnl_attr_put_strz(nlh, NFTA_OBJ_TABLE, table);
+	if (table)
+		mnl_attr_put_strz(nlh, NFTA_OBJ_TABLE, table);
 	if (sendto(n->fd, nlh, nlh->nlmsg_len, 0, (void *)&kernel,
 		   sizeof(kernel)) < 0)
 		return -errno;
@@ -394,7 +400,8 @@ int nft_counters_add(struct nft *n, const char *table, struct nft_counters *ret,
 		if (r != -EINTR)
 			break;
 	}
-	return err_sys(err, -r, "nftables: read counters", "%s", table);
+	return err_sys(err, -r, "nftables: read counters", "%s",
+		       table ? table : "all");
 }
 
 int nft_counters_get(struct nft *n, struct nft_counters *ret, struct err *err)
@@ -405,9 +412,8 @@ int nft_counters_get(struct nft *n, struct nft_counters *ret, struct err *err)
 	if (!n->loaded)
 		return err_new(err, ERR_INVALID, "nftables: read counters",
 			       NULL, "nothing is loaded");
-	r = nft_counters_add(n, NFT_TABLE_GUARD, &sum, err);
-	if (!r)
-		r = nft_counters_add(n, n->table, &sum, err);
+	/* the namespace has our tables and no other */
+	r = nft_counters_add(n, NULL, &sum, err);
 	if (!r)
 		*ret = sum;
 	return r;

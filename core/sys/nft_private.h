@@ -51,7 +51,7 @@ void nft_class_stem(size_t index, char buf[32]);
  * and removes a table of its own. */
 int nft_probe_kernel(int fd, uint32_t *seq, struct err *err);
 
-/* Add a table's counters to *ret. */
+/* Add a table's counters (NULL: all tables') to *ret. */
 int nft_counters_add(struct nft *n, const char *table, struct nft_counters *ret,
 		     struct err *err);
 
