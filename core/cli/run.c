@@ -269,26 +269,34 @@ static const char *reason_words(const char *code)
 	return code;
 }
 
+/* What front tells of a refusal may be of a payload's making. */
+static void say(const char *before, const char *text, const char *behind)
+{
+	char shown[1024];
+
+	if (*text)
+		(void)fprintf(stderr, "%s%s%s", before,
+			      text_shown(text, shown, sizeof(shown)), behind);
+}
+
 static void explain_one(const struct exeat_refusal *f)
 {
 	const char *what = *f->name ? f->name : f->address;
 
-	(void)fprintf(stderr, "exeat: refused %s%s%s", f->protocol,
-		      *f->protocol ? " " : "",
-		      *what ? what : "connections, too many to log");
+	(void)fputs("exeat: refused ", stderr);
+	say("", f->protocol, " ");
+	say("", *what ? what : "connections, too many to log", "");
 	if (f->port)
 		(void)fprintf(stderr, " port %u", f->port);
-	if (*f->name && *f->address)
-		(void)fprintf(stderr, " (%s)", f->address);
-	(void)fprintf(stderr, " [%s]: %s", f->layer, reason_words(f->reason));
-	if (*f->rule)
-		(void)fprintf(stderr, " (rule %s)", f->rule);
+	if (*f->name)
+		say(" (", f->address, ")");
+	say(" [", f->layer, "]: ");
+	say("", reason_words(f->reason), "");
+	say(" (rule ", f->rule, ")");
 	if (f->count > 1)
 		(void)fprintf(stderr, ", %llu times",
 			      (unsigned long long)f->count);
-	if (*f->allow_hint)
-		(void)fprintf(stderr, "; would be allowed by --allow '%s'",
-			      f->allow_hint);
+	say("; would be allowed by --allow '", f->allow_hint, "'");
 	(void)fputc('\n', stderr);
 }
 
@@ -300,8 +308,7 @@ static void report(const struct run_context *x,
 
 	for (size_t i = 0; o->explain && i < result->nrefusals; i++)
 		explain_one(&result->refusals[i]);
-	if (*result->start_error)
-		(void)fprintf(stderr, "exeat: %s\n", result->start_error);
+	say("exeat: ", result->start_error, "\n");
 	if (notices && exeat_session_work_dir_is_fresh(x->session))
 		(void)fprintf(stderr, "exeat: the work dir was fresh and is "
 				      "gone; -w DIR keeps one\n");

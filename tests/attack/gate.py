@@ -10,6 +10,7 @@ one): that is the row's control. A row says
 
     sees     packets that leave the host, and no others but `may`
     steps    what the liar's lines in the audit must have, by step
+    stderr   what the command must say
     lives    the run ends as it should; else the session has failed, and the
              caller's own process has not
 """
@@ -23,7 +24,7 @@ sys.path[:0] = [os.path.dirname(HERE)]
 from world import judge, lib  # noqa: E402
 
 TARGET, OTHER = "203.0.113.66", "203.0.113.10"
-OPTIONS = ["--allow", TARGET + ":22", "--allow", f"udp/{TARGET}:9999",
+OPTIONS = ["--explain", "--allow", TARGET + ":22", "--allow", f"udp/{TARGET}:9999",
            "--allow", "allowed.test"]
 DIALLED = [f"tcp {TARGET} 22"]
 ANSWERED = [f"icmp {OTHER}"]  # what comes back finds no socket
@@ -34,6 +35,11 @@ FAILED = 125
 
 def some(n):
     return n > 0
+
+
+def escaped(text):
+    return "\033" not in text and "\233" not in text and \
+        "refused a\\x1b[2J\\x0ab [dns]: \\x1b[8m" in text
 
 
 def many(n):
@@ -98,6 +104,8 @@ ROWS = [
     {"name": "hello", "kinds": ("liar", "bare")},
     {"name": "exited", "kinds": ("liar", "bare")},
     {"name": "pin", "kinds": ("liar", "bare")},
+    {"name": "escape", "kinds": ("liar",), "lives": True,
+     "steps": {"event": DONE}, "stderr": escaped},
     {"name": "truncate", "kinds": ("liar",), "steps": {"truncate": None}},
     {"name": "truncate", "kinds": ("bare",), "lives": True, "loses": True},
 ]
@@ -117,6 +125,8 @@ def complaints(row, result, packets):
         elif want is not None and not judge.matches(steps.get(step), want):
             out.append(f"{step}: {steps.get(step)}, wanted "
                        f"{judge.show(want)}")
+    if "stderr" in row and not row["stderr"](result.err):
+        out.append(f"stderr: {result.err!r}")
     if row.get("lives") and result.code != 0:
         out.append(f"the session failed: {result.code}")
     if not row.get("lives") and result.code != FAILED:

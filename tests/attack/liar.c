@@ -26,6 +26,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/audit/audit.h"
 #include "core/base/addr.h"
 #include "core/base/fd.h"
 #include "core/base/limits.h"
@@ -470,6 +471,27 @@ static void try_exited(struct liar *l)
 		       0));
 }
 
+/* A refusal whose name would rewrite the user's terminal. */
+static void try_escape(struct liar *l)
+{
+	const struct audit_event e = {
+		.posture = l->posture,
+		.run = l->run,
+		.layer = AUDIT_DNS,
+		.verdict = AUDIT_DENY,
+		.name = "a\033[2J\nb",
+		.reason = "\033[8m",
+		.hint = "\302\233c",
+	};
+	struct sbuf b;
+
+	sbuf_init(&b, AUDIT_LINE_MAX);
+	audit_encode(&e, &b);
+	told(l, "event",
+	     chan_send(&l->chans[CALLER], F_EVENT, b.s, b.len, NULL, 0));
+	sbuf_done(&b);
+}
+
 static void try_pin(struct liar *l)
 {
 	uint8_t body[16 + 21] = { [3] = 1 };
@@ -504,6 +526,7 @@ static const struct {
 	{ "namespaces", try_namespaces },
 	{ "hello", try_hello },
 	{ "exited", try_exited },
+	{ "escape", try_escape },
 	{ "pin", try_pin },
 	{ "truncate", try_truncate },
 };
