@@ -32,7 +32,12 @@
 #include "policy/guard.h"
 #include "proxy/front_private.h"
 
-enum { RESUME_MS = 100, TICK_MS = 1000, MESSAGES_AT_ONCE = 64 };
+enum {
+	RESUME_MS = 100,
+	TICK_MS = 1000,
+	MESSAGES_AT_ONCE = 64,
+	POSTURE_FDS = 8, /* sockets, and the kernel's log */
+};
 
 /* -- questions -- */
 
@@ -235,12 +240,28 @@ static void pause_accept(struct front *f)
 	(void)event_add(&f->resume, &later);
 }
 
-/* A new descriptor is the lowest free number. */
+/* A flow has two descriptors, or will have them. */
+static uint32_t descriptors_used(const struct front *f)
+{
+	uint32_t n =
+		f->fd_base + 2 * f->stats.flows + f->udp_fds + f->dns_conns;
+	const struct posture *p;
+
+	LIST_FOREACH(p, &f->postures, link)
+		n += POSTURE_FDS;
+	return n;
+}
+
+/*
+ * A new descriptor is the lowest free number. That alone says little: above a
+ * single hole all may be taken.
+ */
 static bool descriptors_left(const struct front *f)
 {
 	int fd = fcntl(f->dialer.fd, F_DUPFD_CLOEXEC, 0);
 	bool left = fd >= 0 &&
-		    (uint32_t)fd + f->unconnected < (uint32_t)f->fd_max;
+		    (uint32_t)fd + f->unconnected < (uint32_t)f->fd_max &&
+		    descriptors_used(f) < (uint32_t)f->fd_max;
 
 	fd_close(&fd);
 	return left;
@@ -260,7 +281,9 @@ bool front_may_dial(struct front *f)
  */
 static bool descriptors_near(const struct front *f)
 {
-	return (uint32_t)f->fd_last + 1 + f->unconnected >= (uint32_t)f->fd_max;
+	return (uint32_t)f->fd_last + 1 + f->unconnected >=
+		       (uint32_t)f->fd_max ||
+	       descriptors_used(f) >= (uint32_t)f->fd_max;
 }
 
 void front_accepted(struct front *f, int fd)
@@ -372,6 +395,8 @@ int front_new(struct event_base *base, int take_dialer_fd,
 		  LIMIT_CHAN_QUEUE);
 	f->dialer.may_lose_fds = true; /* costs that one flow */
 	f->chunk = malloc(LIMIT_RELAY_CHUNK);
+	/* what there is by now stays for ever, and is below it */
+	f->fd_base = (uint32_t)take_dialer_fd + 8;
 	(void)event_assign(&f->dialer_in, base, take_dialer_fd,
 			   EV_READ | EV_PERSIST, dialer_readable_cb, f);
 	(void)event_assign(&f->dialer_out, base, take_dialer_fd,

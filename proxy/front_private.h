@@ -70,6 +70,8 @@ struct front {
 
 	bool paused; /* accepting */
 	struct event resume;
+	uint32_t fd_base;  /* descriptors that are there without flows */
+	uint32_t udp_fds;  /* of UDP flows, also those they will get */
 	int fd_max;	   /* accept pauses from this one on */
 	int fd_last;	   /* the newest that was accepted */
 	struct event tick; /* one coarse timer for what is many */

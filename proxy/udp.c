@@ -54,7 +54,8 @@ struct udp_flow {
 	struct endpoint client, to;
 	int target; /* -1: asking, or refused */
 	bool refused;
-	bool waits_fd; /* counted in front.unconnected */
+	bool waits_fd;	/* counted in front.unconnected */
+	bool counts_fd; /* counted in front.udp_fds */
 	struct event target_in;
 	struct question question;
 	unsigned nqueued;
@@ -209,6 +210,13 @@ static void flow_asks(struct udp_flow *fl, bool asks)
 	fl->waits_fd = asks;
 }
 
+static void flow_counts(struct udp_flow *fl, bool counts)
+{
+	if (fl->counts_fd != counts)
+		fl->posture->front->udp_fds += counts ? 1 : -1U;
+	fl->counts_fd = counts;
+}
+
 static void queue_free(struct udp_flow *fl)
 {
 	for (unsigned i = 0; i < fl->nqueued; i++)
@@ -223,6 +231,7 @@ static void flow_close(struct udp_flow *fl, int error)
 
 	front_cancel(f, &fl->question);
 	flow_asks(fl, false);
+	flow_counts(fl, false);
 	if (event_initialized(&fl->target_in))
 		(void)event_del(&fl->target_in);
 	fl->error = error;
@@ -267,6 +276,7 @@ static void flow_refuse(struct udp_flow *fl, enum policy_reason reason,
 	record_fill(fl, &e);
 	front_event(fl->posture, &e);
 	fl->refused = true;
+	flow_counts(fl, false);
 	queue_free(fl);
 	tell_refusal(fl);
 }
@@ -371,6 +381,7 @@ static void flow_ask(struct udp_flow *fl)
 	if (r < 0)
 		return flow_close(fl, -r);
 	flow_asks(fl, true);
+	flow_counts(fl, true);
 }
 
 static struct udp_flow *flow_new(struct posture *p, const struct datagram *d,

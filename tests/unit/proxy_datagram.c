@@ -146,6 +146,7 @@ static void udp_without_room(void **state)
 	say(fd, "held");
 	world_until(w, world_asked(w, ASK_DIAL) == 1);
 	assert_int_equal(w->front->unconnected, 1);
+	assert_int_equal(w->front->udp_fds, 1);
 	front_drop_posture(w->front, 1);
 	assert_int_equal(w->front->unconnected, 0);
 	fd_close(&fd);
@@ -156,6 +157,7 @@ static void udp_without_room(void **state)
 	say(fd, "heard");
 	target_hears(w, "heard", &from);
 	assert_int_equal(w->front->unconnected, 0);
+	assert_int_equal(w->front->udp_fds, 1);
 	fd_close(&fd);
 	world_free(w);
 }

@@ -634,6 +634,29 @@ static void accept_pauses(void **state)
 	world_free(w);
 }
 
+/* A low number may be free where hardly any other is: they are counted. */
+static void descriptors_counted(void **state)
+{
+	enum { BASE = 10000, POSTURES = 3, EACH = 8, FLOWS = 2 };
+	struct world *w = world_new(POLICY_ALLOWLIST);
+	uint32_t base = w->front->fd_base;
+	int clients[2 * FLOWS];
+
+	(void)state;
+	for (int i = 0; i < 2 * FLOWS; i++)
+		clients[i] = world_connect(NAMED, 443);
+	w->front->fd_base = BASE;
+	w->front->fd_max = BASE + POSTURES * EACH + 2 * FLOWS;
+	world_until(w, w->front->paused);
+	assert_int_equal(w->front->stats.flows, FLOWS);
+	w->front->fd_base = base;
+	world_until(w, w->front->stats.flows == 2 * FLOWS);
+	for (int i = 0; i < 2 * FLOWS; i++)
+		fd_close(&clients[i]);
+	world_until(w, w->front->stats.flows == 0);
+	world_free(w);
+}
+
 static void loop_refused(void **state)
 {
 	struct world *w = world_new(POLICY_ALLOWLIST);
@@ -672,6 +695,7 @@ int main(void)
 		cmocka_unit_test(peek_ends),
 		cmocka_unit_test(drop_and_break),
 		cmocka_unit_test(accept_pauses),
+		cmocka_unit_test(descriptors_counted),
 		cmocka_unit_test(loop_refused),
 	};
 	int r = world_enter();
