@@ -38,8 +38,6 @@ enum {
 	DIALER_FD_KEEPER,
 	DIALER_FD_FRONT,
 	DIALER_FD_CALLER_PID,
-	/* front's, while it is one process with the keeper */
-	KEEPER_FD_BESIDE,
 };
 
 enum proto_message {

@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Theory of operation: session.h. Opening is: check the options (nothing is
- * started for a bad one), start the helpers, make the work dir and the view
- * while they isolate themselves, and send each what it needs; the answers come
- * through dispatch.
+ * started for a bad one), start the keeper, make the work dir and the view
+ * while it isolates itself, start the others, and send each what it needs;
+ * the answers come through dispatch.
  */
 #include <assert.h>
 #include <errno.h>
@@ -229,22 +229,13 @@ static const char *const helper_names[HELPERS] = {
 	"dialer",
 };
 
-/* Take over the caller's end of a helper's channel. */
-static int helper_watched(struct exeat_session *s, unsigned which, int take_own,
-			  struct err *err)
+enum { HELPER_FDS = 4 };
+
+static int helper_start(struct exeat_session *s, unsigned which,
+			const int fds[HELPER_FDS], int take_own,
+			struct err *err)
 {
 	struct helper *h = &s->helpers[which];
-	int r;
-
-	chan_init(&h->chan, take_own, proto_caller_tables[which].rules,
-		  proto_caller_tables[which].nrules, LIMIT_CHAN_QUEUE);
-	r = session_watch(s, h->chan.fd, &h->chan_source, EPOLLIN, true);
-	return r < 0 ? err_sys(err, -r, "watch", "%s", h->name) : 0;
-}
-
-static int helper_start(struct exeat_session *s, unsigned which, const int *fds,
-			unsigned nfds, struct err *err)
-{
 	char uid[16], gid[16];
 	char *argv[] = {
 		(char *)(uintptr_t) "exeat-helper",
@@ -253,11 +244,18 @@ static int helper_start(struct exeat_session *s, unsigned which, const int *fds,
 		gid,
 		NULL,
 	};
+	int r;
 
+	chan_init(&h->chan, take_own, proto_caller_tables[which].rules,
+		  proto_caller_tables[which].nrules, LIMIT_CHAN_QUEUE);
 	(void)snprintf(uid, sizeof(uid), "%u", s->identity.host_uid);
 	(void)snprintf(gid, sizeof(gid), "%u", s->identity.host_gid);
-	return spawn_helper(s->helper_path, argv, fds, nfds, 0,
-			    &s->helpers[which].pidfd, err);
+	r = spawn_helper(s->helper_path, argv, fds, HELPER_FDS, 0, &h->pidfd,
+			 err);
+	if (r < 0)
+		return r;
+	r = session_watch(s, h->chan.fd, &h->chan_source, EPOLLIN, true);
+	return r < 0 ? err_sys(err, -r, "watch", "%s", h->name) : 0;
 }
 
 /*
@@ -293,43 +291,32 @@ static int send_open(struct exeat_session *s, struct err *err)
 	return b.bad ? err_sys(err, ENOMEM, "encode", "view") : 0;
 }
 
-/* Keeper and front: one process at first. */
-static int pair_start(struct exeat_session *s, int pairs[PAIRS][2],
-		      struct err *err)
+/* It takes longest: it begins first, and isolates itself meanwhile. */
+static int keeper_start(struct exeat_session *s, int pairs[PAIRS][2],
+			struct err *err)
 {
-	const int fds[] = {
-		pairs[PAIR_CK][1], pairs[PAIR_KF][0], pairs[PAIR_KD][0],
-		s->self,	   pairs[PAIR_CF][1], pairs[PAIR_KF][1],
-		pairs[PAIR_FD][0], s->self,
-	};
-	int r = helper_watched(s, HELPER_KEEPER, fd_steal(&pairs[PAIR_CK][0]),
-			       err);
+	int r = pairs_make(pairs, err);
+	const int fds[] = { pairs[PAIR_CK][1], pairs[PAIR_KF][0],
+			    pairs[PAIR_KD][0], s->self };
 
-	if (r == 0)
-		r = helper_watched(s, HELPER_FRONT,
-				   fd_steal(&pairs[PAIR_CF][0]), err);
-	if (r == 0)
-		r = helper_start(s, HELPER_KEEPER, fds,
-				 sizeof(fds) / sizeof(fds[0]), err);
-	return r;
+	if (r < 0)
+		return r;
+	return helper_start(s, HELPER_KEEPER, fds, fd_steal(&pairs[PAIR_CK][0]),
+			    err);
 }
 
-static int helpers_start(struct exeat_session *s, struct err *err)
+static int front_start(struct exeat_session *s, int pairs[PAIRS][2],
+		       struct err *err)
 {
-	int pairs[PAIRS][2], r;
+	const int fds[] = { pairs[PAIR_CF][1], pairs[PAIR_KF][1],
+			    pairs[PAIR_FD][0], s->self };
+	int r = helper_start(s, HELPER_FRONT, fds, fd_steal(&pairs[PAIR_CF][0]),
+			     err);
 
-	memset(pairs, -1, sizeof(pairs));
-	r = pairs_make(pairs, err);
-	if (r == 0)
-		r = pair_start(s, pairs, err);
 	s->dialer_fds[0] = fd_steal(&pairs[PAIR_CD][1]);
 	s->dialer_fds[1] = fd_steal(&pairs[PAIR_KD][1]);
 	s->dialer_fds[2] = fd_steal(&pairs[PAIR_FD][1]);
 	s->dialer_own = fd_steal(&pairs[PAIR_CD][0]);
-	for (int i = 0; i < PAIRS; i++) {
-		fd_close(&pairs[i][0]);
-		fd_close(&pairs[i][1]);
-	}
 	return r;
 }
 
@@ -345,11 +332,8 @@ int session_need_dialer(struct exeat_session *s, struct err *err)
 	sbuf_init(&b, LIMIT_CHAN_QUEUE);
 	r = resolv_encode(&b, err);
 	if (r == 0) {
-		r = helper_watched(s, HELPER_DIALER, fd_steal(&s->dialer_own),
-				   err);
-		if (r == 0)
-			r = helper_start(s, HELPER_DIALER, fds,
-					 sizeof(fds) / sizeof(fds[0]), err);
+		r = helper_start(s, HELPER_DIALER, fds,
+				 fd_steal(&s->dialer_own), err);
 		for (int i = 0; i < 3; i++)
 			fd_close(&s->dialer_fds[i]);
 		/* its ends are closed now: keeper and front end with it */
@@ -447,27 +431,43 @@ static int session_check(struct exeat_session *s,
 	return r;
 }
 
-static int session_start(struct exeat_session *s,
-			 const struct exeat_session_options *o, struct err *err)
+static int session_build(struct exeat_session *s,
+			 const struct exeat_session_options *o,
+			 int pairs[PAIRS][2], struct err *err)
 {
 	int r = session_check(s, o, err);
 
 	if (r == 0)
-		r = helpers_start(s, err);
-	if (r == 0)
-		r = send_front(s, o->audit_fd, err);
-	/* they isolate themselves meanwhile */
+		r = keeper_start(s, pairs, err);
 	if (r == 0)
 		r = work_open(s, o, err);
 	if (r == 0)
 		r = view_open(s, o, err);
 	if (r == 0)
 		r = send_open(s, err);
+	if (r == 0)
+		r = front_start(s, pairs, err);
+	if (r == 0)
+		r = send_front(s, o->audit_fd, err);
 	if (r == 0 && s->network.has_mode && s->network.mode != POLICY_BLOCKED)
 		r = session_need_dialer(s, err);
 	/* the keeper needs the folder, not yet what is in it */
 	if (r == 0 && !o->host_work_dir)
 		r = workdir_populate(&s->work, &s->identity, err);
+	return r;
+}
+
+static int session_start(struct exeat_session *s,
+			 const struct exeat_session_options *o, struct err *err)
+{
+	int pairs[PAIRS][2], r;
+
+	memset(pairs, -1, sizeof(pairs));
+	r = session_build(s, o, pairs, err);
+	for (int i = 0; i < PAIRS; i++) {
+		fd_close(&pairs[i][0]);
+		fd_close(&pairs[i][1]);
+	}
 	return r;
 }
 

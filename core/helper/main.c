@@ -1,11 +1,9 @@
 /* main.c - exeat-helper: one binary, three modes
  * SPDX-License-Identifier: Apache-2.0
  *
- *	exeat-helper keeper|dialer UID GID
+ *	exeat-helper keeper|front|dialer UID GID
  *
  * Executed by the library only; it finds its sockets at fixed descriptors.
- * Every session has keeper and front: they are executed once, as the keeper,
- * which forks front before anything is read or made.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -26,7 +24,6 @@
 #include "core/helper/helper.h"
 #include "core/proto.h"
 #include "core/sys/isolate.h"
-#include "core/sys/process.h"
 
 /* One message on a socket that nobody reads from here. */
 static int send_once(int fd, uint32_t type, const void *body, size_t len,
@@ -116,6 +113,15 @@ struct event_base *helper_loop(int caller_pidfd)
 	return base;
 }
 
+static const struct {
+	const char *name;
+	int (*main)(const struct helper_ids *ids);
+} modes[] = {
+	{ "keeper", keeper_main },
+	{ "front", front_main },
+	{ "dialer", dialer_main },
+};
+
 static bool parse_id(const char *text, unsigned *ret)
 {
 	uint64_t v;
@@ -124,39 +130,6 @@ static bool parse_id(const char *text, unsigned *ret)
 		return false;
 	*ret = (unsigned)v;
 	return true;
-}
-
-/* In the child: front's descriptors in their places, no other left. */
-static int front_fds(void)
-{
-	for (int fd = FRONT_FD_CALLER; fd <= FRONT_FD_CALLER_PID; fd++)
-		if (dup2(KEEPER_FD_BESIDE + fd - FRONT_FD_CALLER, fd) < 0)
-			return -errno;
-	return close_range(KEEPER_FD_BESIDE, ~0U, 0) < 0 ? -errno : 0;
-}
-
-static int keeper_and_front(const struct helper_ids *ids, char *mode)
-{
-	static const char front[] = "front"; /* shorter than "keeper" */
-	struct err err;
-	pid_t pid;
-	int r;
-
-	pid = process_fork(0, SIGCHLD, NULL);
-	if (pid == 0) {
-		(void)setsid();	/* a new process leads no group: it succeeds */
-		memcpy(mode, front, sizeof(front));
-		r = front_fds();
-		return r < 0 ? EXIT_FAILURE : front_main(ids);
-	}
-	r = pid < 0 ? pid : 0;
-	if (r == 0 && close_range(KEEPER_FD_BESIDE, ~0U, 0) < 0)
-		r = -errno;
-	if (r == 0)
-		return keeper_main(ids);
-	err_clear(&err);
-	(void)err_sys(&err, -r, "start", "front");
-	return helper_fail(KEEPER_FD_CALLER, &err);
 }
 
 int main(int argc, char *argv[])
@@ -169,10 +142,9 @@ int main(int argc, char *argv[])
 	if (argc != 4 || !parse_id(argv[2], &ids.uid) ||
 	    !parse_id(argv[3], &ids.gid))
 		goto usage;
-	if (strcmp(argv[1], "keeper") == 0)
-		return keeper_and_front(&ids, argv[1]);
-	if (strcmp(argv[1], "dialer") == 0)
-		return dialer_main(&ids);
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (strcmp(argv[1], modes[i].name) == 0)
+			return modes[i].main(&ids);
 usage:
 	(void)fputs("exeat-helper: started by exeat, not by hand\n", stderr);
 	return 2;
