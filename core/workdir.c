@@ -158,7 +158,9 @@ static int find_base(char **ret, struct err *err)
 {
 	const char *tmp = secure_getenv("TMPDIR");
 	cleanup_free char *real = NULL;
+	char below[PATH_MAX];
 	struct stat st;
+	const char *why;
 	int r;
 
 	/*
@@ -171,6 +173,14 @@ static int find_base(char **ret, struct err *err)
 	if (!real || stat(real, &st) < 0) {
 		r = err_sys(err, errno, fresh_step, "%s", tmp);
 		err_remedy(err, "set TMPDIR to a folder that you may write");
+		return r;
+	}
+	(void)snprintf(below, sizeof(below), "%s/exeat", real);
+	why = workdir_refused(below);
+	if (why) {
+		r = err_new(err, ERR_UNAVAILABLE, fresh_step, real,
+			    "no place for a work dir: %s", why);
+		err_remedy(err, "set TMPDIR to another folder");
 		return r;
 	}
 	/* who may rename our folder there could put another in its place */

@@ -109,7 +109,7 @@ static int remove_folder(struct removal *rm, int dirfd, const char *name,
 			 unsigned depth)
 {
 	cleanup_fd int fd = -1;
-	dev_t dev;
+	dev_t dev = 0;
 	int r;
 
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0)

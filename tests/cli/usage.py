@@ -74,6 +74,9 @@ def bad_input():
     expect(run("run", "--python", "/no/such.py"), "--python", 125, "",
            ["--python", "/no/such.py"])
     expect(run("run", "--timeout"), "no value", 125, "", "--timeout")
+    expect(run("run", "--", "true", env={"TMPDIR": "/dev/shm"}),
+           "a fresh work dir where every run has its own", 125, "",
+           ["work dir", "/dev/shm", "TMPDIR"])
 
 
 COMMANDS = ["run", "policy check", "policy test", "policy presets", "doctor"]
