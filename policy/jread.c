@@ -83,8 +83,9 @@ static const char *find(const struct jread *j, const char *key, size_t index,
 	return *ret_value;
 }
 
-static int fail(const struct jread *j, enum err_code code, const char *key,
-		size_t index, const char *fmt, va_list ap)
+__attribute__((format(printf, 5, 0))) static int
+fail(const struct jread *j, enum err_code code, const char *key, size_t index,
+     const char *fmt, va_list ap)
 {
 	const char *value;
 	struct jplace place = jplace_make(j->text, find(j, key, index, &value));
