@@ -186,6 +186,14 @@ void image_mark_ports(uint64_t set[IMAGE_PORT_WORDS], struct port_range x);
 bool image_next_ports(const uint64_t set[IMAGE_PORT_WORDS], uint32_t *from,
 		      struct port_range *ret);
 
+/*
+ * Does a rule of p, or its mode, allow all that the allow rule `r` does? May
+ * say no where several rules together would. *next: 0 at first; carried on
+ * from rule to rule of one list it keeps long lists cheap.
+ */
+bool policy_implies_rule(const struct policy *p, const struct rule *r,
+			 uint32_t *next);
+
 /* Does it hold for this protocol and port? */
 bool image_shape_ports(const struct policy *p, const struct image_shape *s,
 		       unsigned proto, uint16_t port);

@@ -231,6 +231,22 @@ void policy_hint(const struct policy_question *q, enum policy_reason reason,
 bool policy_within(const struct policy *outer, const struct policy *inner,
 		   uint32_t *ret_rule);
 
+/*
+ * What both allow: every deny rule of either, the narrower mode, and of each
+ * pair of allow rules what is one rule again. Never wider than either; two
+ * globs that merely overlap, or a name and a range, have nothing in common.
+ * Options are p's, names are required if either does. *ret_image is heap.
+ * ERR_LIMIT: too many rules, or pairs of them.
+ */
+int policy_intersect(const struct policy *p, const struct policy *bound,
+		     void **ret_image, size_t *ret_len, struct err *err);
+/* The policy p with the deny rules of `denies` besides. */
+int policy_add_denies(const struct policy *p, const struct policy *denies,
+		      void **ret_image, size_t *ret_len, struct err *err);
+/* Does p deny every name that q denies? May say no where several rules of p
+ * together do. */
+bool policy_denies_names_as(const struct policy *p, const struct policy *q);
+
 /* The policy as canonical JSON (exeat(1), POLICY FILE), one line. */
 int policy_json(const struct policy *p, struct sbuf *ret);
 

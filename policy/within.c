@@ -90,6 +90,12 @@ static bool open_has(const struct policy *outer, const struct rule *r)
 	return !(policy_get_require_names(outer) && r->kind == RULE_CIDR);
 }
 
+bool policy_implies_rule(const struct policy *p, const struct rule *r,
+			 uint32_t *next)
+{
+	return open_has(p, r) || implied(p, r, next);
+}
+
 static bool allows_within(const struct policy *outer,
 			  const struct policy *inner, uint32_t *ret_rule)
 {
@@ -98,9 +104,9 @@ static bool allows_within(const struct policy *outer,
 
 	for (uint32_t i = 0; i < policy_nrules(inner); i++) {
 		policy_get_rule(inner, i, &r);
-		if (r.side != RULE_ALLOW || open_has(outer, &r))
+		if (r.side != RULE_ALLOW)
 			continue;
-		if (!implied(outer, &r, &next)) {
+		if (!policy_implies_rule(outer, &r, &next)) {
 			*ret_rule = i;
 			return false;
 		}
@@ -117,6 +123,20 @@ static bool denies_as_much(const struct policy *outer,
 	for (uint32_t i = 0; i < policy_nrules(outer); i++) {
 		policy_get_rule(outer, i, &r);
 		if (r.side == RULE_DENY && !implied(inner, &r, &next))
+			return false;
+	}
+	return true;
+}
+
+bool policy_denies_names_as(const struct policy *p, const struct policy *q)
+{
+	uint32_t next = 0;
+	struct rule r;
+
+	for (uint32_t i = 0; i < policy_nrules(q); i++) {
+		policy_get_rule(q, i, &r);
+		if (r.side == RULE_DENY && r.kind != RULE_CIDR &&
+		    !implied(p, &r, &next))
 			return false;
 	}
 	return true;

@@ -8,6 +8,7 @@
  *
  *	hint		the rule of a hint, added to the list, allows
  *	within		what a policy allows, one that bounds it allows too
+ *	intersect	what comes of two is within both
  *
  * The seed is printed; EXEAT_SEED repeats a run, EXEAT_ROUNDS lengthens it.
  */
@@ -589,6 +590,88 @@ static void bounds_hold(void **unused)
 	assert_true(within > rounds / 20); /* it did test something */
 }
 
+/* What comes of two policies is refused where either refuses. */
+static void check_narrower(const struct policy *both, const struct policy *one,
+			   const struct policy_question *q)
+{
+	struct policy_verdict a = policy_decide(both, q);
+	struct policy_verdict b = policy_decide_naive(one, q);
+
+	if (!a.allow)
+		return;
+	if (b.allow && a.by_address <= b.by_address &&
+	    a.private_ok <= b.private_ok && a.host_alias == b.host_alias)
+		return;
+	explain_difference(both, q, &a, &a);
+	explain_difference(one, q, &b, &b);
+}
+
+static unsigned check_intersection(const struct policy *both,
+				   const struct policy *a,
+				   const struct policy *b)
+{
+	unsigned allowed = 0;
+
+	for (int i = 0; i < 200; i++) {
+		struct policy_question q;
+		struct sbuf name;
+
+		sbuf_init(&name, 1024);
+		random_question(&q, &name);
+		check_narrower(both, a, &q);
+		check_narrower(both, b, &q);
+		allowed += policy_decide(both, &q).allow;
+		sbuf_done(&name);
+	}
+	return allowed;
+}
+
+static struct policy *intersect(const struct policy *a, const struct policy *b,
+				void **ret_image)
+{
+	struct policy *p;
+	struct err err;
+	uint32_t rule;
+	size_t len;
+
+	if (policy_intersect(a, b, ret_image, &len, &err) < 0)
+		fail_msg("%s %s", err.object, err.message);
+	assert_int_equal(policy_new(*ret_image, len, &p), 0);
+	assert_true(policy_within(a, p, &rule));
+	assert_true(policy_within(b, p, &rule));
+	return p;
+}
+
+static void intersections_hold(void **unused)
+{
+	uint64_t rounds = from_env("EXEAT_ROUNDS", 20000) / 10;
+	unsigned allowed = 0, same = 0;
+
+	(void)unused;
+	for (uint64_t i = 0; i < rounds; i++) {
+		struct lists l = { .nallow = 0 }, k = { .nallow = 0 };
+		void *images[4];
+		struct policy *a = random_policy(&l, &images[0]);
+		struct policy *b = pick(2) ? random_inner(a, &k, &images[1]) :
+					     random_policy(&k, &images[1]);
+		struct policy *ab = intersect(a, b, &images[2]);
+		struct policy *again = intersect(ab, b, &images[3]);
+
+		allowed += check_intersection(ab, a, b);
+		same += policy_equal(again, ab);
+		policy_free(again);
+		policy_free(ab);
+		policy_free(b);
+		policy_free(a);
+		for (int n = 0; n < 4; n++)
+			free(images[n]);
+		lists_done(&l);
+		lists_done(&k);
+	}
+	assert_true(allowed > rounds); /* it did test something */
+	assert_true(same > rounds / 4);
+}
+
 static void verdicts_agree(void **unused)
 {
 	uint64_t rounds = from_env("EXEAT_ROUNDS", 20000) / 10;
@@ -612,6 +695,7 @@ int main(void)
 		cmocka_unit_test(prints_and_parses),
 		cmocka_unit_test(verdicts_agree),
 		cmocka_unit_test(bounds_hold),
+		cmocka_unit_test(intersections_hold),
 	};
 
 	state = from_env("EXEAT_SEED", (uint64_t)time(NULL));
