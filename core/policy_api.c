@@ -8,6 +8,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/limits.h"
+#include "core/budgets.h"
 #include "core/error.h"
 #include "core/include/exeat.h"
 #include "core/options.h"
@@ -35,6 +36,7 @@ struct source {
 	bool require_names;
 	enum policy_dns_refusal dns_refusal;
 	struct policy_file file;
+	struct budgets budgets;
 };
 
 static size_t count(const char *const *list)
@@ -67,6 +69,8 @@ static int from_file(const struct exeat_policy_options *o, struct source *ret,
 	ret->deny = (const char *const *)f->deny;
 	ret->require_names = f->require_names;
 	ret->dns_refusal = f->dns_refusal;
+	if (budgets_add(&ret->budgets, f->budgets, f->nbudgets) < 0)
+		return err_sys(err, ENOMEM, "copy", "budgets");
 	return 0;
 }
 
@@ -99,6 +103,8 @@ static int compile(const struct source *s, struct exeat_policy *ret,
 		.ndeny = count(s->deny),
 		.require_names = s->require_names,
 		.dns_refusal = s->dns_refusal,
+		.budgets = s->budgets.all,
+		.nbudgets = s->budgets.n,
 	};
 	size_t len;
 	int r;
@@ -118,7 +124,9 @@ static int compile(const struct source *s, struct exeat_policy *ret,
 	if (r < 0)
 		return r;
 	r = policy_new(ret->image, len, &ret->view);
-	return r < 0 ? err_sys(err, -r, "open compiled policy", NULL) : 0;
+	if (r < 0)
+		return err_sys(err, -r, "open compiled policy", NULL);
+	return budgets_check(&s->budgets, ret->view, err);
 }
 
 int exeat_policy_new(const struct exeat_policy_options *options,
@@ -140,8 +148,12 @@ int exeat_policy_new(const struct exeat_policy_options *options,
 		r = o.network_policy ? from_file(&o, &source, &err) :
 				       from_options(&o, &source, &err);
 	if (r == 0)
+		r = budgets_add_options(&source.budgets, o.max_upload,
+					o.max_download, &err);
+	if (r == 0)
 		r = compile(&source, p, &err);
 	policy_file_done(&source.file);
+	budgets_free(&source.budgets);
 	if (r < 0) {
 		exeat_policy_free(p);
 		exeat_error_from(error, &err);

@@ -73,6 +73,8 @@ static int network_from_file(struct exeat_session *s, const char *text,
 	list_of_file(&s->deny, &file->deny, file->ndeny);
 	s->require_names = file->require_names;
 	s->dns_refusal = file->dns_refusal;
+	if (budgets_add(&s->budgets, file->budgets, file->nbudgets) < 0)
+		return err_sys(err, ENOMEM, "copy", "budgets");
 	return 0;
 }
 
@@ -122,7 +124,8 @@ static void compiled_done(struct compiled *c)
 
 static int compile(const struct exeat_session *s, enum policy_mode mode,
 		   const struct list *allow, const struct list *deny,
-		   const struct preset_set *presets, struct compiled *ret,
+		   const struct preset_set *presets,
+		   const struct budgets *budgets, struct compiled *ret,
 		   struct err *err)
 {
 	const struct policy_spec spec = {
@@ -135,6 +138,8 @@ static int compile(const struct exeat_session *s, enum policy_mode mode,
 		.dns_refusal = s->dns_refusal,
 		.presets = presets->presets,
 		.npresets = presets->npresets,
+		.budgets = budgets->all,
+		.nbudgets = budgets->n,
 	};
 	size_t len;
 	int r;
@@ -158,7 +163,8 @@ static int compile(const struct exeat_session *s, enum policy_mode mode,
 
 static int compile_with_presets(struct exeat_session *s, enum policy_mode mode,
 				const struct list *allow,
-				const struct list *deny, bool for_session,
+				const struct list *deny,
+				const struct budgets *budgets, bool for_session,
 				struct list *ret_env, struct compiled *ret,
 				struct err *err)
 {
@@ -171,7 +177,7 @@ static int compile_with_presets(struct exeat_session *s, enum policy_mode mode,
 				s->with_credentials, &set, err);
 	if (r < 0)
 		return r;
-	r = compile(s, mode, allow, deny, &set, ret, err);
+	r = compile(s, mode, allow, deny, &set, budgets, ret, err);
 	if (r == 0 && ret_env)
 		*ret_env = list_take(&set.env);
 	if (r == 0 && for_session)
@@ -192,14 +198,15 @@ static int ceiling_from_file(struct exeat_session *s, struct policy_file *file,
 			file->has_allow ? POLICY_ALLOWLIST :
 					  POLICY_BLOCKED,
 	};
+	const struct budgets budgets = { file->budgets, file->nbudgets };
 	struct list deny = { 0 };
 	struct compiled c = { 0 };
 	int r;
 
 	list_of_file(&n.allow, &file->allow, file->nallow);
 	list_of_file(&deny, &file->deny, file->ndeny);
-	r = compile_with_presets(s, n.mode, &n.allow, &deny, false, NULL, &c,
-				 err);
+	r = compile_with_presets(s, n.mode, &n.allow, &deny, &budgets, false,
+				 NULL, &c, err);
 	list_free(&n.allow);
 	list_free(&deny);
 	if (r < 0) {
@@ -242,18 +249,45 @@ static int within_bound(const struct exeat_session *s,
 		       "not within the session's bound");
 }
 
+/*
+ * Bytes are counted for the session, so every posture has the budgets of the
+ * session and of its ceiling, whatever a run names.
+ */
+static int own_compile(struct exeat_session *s, struct compiled *ret,
+		       struct err *err)
+{
+	struct budgets all = { 0 };
+	int r = budgets_add(&all, s->budgets.all, s->budgets.n);
+
+	if (r == 0)
+		r = budgets_add_policy(&all, s->ceiling);
+	if (r < 0)
+		r = err_sys(err, -r, "copy", "budgets");
+	else
+		r = compile_with_presets(s,
+					 s->network.has_mode ? s->network.mode :
+							       POLICY_BLOCKED,
+					 &s->network.allow, &s->deny, &all,
+					 true, &s->preset_env, ret, err);
+	budgets_free(&all);
+	return r;
+}
+
 /* The session's own posture: compiled at once, so that errors are early. */
 static int own_open(struct exeat_session *s, struct err *err)
 {
 	struct compiled c;
-	int r = compile_with_presets(
-		s, s->network.has_mode ? s->network.mode : POLICY_BLOCKED,
-		&s->network.allow, &s->deny, true, &s->preset_env, &c, err);
+	int r = own_compile(s, &c, err);
 
 	if (r < 0)
 		return r;
 	s->session_image = c.image;
 	s->session_policy = c.policy;
+	/* without a list of its own there is nothing to hold them against */
+	if (s->network.has_mode)
+		r = budgets_check(&s->budgets, s->session_policy, err);
+	if (r < 0)
+		return r;
 	if (s->ceiling)
 		return within_bound(s, c.policy, err);
 	if (s->network.has_mode)
@@ -275,6 +309,9 @@ int network_open(struct exeat_session *s, const struct exeat_session_options *o,
 	r = o->network_policy ?
 		    network_from_file(s, o->network_policy, &file, err) :
 		    network_from_options(s, o, err);
+	if (r == 0)
+		r = budgets_add_options(&s->budgets, o->max_upload,
+					o->max_download, err);
 	if (r == 0 && o->network_ceiling)
 		r = ceiling_from_text(s, o->network_ceiling, err);
 	else if (r == 0 && file.ceiling)
@@ -302,6 +339,7 @@ void network_close(struct exeat_session *s)
 	free(s->ceiling_image);
 	list_free(&s->network.allow);
 	list_free(&s->deny);
+	budgets_free(&s->budgets);
 	list_free(&s->preset_env);
 	list_free(&s->preset_files);
 }
@@ -460,11 +498,15 @@ static int run_compile(struct exeat_session *s,
 		       struct compiled *ret, struct err *err)
 {
 	struct network n = { 0 };
+	struct budgets budgets = { 0 };
 	int r = run_network(s, o, &n, err);
 
+	if (r == 0 && budgets_add_policy(&budgets, s->session_policy) < 0)
+		r = err_sys(err, ENOMEM, "copy", "budgets");
 	if (r == 0)
-		r = compile_with_presets(s, n.mode, &n.allow, &s->deny, false,
-					 ret_env, ret, err);
+		r = compile_with_presets(s, n.mode, &n.allow, &s->deny,
+					 &budgets, false, ret_env, ret, err);
+	budgets_free(&budgets);
 	list_free(&n.allow);
 	return r;
 }

@@ -24,6 +24,7 @@
 #include "core/base/err.h"
 #include "core/base/limits.h"
 #include "core/base/msg.h"
+#include "core/budgets.h"
 #include "core/identity.h"
 #include "core/include/exeat.h"
 #include "core/list.h"
@@ -133,6 +134,7 @@ struct exeat_session {
 	struct list env, preset_env, preset_files;
 	struct network network; /* the session's own posture */
 	struct list deny;
+	struct budgets budgets; /* the session's own, as given */
 	bool require_names;
 	enum policy_dns_refusal dns_refusal;
 	void *session_image; /* the session's own posture */

@@ -20,7 +20,7 @@ struct builder {
 	struct err *err;
 	bool bad;		/* out of memory */
 	struct vec rules, shapes, ports, text;
-	struct vec names, cidrs;
+	struct vec names, cidrs, budgets;
 	struct index seen;	/* rules by text */
 	struct index shape_index, name_index, cidr_index;
 	uint32_t *slots, *cslots;
@@ -34,8 +34,13 @@ struct builder {
 /* Room for n more entries at the end; NULL: out of memory (b->bad). */
 void *builder_add(struct builder *b, struct vec *v, size_t n);
 
+/* A text into the pool: where it is. */
+uint32_t builder_add_text(struct builder *b, const char *s);
+
 /* The rules of both lists, allow first; fills b->err. */
 int builder_collect(struct builder *b);
+/* The budgets, behind the rules (budget.c). */
+int builder_collect_budgets(struct builder *b);
 
 static inline const char *builder_text(const struct builder *b, uint32_t at)
 {

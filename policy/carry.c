@@ -52,6 +52,7 @@ enum policy_carry policy_carry(const struct policy *p, const struct addr *a,
 	case POLICY_R_MALFORMED:
 	case POLICY_R_OWN:
 	case POLICY_R_LIMIT:
+	case POLICY_R_BUDGET:
 		break;
 	}
 	return POLICY_CARRY_NOTHING;

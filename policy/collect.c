@@ -35,7 +35,7 @@ void *builder_add(struct builder *b, struct vec *v, size_t n)
 	return at;
 }
 
-static uint32_t add_text(struct builder *b, const char *s)
+uint32_t builder_add_text(struct builder *b, const char *s)
 {
 	size_t len = strlen(s) + 1;
 	size_t at = b->text.count;
@@ -202,13 +202,13 @@ static void add_rule(struct builder *b, const struct rule *r, uint32_t origin)
 	if (is_seen(b, r->side, text, hash))
 		return;
 	out.shape = shape_of(b, r);
-	out.text = add_text(b, text);
+	out.text = builder_add_text(b, text);
 	if (r->kind == RULE_CIDR)
 		out.host = add_cidr(b, r);
 	else if (strcmp(text, r->name) == 0)
 		out.host = out.text;
 	else
-		out.host = add_text(b, r->name);
+		out.host = builder_add_text(b, r->name);
 	if (!b->bad && !index_add(&b->seen, hash, (uint32_t)b->rules.count))
 		b->bad = true;
 	to = builder_add(b, &b->rules, 1);
@@ -293,13 +293,13 @@ static int parse_preset_rule(const struct place *at, struct rule *ret,
 static int collect_preset(struct builder *b, struct place *at,
 			  const struct policy_preset *preset)
 {
-	uint32_t origin = add_text(b, "@");
+	uint32_t origin = builder_add_text(b, "@");
 	struct rule_error e;
 	struct rule r;
 
 	if (!b->bad) {
 		b->text.count--; /* "@" and the name are one string */
-		(void)add_text(b, preset->name);
+		(void)builder_add_text(b, preset->name);
 	}
 	if (preset->deny_only && at->side == RULE_ALLOW)
 		return refuse(b, at, ERR_INVALID,
@@ -356,7 +356,8 @@ static int collect_text(struct builder *b, struct place *at, uint32_t origin)
 static int collect(struct builder *b, enum rule_side side,
 		   const char *const *texts, size_t n)
 {
-	uint32_t origin = add_text(b, side == RULE_ALLOW ? "allow" : "deny");
+	uint32_t origin =
+		builder_add_text(b, side == RULE_ALLOW ? "allow" : "deny");
 
 	for (size_t i = 0; i < n; i++) {
 		struct place at = { .side = side,
@@ -378,7 +379,7 @@ int builder_collect(struct builder *b)
 
 	if (!index_reserve(&b->seen, n < LIMIT_RULES ? n : LIMIT_RULES))
 		b->bad = true;
-	(void)add_text(b, ""); /* offset 0 is the empty string */
+	(void)builder_add_text(b, ""); /* offset 0 is the empty string */
 	rc = collect(b, RULE_ALLOW, spec->allow, spec->nallow);
 	if (!rc)
 		rc = collect(b, RULE_DENY, spec->deny, spec->ndeny);

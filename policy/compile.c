@@ -6,6 +6,7 @@
  *	collect		parse the lists, put the rules of presets in their
  *			place, leave out repetitions: the tables `rules`,
  *			`shapes`, `ports`, `text`, `cidrs` grow (collect.c)
+ *			and the budgets (budget.c)
  *	index		a pass over the rules finds the entry of each and
  *			counts its uses; a second one fills them, those of
  *			entries with several in slices of `uses`
@@ -216,6 +217,8 @@ static size_t lay_out(const struct builder *b, struct image_head *h,
 		{ &h->cslots, b->cslots, b->ncslots, sizeof(*b->cslots) },
 		{ &h->cidrs, b->cidrs.data, b->cidrs.count, b->cidrs.entry },
 		{ &h->uses, b->uses, b->nuses, sizeof(*b->uses) },
+		{ &h->budgets, b->budgets.data, b->budgets.count,
+		  b->budgets.entry },
 		{ &h->web, b->web, (size_t)2 * IMAGE_PORT_WORDS,
 		  sizeof(b->web[0][0]) },
 	};
@@ -281,6 +284,8 @@ static int build(struct builder *b, void **ret_image, size_t *ret_len)
 	int rc;
 
 	rc = builder_collect(b);
+	if (!rc)
+		rc = builder_collect_budgets(b);
 	if (rc)
 		return rc;
 	if (!index_rules(b))
@@ -304,6 +309,7 @@ static void builder_done(struct builder *b)
 	free(b->text.data);
 	free(b->names.data);
 	free(b->cidrs.data);
+	free(b->budgets.data);
 	index_done(&b->seen);
 	index_done(&b->shape_index);
 	index_done(&b->name_index);
@@ -335,6 +341,7 @@ int policy_compile(const struct policy_spec *spec, void **ret_image,
 	b->text.entry = 1;
 	b->names.entry = sizeof(struct image_name);
 	b->cidrs.entry = sizeof(struct image_cidr);
+	b->budgets.entry = sizeof(struct image_budget);
 	rc = build(b, ret_image, ret_len);
 	builder_done(b);
 	return rc;

@@ -110,6 +110,7 @@ void policy_hint(const struct policy_question *q, enum policy_reason reason,
 	case POLICY_R_MALFORMED:
 	case POLICY_R_OWN:
 	case POLICY_R_LIMIT:
+	case POLICY_R_BUDGET:
 		break;
 	}
 	copy_hint(&b, hint);
@@ -173,6 +174,8 @@ static const char *reason_text(enum policy_reason reason)
 		return "an address of the host itself, which no rule opens";
 	case POLICY_R_LIMIT:
 		return "a limit was reached";
+	case POLICY_R_BUDGET:
+		return "its budget is used up";
 	case POLICY_R_RULE:
 	case POLICY_R_OPEN:
 	case POLICY_R_DENY_RULE:
@@ -195,6 +198,20 @@ static void say_refusal(const struct policy_question *q,
 			 "; a service of the host needs a rule with its "
 			 "port: --allow %s:PORT",
 			 HOST_ALIAS_NAME);
+}
+
+/* What is allowed may have budgets. */
+static void say_budgets(const struct policy *p, const struct policy_question *q,
+			struct sbuf *b)
+{
+	struct policy_budgets found = policy_find_budgets(p, q);
+
+	for (uint32_t i = 0; i < policy_nbudgets(p); i++) {
+		if (!(found.bits[i / 64] >> (i % 64) & 1))
+			continue;
+		sbuf_fmt(b, "; with %s: ", policy_budget_text(p, i));
+		policy_say_budget(p, i, b);
+	}
 }
 
 /* A hint of policy_hint() that this policy's mode would take. */
@@ -243,7 +260,10 @@ void policy_explain(const struct policy *p, const struct policy_question *q,
 	case POLICY_R_MALFORMED:
 	case POLICY_R_OWN:
 	case POLICY_R_LIMIT:
+	case POLICY_R_BUDGET:
 		say_refusal(q, v->reason, hint, ret_text);
 		break;
 	}
+	if (v->allow)
+		say_budgets(p, q, ret_text);
 }

@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/num.h"
 #include "policy/jread.h"
 
 void policy_file_done(struct policy_file *f)
 {
 	strings_free(f->allow);
 	strings_free(f->deny);
+	policy_budgets_free(f->budgets, f->nbudgets);
 	if (f->ceiling) {
 		policy_file_done(f->ceiling);
 		free(f->ceiling);
@@ -30,8 +32,71 @@ static int unavailable(const struct jread *j, const char *key)
 			  "this version does not serve it");
 }
 
+/* ---- budgets ---- */
+
+static const char *const way_keys[POLICY_WAYS] = { "max_upload",
+						   "max_download" };
+
+/* One limit of `name`, if the key is there: a number, or a text with K, M, G. */
+static int read_size(const struct jread *j, const char *key, const char *name,
+		     enum policy_way way, struct policy_file *f)
+{
+	const json_t *v = jread_get(j, key);
+	uint64_t size = 0;
+	int rc;
+
+	if (!v)
+		return 0;
+	if (json_is_integer(v) && json_integer_value(v) > 0)
+		size = (uint64_t)json_integer_value(v);
+	else if (!json_is_string(v) || !num_size(json_string_value(v), &size))
+		size = 0;
+	if (size == 0)
+		return jread_wrong(j, key, SIZE_MAX,
+				   "a size above 0 was expected: bytes, or "
+				   "\"10K\", \"10M\", \"1G\"");
+	rc = policy_budget_add(&f->budgets, &f->nbudgets, name, way, size);
+	if (rc == -E2BIG)
+		return jread_fail(j, ERR_LIMIT, key, SIZE_MAX,
+				  "too many budgets");
+	return rc ? err_sys(j->err, -rc, j->step, "%s", key) : 0;
+}
+
+/* Those of hosts that no rule of the list is written for: name to size. */
+static int read_sizes(const struct jread *j, enum policy_way way,
+		      struct policy_file *f)
+{
+	const json_t *v = jread_get(j, way_keys[way]);
+	const char *name;
+	struct jread in;
+	json_t *size;
+	int rc;
+
+	if (!v)
+		return 0;
+	rc = jread_enter(j, way_keys[way], SIZE_MAX, v, &in);
+	if (rc)
+		return rc;
+	json_object_foreach((json_t *)(uintptr_t)v, name, size) {
+		struct rule_error e;
+		struct rule r;
+
+		if (rule_parse(name, RULE_DENY, &r, &e))
+			return jread_wrong(&in, name, SIZE_MAX,
+					   "at byte %zu: %s", e.position,
+					   e.message);
+		rc = read_size(&in, name, name, way, f);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* ---- rules ---- */
+
 /* A rule with something beside it. Borrows *ret. */
-static int read_rule_object(const struct jread *j, const char **ret)
+static int read_rule_object(const struct jread *j, enum rule_side side,
+			    struct policy_file *f, const char **ret)
 {
 	static const char *const keys[] = { "rule",	      "comment",
 					    "max_upload",     "max_download",
@@ -40,10 +105,6 @@ static int read_rule_object(const struct jread *j, const char **ret)
 	const json_t *rule = jread_get(j, "rule");
 	int rc = jread_known(j, keys);
 
-	if (!rc)
-		rc = unavailable(j, "max_upload");
-	if (!rc)
-		rc = unavailable(j, "max_download");
 	if (!rc)
 		rc = unavailable(j, "upstream_proxy");
 	if (rc)
@@ -55,11 +116,20 @@ static int read_rule_object(const struct jread *j, const char **ret)
 		return jread_wrong(j, "rule", SIZE_MAX,
 				   "a string was expected");
 	*ret = json_string_value(rule);
+	for (enum policy_way way = POLICY_UP; way < POLICY_WAYS; way++) {
+		if (side == RULE_DENY && jread_get(j, way_keys[way]))
+			return jread_wrong(j, way_keys[way], SIZE_MAX,
+					   "a deny rule has no budget");
+		rc = read_size(j, way_keys[way], *ret, way, f);
+		if (rc)
+			return rc;
+	}
 	return 0;
 }
 
 static int read_rule(const struct jread *j, const char *key, size_t i,
-		     const json_t *value, enum rule_side side, char **ret)
+		     const json_t *value, enum rule_side side,
+		     struct policy_file *f, char **ret)
 {
 	const char *text = json_string_value(value);
 	struct rule_error e;
@@ -70,7 +140,7 @@ static int read_rule(const struct jread *j, const char *key, size_t i,
 		int rc = jread_enter(j, key, i, value, &in);
 
 		if (!rc)
-			rc = read_rule_object(&in, &text);
+			rc = read_rule_object(&in, side, f, &text);
 		if (rc)
 			return rc;
 	}
@@ -86,7 +156,8 @@ static int read_rule(const struct jread *j, const char *key, size_t i,
 }
 
 static int read_rules(const struct jread *j, const char *key,
-		      enum rule_side side, char ***ret, size_t *ret_n)
+		      enum rule_side side, struct policy_file *f, char ***ret,
+		      size_t *ret_n)
 {
 	const json_t *v = jread_get(j, key);
 	char **out;
@@ -103,7 +174,7 @@ static int read_rules(const struct jread *j, const char *key,
 		return err_sys(j->err, ENOMEM, j->step, "%s", key);
 	*ret = out;
 	for (size_t i = 0; i < n; i++) {
-		int rc = read_rule(j, key, i, json_array_get(v, i), side,
+		int rc = read_rule(j, key, i, json_array_get(v, i), side, f,
 				   &out[i]);
 
 		if (rc)
@@ -179,11 +250,17 @@ static int read_ceiling(const struct jread *j, struct policy_file *f)
 
 static int read_policy(const struct jread *j, struct policy_file *f)
 {
-	static const char *const keys[] = {
-		"version",	    "network_mode",    "network_allowlist",
-		"network_denylist", "network_ceiling", "upstream_proxy",
-		"dns_refusal",	    "require_names",   NULL
-	};
+	static const char *const keys[] = { "version",
+					    "network_mode",
+					    "network_allowlist",
+					    "network_denylist",
+					    "network_ceiling",
+					    "upstream_proxy",
+					    "dns_refusal",
+					    "require_names",
+					    "max_upload",
+					    "max_download",
+					    NULL };
 	int rc = jread_known(j, keys);
 
 	if (!rc && (!j->path[0] || jread_get(j, "version")))
@@ -191,11 +268,13 @@ static int read_policy(const struct jread *j, struct policy_file *f)
 	if (!rc)
 		rc = read_mode(j, f);
 	if (!rc)
-		rc = read_rules(j, "network_allowlist", RULE_ALLOW, &f->allow,
-				&f->nallow);
+		rc = read_rules(j, "network_allowlist", RULE_ALLOW, f,
+				&f->allow, &f->nallow);
 	if (!rc)
-		rc = read_rules(j, "network_denylist", RULE_DENY, &f->deny,
+		rc = read_rules(j, "network_denylist", RULE_DENY, f, &f->deny,
 				&f->ndeny);
+	for (enum policy_way way = POLICY_UP; !rc && way < POLICY_WAYS; way++)
+		rc = read_sizes(j, way, f);
 	if (!rc)
 		rc = read_dns_refusal(j, f);
 	if (!rc)

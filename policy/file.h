@@ -17,6 +17,8 @@ struct policy_file {
 	size_t ndeny;
 	bool require_names;
 	enum policy_dns_refusal dns_refusal;
+	struct policy_budget *budgets;	/* of rules, and by name */
+	size_t nbudgets;
 	struct policy_file *ceiling;	/* network_ceiling, or NULL */
 };
 
@@ -24,7 +26,7 @@ struct policy_file {
  * Parse JSON text. Unknown keys, wrong types, a version other than 1,
  * trailing bytes, a bad rule: ERR_INVALID with "line L column C" and, where the
  * text is JSON, the path of the key ("network_allowlist[3]"). Keys of the contract that this version
- * does not serve (upstream_proxy, max_upload, ...) are ERR_UNAVAILABLE, never
+ * does not serve (upstream_proxy) are ERR_UNAVAILABLE, never
  * ignored; null is as if the key were not there. A ceiling is such an object
  * too ("version" may be left out) and has no ceiling of its own. Presets are
  * not looked up here. *ret is filled only on success.

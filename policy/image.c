@@ -231,6 +231,32 @@ static bool check_rules(const struct policy *p)
 	return true;
 }
 
+static bool check_budget(const struct policy *p, const struct image_budget *b)
+{
+	const struct image_head *h = p->head;
+	uint32_t n = h->ports.count;
+
+	if (b->kind > RULE_HOST || b->kind == RULE_PRESET || b->len > 128 ||
+	    b->text >= h->text.count || b->host >= h->text.count ||
+	    b->protos < RULE_TCP || b->protos > RULE_TCP_UDP)
+		return false;
+	return strnlen(p->text + b->text, LIMIT_RULE_TEXT) < LIMIT_RULE_TEXT &&
+	       strnlen(p->text + b->host, LIMIT_NAME + 1) <= LIMIT_NAME &&
+	       b->nports > 0 && b->nports <= LIMIT_RULE_PORTS &&
+	       b->ports <= n && b->nports <= n - b->ports;
+}
+
+static bool check_budgets(const struct policy *p)
+{
+	uint32_t n = p->head->budgets.count;
+
+	for (uint32_t i = 0; n <= LIMIT_BUDGETS && i < n; i++) {
+		if (!check_budget(p, &p->budgets[i]))
+			return false;
+	}
+	return n <= LIMIT_BUDGETS;
+}
+
 /* Each says an entry that is there, or none. */
 static bool check_slots(const uint32_t *slots, uint32_t n, uint32_t count)
 {
@@ -296,11 +322,12 @@ static bool view(const void *image, size_t len, struct policy *ret)
 		.cslots = check_table(&f, &h->cslots, sizeof(*ret->cslots)),
 		.cidrs = check_table(&f, &h->cidrs, sizeof(*ret->cidrs)),
 		.uses = check_table(&f, &h->uses, sizeof(*ret->uses)),
+		.budgets = check_table(&f, &h->budgets, sizeof(*ret->budgets)),
 		.web = check_table(&f, &h->web, sizeof(*ret->web)),
 	};
 	/* the pool ends in a NUL, so every string in it does */
 	return !f.bad && ret->text[h->text.count - 1] == '\0' &&
-	       check_rules(ret) && check_hashes(ret);
+	       check_rules(ret) && check_budgets(ret) && check_hashes(ret);
 }
 
 int policy_new(const void *image, size_t len, struct policy **ret)
@@ -351,6 +378,20 @@ const void *policy_get_image(const struct policy *p, size_t *ret_len)
 	return p->head;
 }
 
+static bool same_budgets(const struct policy *a, const struct policy *b)
+{
+	uint32_t n = a->head->budgets.count;
+
+	for (uint32_t i = 0; n == b->head->budgets.count && i < n; i++) {
+		if (strcmp(policy_budget_text(a, i),
+			   policy_budget_text(b, i)) != 0 ||
+		    memcmp(a->budgets[i].max, b->budgets[i].max,
+			   sizeof(a->budgets[i].max)) != 0)
+			return false;
+	}
+	return n == b->head->budgets.count;
+}
+
 bool policy_equal(const struct policy *a, const struct policy *b)
 {
 	const struct image_head *x = a->head, *y = b->head;
@@ -366,7 +407,7 @@ bool policy_equal(const struct policy *a, const struct policy *b)
 		    strcmp(policy_rule_text(a, i), policy_rule_text(b, i)) != 0)
 			return false;
 	}
-	return true;
+	return same_budgets(a, b);
 }
 
 size_t policy_nrules(const struct policy *p)

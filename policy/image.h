@@ -18,6 +18,8 @@
  *	cidrs	a prefix of a side and its uses
  *	uses	pool of uses, for entries that have not exactly one: exact
  *		names first, then "*.", then other globs, rules ascending
+ *	budgets	what a flow is counted for, and its limits; few, so they are
+ *		walked
  *	web	two bit sets (tcp, udp) of the ports that name rules have
  *
  * A name is looked up once for each of its suffixes, an address once for each
@@ -39,7 +41,7 @@
 
 #define IMAGE_MAGIC "exeatpol"
 enum {
-	IMAGE_VERSION = 2,
+	IMAGE_VERSION = 3,
 	IMAGE_SIDES = 2,		/* enum rule_side */
 	IMAGE_LENGTHS = 129,		/* prefix lengths 0..128 */
 	IMAGE_PORT_WORDS = 65536 / 64,
@@ -66,7 +68,7 @@ struct image_head {
 	uint64_t length;
 	uint64_t digest;
 	struct image_table rules, shapes, ports, text, slots, names, cslots,
-		cidrs, uses, web;
+		cidrs, uses, budgets, web;
 	uint32_t nlengths[IMAGE_SIDES];
 	uint8_t lengths[IMAGE_SIDES][IMAGE_LENGTHS];
 };
@@ -106,6 +108,16 @@ struct image_cidr {
 	struct image_uses uses;
 };
 
+/* Said as a deny rule says it: complete. */
+struct image_budget {
+	uint32_t text;		/* canonical */
+	uint32_t host;		/* text of the name; none for RULE_CIDR */
+	uint32_t ports;		/* first entry in the pool */
+	uint8_t kind, protos, nports, len;	/* len: of the prefix */
+	uint8_t addr[16];
+	uint64_t max[POLICY_WAYS];		/* 0: no limit */
+};
+
 struct policy {
 	const struct image_head *head;
 	const struct image_rule *rules;
@@ -117,6 +129,7 @@ struct policy {
 	const uint32_t *cslots;
 	const struct image_cidr *cidrs;
 	const struct image_use *uses;
+	const struct image_budget *budgets;
 	const uint64_t *web;	/* [2][IMAGE_PORT_WORDS] */
 };
 

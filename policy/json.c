@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/num.h"
+#include "policy/budget.h"
 #include "policy/image.h"
 
 static int add_text(const char *data, size_t len, void *arg)
@@ -19,15 +21,58 @@ static int add_text(const char *data, size_t len, void *arg)
 	return b->bad ? -1 : 0;
 }
 
-static json_t *rule_list(const struct policy *p, enum rule_side side)
+static const char *const way_keys[POLICY_WAYS] = { "max_upload",
+						   "max_download" };
+
+static int set_size(json_t *o, const char *key, uint64_t size)
+{
+	char text[NUM_SIZE_STRLEN];
+
+	return json_object_set_new(o, key,
+				   json_string(num_size_str(size, text)));
+}
+
+static json_t *rule_object(const struct policy *p, const char *rule,
+			   uint32_t budget)
+{
+	json_t *o = json_object();
+	int rc = json_object_set_new(o, "rule", json_string(rule));
+
+	for (enum policy_way way = POLICY_UP; way < POLICY_WAYS; way++) {
+		uint64_t max = policy_budget_max(p, budget, way);
+
+		if (max > 0)
+			rc |= set_size(o, way_keys[way], max);
+	}
+	if (rc) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
+/* `used`: the budgets that were said beside a rule. */
+static json_t *rule_list(const struct policy *p, enum rule_side side,
+			 struct policy_budgets *used)
 {
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; list && i < policy_nrules(p); i++) {
+		const char *text = policy_rule_text(p, i);
+		uint32_t budget = POLICY_NO_RULE;
+		json_t *rule;
+
 		if (image_shape(p, i)->side != side)
 			continue;
-		if (json_array_append_new(
-			    list, json_string(policy_rule_text(p, i))) != 0) {
+		if (side == RULE_ALLOW)
+			budget = policy_budget_of_rule(p, text);
+		if (budget != POLICY_NO_RULE) {
+			used->bits[budget / 64] |= (uint64_t)1 << budget % 64;
+			rule = rule_object(p, text, budget);
+		} else {
+			rule = json_string(text);
+		}
+		if (json_array_append_new(list, rule) != 0) {
 			json_decref(list);
 			return NULL;
 		}
@@ -35,18 +80,39 @@ static json_t *rule_list(const struct policy *p, enum rule_side side)
 	return list;
 }
 
+/* The budgets of hosts that no rule is written for; left out if none. */
+static int fill_sizes(const struct policy *p, json_t *o, enum policy_way way,
+		      const struct policy_budgets *used)
+{
+	json_t *sizes = json_object();
+	int rc = sizes ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; i < policy_nbudgets(p); i++) {
+		uint64_t max = policy_budget_max(p, i, way);
+
+		if (max > 0 && !(used->bits[i / 64] >> (i % 64) & 1))
+			rc |= set_size(sizes, policy_budget_text(p, i), max);
+	}
+	if (rc || json_object_size(sizes) == 0) {
+		json_decref(sizes);
+		return rc;
+	}
+	return json_object_set_new(o, way_keys[way], sizes);
+}
+
 static int fill(const struct policy *p, json_t *o)
 {
 	bool refused = policy_get_dns_refusal(p) == POLICY_REFUSED;
 	const char *mode = policy_mode_name(policy_get_mode(p));
+	struct policy_budgets used = { { 0 } };
 	const struct {
 		const char *key;
 		json_t *value;
 	} members[] = {
 		{ "version", json_integer(1) },
 		{ "network_mode", json_string(mode) },
-		{ "network_allowlist", rule_list(p, RULE_ALLOW) },
-		{ "network_denylist", rule_list(p, RULE_DENY) },
+		{ "network_allowlist", rule_list(p, RULE_ALLOW, &used) },
+		{ "network_denylist", rule_list(p, RULE_DENY, &used) },
 		{ "network_ceiling", json_null() },
 		{ "upstream_proxy", json_null() },
 		{ "dns_refusal",
@@ -58,6 +124,8 @@ static int fill(const struct policy *p, json_t *o)
 	/* each value is consumed, also by a call that fails */
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
 		rc |= json_object_set_new(o, members[i].key, members[i].value);
+	for (enum policy_way way = POLICY_UP; way < POLICY_WAYS; way++)
+		rc |= fill_sizes(p, o, way, &used);
 	return rc ? -ENOMEM : 0;
 }
 

@@ -33,6 +33,7 @@ static const char *const reasons[] = {
 	[POLICY_R_MALFORMED] = "malformed",
 	[POLICY_R_OWN] = "own_address",
 	[POLICY_R_LIMIT] = "limit",
+	[POLICY_R_BUDGET] = "budget",
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

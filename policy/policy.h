@@ -45,6 +45,20 @@ struct policy_preset {
 	bool deny_only;
 };
 
+/* The ways of bytes, as the payload sees them. */
+enum policy_way { POLICY_UP, POLICY_DOWN, POLICY_WAYS };
+
+/*
+ * So many bytes may go each way in all, 0: any number, between a session and
+ * what `name` says. It is read as the host of a deny rule: what it leaves out
+ * (protocol, ports) it means all of. Flags are ignored, so that it may be the
+ * text of an allow rule. "@preset": each rule of it has such a budget.
+ */
+struct policy_budget {
+	const char *name;
+	uint64_t max[POLICY_WAYS];
+};
+
 struct policy_spec {
 	enum policy_mode mode;
 	const char *const *allow;
@@ -55,6 +69,9 @@ struct policy_spec {
 	enum policy_dns_refusal dns_refusal;
 	const struct policy_preset *presets;
 	size_t npresets;
+	/* Of two for the same the lower number holds. */
+	const struct policy_budget *budgets;
+	size_t nbudgets;
 };
 
 /*
@@ -62,7 +79,8 @@ struct policy_spec {
  * that decide alike in order and text is equal (canonical rules).
  * ERR_INVALID: a bad rule (object: "allow[3] \"RULE\"", message with the
  * position), unknown preset (lists the known), an allow-list with `blocked`,
- * rules that `open` may not hold; ERR_LIMIT: too many rules or port lists.
+ * rules that `open` may not hold, a bad budget (object: its name); ERR_LIMIT:
+ * too many rules, port lists or budgets.
  */
 int policy_compile(const struct policy_spec *spec, void **ret_image,
 		   size_t *ret_len, struct err *err);
@@ -133,6 +151,8 @@ enum policy_reason {
 	POLICY_R_MALFORMED,	/* (gate) */
 	POLICY_R_OWN,		/* an own address of the host (gate) */
 	POLICY_R_LIMIT,		/* (gate) */
+	POLICY_R_BUDGET,	/* its bytes are used up (gate) */
+	POLICY_R_LAST = POLICY_R_BUDGET,
 };
 const char *policy_reason_name(enum policy_reason r);
 
@@ -246,6 +266,43 @@ int policy_add_denies(const struct policy *p, const struct policy *denies,
 /* Does p deny every name that q denies? May say no where several rules of p
  * together do. */
 bool policy_denies_names_as(const struct policy *p, const struct policy *q);
+
+/* ---- budgets: how much of what is allowed ---- */
+
+size_t policy_nbudgets(const struct policy *p);
+/* The name in canonical form. Borrowed. */
+const char *policy_budget_text(const struct policy *p, uint32_t i);
+/* Is it for names? Else for addresses. */
+bool policy_budget_is_named(const struct policy *p, uint32_t i);
+/* 0: no limit this way. */
+uint64_t policy_budget_max(const struct policy *p, uint32_t i,
+			   enum policy_way way);
+
+struct policy_budgets {
+	uint64_t bits[LIMIT_BUDGETS / 64];
+};
+/*
+ * Which of them hold for a flow (CONNECT), or for a name whatever the port
+ * (LOOKUP). By the name, if there is one, and by the address.
+ */
+struct policy_budgets policy_find_budgets(const struct policy *p,
+					  const struct policy_question *q);
+/* "at most 10M up, 1G down", appended. */
+void policy_say_budget(const struct policy *p, uint32_t i, struct sbuf *ret);
+/*
+ * Is the name one that a budget of this policy may have: the text of an allow
+ * rule, or a host that one allows on one of its ports (in open: any)?
+ */
+bool policy_budget_fits(const struct policy *p, const char *name);
+
+/*
+ * A list of them on the heap: *list of *n, NULL and 0 to begin with. `max`
+ * goes to the entry of this very name, made if there is none. -ENOMEM,
+ * -E2BIG: nothing has changed.
+ */
+int policy_budget_add(struct policy_budget **list, size_t *n, const char *name,
+		      enum policy_way way, uint64_t max);
+void policy_budgets_free(struct policy_budget *list, size_t n);
 
 /* The policy as canonical JSON (exeat(1), POLICY FILE), one line. */
 int policy_json(const struct policy *p, struct sbuf *ret);

@@ -162,7 +162,7 @@ bool answer_decode(const void *body, size_t len, struct answer *ret)
 
 	get_bool(&r, &a.allow);
 	error = rbuf_u32(&r);
-	a.reason = get_enum(&r, POLICY_R_LIMIT);
+	a.reason = get_enum(&r, POLICY_R_LAST);
 	get_text(&r, a.rule, sizeof(a.rule));
 	get_text(&r, a.hint, sizeof(a.hint));
 	get_name(&r, a.name);
@@ -201,7 +201,7 @@ bool answer_resolve_decode(const void *body, size_t len,
 	get_bool(&r, &a.allow);
 	a.rcode = (uint8_t)get_enum(&r, 15);
 	a.ttl_s = rbuf_u32(&r);
-	a.reason = get_enum(&r, POLICY_R_LIMIT);
+	a.reason = get_enum(&r, POLICY_R_LAST);
 	get_text(&r, a.rule, sizeof(a.rule));
 	get_text(&r, a.hint, sizeof(a.hint));
 	get_text(&r, a.chain, sizeof(a.chain));

@@ -51,6 +51,34 @@ void flow_timer(struct flow *fl, int ms)
 	(void)event_add(&fl->timer, &tv);
 }
 
+/* -- budgets -- */
+
+/* Count for what this name and address have. */
+static void flow_meter(struct flow *fl, struct meter *m, const char *name,
+		       const struct addr *addr)
+{
+	struct posture *p = fl->posture;
+	const struct policy_question q = {
+		.ask = POLICY_ASK_CONNECT,
+		.name = name[0] ? name : NULL,
+		.learnt = fl->filter.learnt,
+		.addr = *addr,
+		.proto = RULE_TCP,
+		.port = fl->to.port,
+	};
+
+	meter_add(m, &p->front->counters, p->policy, &p->counters, &q);
+}
+
+/* Is there nothing left of a budget that will hold for it? */
+static bool will_be_spent(struct flow *fl)
+{
+	struct meter m = fl->meter;
+
+	flow_meter(fl, &m, fl->filter.name, &fl->to.addr);
+	return meter_spent(&m) != NULL;
+}
+
 /* -- asking -- */
 
 bool flow_ask(struct flow *fl)
@@ -65,7 +93,9 @@ bool flow_ask(struct flow *fl)
 	int r;
 
 	memcpy(a.name, fl->filter.name, sizeof(a.name));
-	r = front_ask(fl->posture->front, dial ? ASK_DIAL : ASK_CHECK, &a,
+	/* nothing leaves then, but a deny rule is the better reason */
+	r = front_ask(fl->posture->front,
+		      dial && !will_be_spent(fl) ? ASK_DIAL : ASK_CHECK, &a,
 		      &fl->question);
 	if (r < 0)
 		return flow_fail(fl, -r);
@@ -171,10 +201,20 @@ static void on_answer(struct question *q, const struct answer *a, int *take_fd)
 	struct flow *fl =
 		(struct flow *)((char *)q - offsetof(struct flow, question));
 	bool dialled = fl->state == FLOW_ASK;
+	const struct counter *spent;
 
 	(void)event_del(&fl->timer);
 	if (!a->allow) {
 		(void)flow_refuse(fl, a->reason, a->rule, a->hint, NULL);
+		return;
+	}
+	flow_meter(fl, &fl->meter, a->name[0] ? a->name : fl->filter.name,
+		   &fl->to.addr);
+	if (*take_fd >= 0)
+		flow_meter(fl, &fl->meter, "", &a->peer.addr);
+	spent = meter_spent(&fl->meter);
+	if (spent) {
+		(void)flow_refuse_spent(fl, spent);
 		return;
 	}
 	take_allowance(fl, a);
@@ -296,6 +336,8 @@ static void flow_new(struct posture *p, int take_fd)
 	fl->target = -1;
 	fl->start_ms = clock_ms();
 	fl->question.on_answer = on_answer;
+	fl->up.meter = fl->down.meter = &fl->meter;
+	fl->down.way = POLICY_DOWN;
 	(void)event_assign(&fl->client_in, p->front->base, take_fd,
 			   EV_READ | EV_PERSIST, client_in_cb, fl);
 	(void)event_assign(&fl->client_out, p->front->base, take_fd,

@@ -150,6 +150,28 @@ bool flow_reset(struct flow *fl)
 	return false;
 }
 
+/* In the middle of what was allowed: nothing can be said but a reset. */
+static bool flow_cut(struct flow *fl, const struct counter *spent)
+{
+	struct audit_event e = {
+		.verdict = AUDIT_DENY,
+		.reason = policy_reason_name(POLICY_R_BUDGET),
+		.rule = spent->text,
+	};
+
+	record_fill(fl, &e, fl->name, fl->learnt);
+	front_event(fl->posture, &e);
+	flow_close(fl, FLOW_REFUSED);
+	return false;
+}
+
+bool flow_broken(struct flow *fl, int error)
+{
+	const struct counter *spent = meter_spent(&fl->meter);
+
+	return error == -EDQUOT && spent ? flow_cut(fl, spent) : flow_reset(fl);
+}
+
 /* -- refusals -- */
 
 /* Text of ours and of the policy: names and rules are printable. */
@@ -234,6 +256,14 @@ bool flow_refuse_bytes(struct flow *fl, enum policy_reason reason,
 
 	policy_hint(&q, reason, hint);
 	return flow_refuse(fl, reason, "", hint, why);
+}
+
+bool flow_refuse_spent(struct flow *fl, const struct counter *spent)
+{
+	char why[METER_WHY];
+
+	return flow_refuse(fl, POLICY_R_BUDGET, spent->text, "",
+			   counter_why(spent, why));
 }
 
 void flow_record_name(struct flow *fl, const struct answer *a)

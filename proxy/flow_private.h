@@ -47,6 +47,7 @@ struct flow {
 	unsigned on;
 	struct filter filter;
 	struct relay up, down; /* to the target, to the client */
+	struct meter meter;    /* of both */
 	struct question question;
 	int64_t start_ms;
 
@@ -87,6 +88,9 @@ void flow_close(struct flow *fl, enum flow_end end);
 bool flow_fail(struct flow *fl, int error);
 /* A side is gone: reset the other. Always false. */
 bool flow_reset(struct flow *fl);
+/* A write failed: a side is gone, or (-EDQUOT) a budget is used up. Always
+ * false. */
+bool flow_broken(struct flow *fl, int error);
 /*
  * The policy's verdict on the filter's present name, or on the bytes
  * themselves; said in HTTP where that can be (the flow lingers then). `why`
@@ -96,6 +100,8 @@ bool flow_refuse(struct flow *fl, enum policy_reason reason, const char *rule,
 		 const char *hint, const char *why);
 bool flow_refuse_bytes(struct flow *fl, enum policy_reason reason,
 		       const char *why);
+/* The same where nothing is left of a budget of the filter's present name. */
+bool flow_refuse_spent(struct flow *fl, const struct counter *spent);
 /* A record for a further name that was allowed on a flow. */
 void flow_record_name(struct flow *fl, const struct answer *a);
 

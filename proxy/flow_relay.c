@@ -53,6 +53,7 @@ static bool pass_up(struct flow *fl, size_t *ret_n)
 	size_t room = held > 0 ? LIMIT_PEEK_BYTES - held : LIMIT_RELAY_CHUNK;
 	long n = relay_read(fl->client, chunk, room);
 	size_t done = 0;
+	int e;
 
 	*ret_n = 0;
 	if (n == -EAGAIN)
@@ -64,9 +65,9 @@ static bool pass_up(struct flow *fl, size_t *ret_n)
 		filter_client_ended(&fl->filter);
 	*ret_n = (size_t)n;
 	if (held == 0 && fl->filter.mode == FILTER_OPAQUE) {
-		if (relay_write(&fl->up, fl->target, chunk, *ret_n, 0, &done) <
-		    0)
-			return flow_reset(fl);
+		e = relay_write(&fl->up, fl->target, chunk, *ret_n, 0, &done);
+		if (e < 0)
+			return flow_broken(fl, e);
 		if (relay_keep(&fl->up, chunk + done, *ret_n - done,
 			       *ret_n - done) < 0)
 			return flow_fail(fl, ENOMEM);
@@ -94,11 +95,14 @@ static void finish(struct relay *r, const struct relay *other, int fd)
 
 bool flow_pump_up(struct flow *fl)
 {
+	int e;
+
 	for (int i = 0; i < CHUNKS_AT_ONCE; i++) {
 		size_t n;
 
-		if (relay_flush(&fl->up, fl->target) < 0)
-			return flow_reset(fl);
+		e = relay_flush(&fl->up, fl->target);
+		if (e < 0)
+			return flow_broken(fl, e);
 		if (!may_read_client(fl))
 			break;
 		if (!pass_up(fl, &n))
@@ -108,8 +112,9 @@ bool flow_pump_up(struct flow *fl)
 		if (n < LIMIT_RELAY_CHUNK / 2)
 			break;
 	}
-	if (relay_flush(&fl->up, fl->target) < 0)
-		return flow_reset(fl);
+	e = relay_flush(&fl->up, fl->target);
+	if (e < 0)
+		return flow_broken(fl, e);
 	if (fl->up.eof && fl->up.ok == 0 && held_len(fl) > 0 &&
 	    !fl->question.id && !filter_waits_for_server(&fl->filter))
 		return flow_refuse_bytes(fl, POLICY_R_MALFORMED,
@@ -128,6 +133,7 @@ static bool pass_down(struct flow *fl, bool ends, bool *again, size_t *ret_n)
 	long n = relay_read(fl->target, chunk, LIMIT_RELAY_CHUNK),
 	     end = -EAGAIN;
 	size_t done;
+	int e;
 
 	*ret_n = 0;
 	if (n == -EAGAIN)
@@ -143,9 +149,10 @@ static bool pass_down(struct flow *fl, bool ends, bool *again, size_t *ret_n)
 	fl->down.eof = n == 0 || end == 0;
 	if (filter_server(&fl->filter, chunk, *ret_n))
 		*again = true;
-	if (relay_write(&fl->down, fl->client, chunk, *ret_n,
-			end == 0 ? MSG_MORE : 0, &done) < 0)
-		return flow_reset(fl);
+	e = relay_write(&fl->down, fl->client, chunk, *ret_n,
+			end == 0 ? MSG_MORE : 0, &done);
+	if (e < 0)
+		return flow_broken(fl, e);
 	if (relay_keep(&fl->down, chunk + done, *ret_n - done, *ret_n - done) <
 	    0)
 		return flow_fail(fl, ENOMEM);
@@ -159,8 +166,10 @@ bool flow_pump_down(struct flow *fl, bool ends)
 	for (int i = 0; i < CHUNKS_AT_ONCE; i++) {
 		size_t n;
 
-		if (relay_flush(&fl->down, fl->client) < 0)
-			return flow_reset(fl);
+		int e = relay_flush(&fl->down, fl->client);
+
+		if (e < 0)
+			return flow_broken(fl, e);
 		if (fl->down.len > 0 || fl->down.eof)
 			break;
 		if (!pass_down(fl, ends, &again, &n))

@@ -451,6 +451,7 @@ void front_free(struct front *f)
 	(void)event_del(&f->resume);
 	(void)event_del(&f->tick);
 	chan_done(&f->dialer);
+	counters_done(&f->counters);
 	free(f->chunk);
 	free(f);
 }
@@ -465,7 +466,8 @@ static struct posture *posture_find(struct front *f, uint32_t id)
 	return NULL;
 }
 
-/* Could a name that is seen change the verdict on an address? */
+/* Could a name that is seen change the verdict on an address, or what its
+ * bytes are counted for? */
 static bool names_matter(const struct policy *policy)
 {
 	struct rule r;
@@ -475,6 +477,10 @@ static bool names_matter(const struct policy *policy)
 	for (uint32_t i = 0; i < policy_nrules(policy); i++) {
 		policy_get_rule(policy, i, &r);
 		if (r.side == RULE_DENY && r.kind != RULE_CIDR)
+			return true;
+	}
+	for (uint32_t i = 0; i < policy_nbudgets(policy); i++) {
+		if (policy_budget_is_named(policy, i))
 			return true;
 	}
 	return false;
@@ -513,7 +519,9 @@ int front_add_posture(struct front *f, uint32_t posture,
 	/* what is accepted inherits it; -1 has none */
 	(void)setsockopt(p->sockets.tcp, IPPROTO_TCP, TCP_NODELAY, &one,
 			 sizeof(one));
-	r = listen_on(p, &p->tcp, p->sockets.tcp, flow_accept_cb);
+	r = counters_take(&f->counters, policy, &p->counters);
+	if (r == 0)
+		r = listen_on(p, &p->tcp, p->sockets.tcp, flow_accept_cb);
 	if (r == 0)
 		r = listen_on(p, &p->dns_tcp, p->sockets.dns_tcp,
 			      dns_accept_cb);

@@ -16,6 +16,7 @@
 #include "core/base/limits.h"
 #include "proxy/ask.h"
 #include "proxy/front.h"
+#include "proxy/meter.h"
 
 /*
  * A question to the dialer that waits for its answer, embedded in whoever
@@ -42,6 +43,7 @@ struct posture {
 	struct front *front;
 	uint32_t id, run;
 	const struct policy *policy;
+	struct counter_map counters; /* of its budgets */
 	bool peek_any; /* names matter where addresses decide:
 					 * deny rules with names, or
 					 * require_names */
@@ -67,6 +69,7 @@ struct front {
 	uint32_t nopen; /* questions; the dialer says nothing unasked */
 	struct question *open[QUESTION_BUCKETS];
 	LIST_HEAD(, posture) postures;
+	struct counters counters; /* of all postures */
 
 	bool paused; /* accepting */
 	struct event resume;

@@ -49,10 +49,12 @@ int relay_keep(struct relay *r, const uint8_t *data, size_t len, size_t ok)
 int relay_write(struct relay *r, int fd, const uint8_t *data, size_t len,
 		int flags, size_t *ret_done)
 {
+	size_t may = r->meter ? meter_room(r->meter, r->way, len) : len;
 	size_t done = 0;
+	int e = 0;
 
-	while (done < len) {
-		ssize_t n = send(fd, data + done, len - done,
+	while (done < may && e == 0) {
+		ssize_t n = send(fd, data + done, may - done,
 				 flags | MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
@@ -60,12 +62,15 @@ int relay_write(struct relay *r, int fd, const uint8_t *data, size_t len,
 		if (n < 0 && errno == EAGAIN)
 			break;
 		if (n < 0)
-			return -errno;
-		done += (size_t)n;
+			e = -errno;
+		else
+			done += (size_t)n;
 	}
+	if (r->meter)
+		meter_count(r->meter, r->way, done);
 	r->bytes += done;
 	*ret_done = done;
-	return 0;
+	return e == 0 && done == may && may < len ? -EDQUOT : e;
 }
 
 int relay_flush(struct relay *r, int fd)

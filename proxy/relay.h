@@ -13,7 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proxy/meter.h"
+
 struct relay {
+	struct meter *meter; /* NULL: any number of bytes may go on */
+	enum policy_way way;
 	uint8_t *p;
 	size_t off, len, size; /* waiting: p[off .. off + len) */
 	size_t ok;	       /* of these, may be written */
@@ -31,12 +35,14 @@ const uint8_t *relay_held(const struct relay *r, size_t *ret_len);
  * while others are held. 0 or -ENOMEM. */
 int relay_keep(struct relay *r, const uint8_t *data, size_t len, size_t ok);
 
-/* Write what may be written. 0 (also if some is left), or -errno. */
+/* Write what may be written. 0 (also if some is left), or -errno; -EDQUOT as
+ * relay_write(). */
 int relay_flush(struct relay *r, int fd);
 
 /*
  * Write from `data` what `fd` takes now; *ret_done bytes. 0 or -errno. `flags`
- * of send(): MSG_MORE if relay_finish() follows.
+ * of send(): MSG_MORE if relay_finish() follows. -EDQUOT: all that the budgets
+ * let go on was written, and there is more.
  */
 int relay_write(struct relay *r, int fd, const uint8_t *data, size_t len,
 		int flags, size_t *ret_done);

@@ -63,6 +63,7 @@ struct udp_flow {
 	struct queued *queue[QUEUE_MAX];
 	int64_t start_ms, used_ms, told_ms;
 	uint64_t bytes_in, bytes_out;
+	struct meter meter;
 	enum policy_learnt learnt;
 	enum policy_reason reason;
 	bool allowed;
@@ -281,13 +282,57 @@ static void flow_refuse(struct udp_flow *fl, enum policy_reason reason,
 	tell_refusal(fl);
 }
 
+/* -- budgets -- */
+
+static void flow_meter(struct udp_flow *fl, struct meter *m,
+		       const struct addr *addr)
+{
+	struct posture *p = fl->posture;
+	const struct policy_question q = {
+		.ask = POLICY_ASK_CONNECT,
+		.name = fl->name[0] ? fl->name : NULL,
+		.learnt = fl->learnt,
+		.addr = *addr,
+		.proto = RULE_UDP,
+		.port = fl->to.port,
+	};
+
+	meter_add(m, &p->front->counters, p->policy, &p->counters, &q);
+}
+
+static bool will_be_spent(struct udp_flow *fl)
+{
+	struct meter m = fl->meter;
+
+	flow_meter(fl, &m, &fl->to.addr);
+	return meter_spent(&m) != NULL;
+}
+
+/* The record of what was allowed, then that no more is. */
+static void flow_spent(struct udp_flow *fl, const struct counter *spent)
+{
+	if (fl->allowed)
+		record_end(fl);
+	if (event_initialized(&fl->target_in))
+		(void)event_del(&fl->target_in);
+	fd_close(&fl->target);
+	flow_refuse(fl, POLICY_R_BUDGET, spent->text, "");
+}
+
 /* -- relaying -- */
 
-/* False: the flow is closed. */
+/* False: the flow passes nothing any more. */
 static bool send_out(struct udp_flow *fl, const uint8_t *data, size_t len)
 {
+	const struct counter *spent = meter_short(&fl->meter, POLICY_UP, len);
+
+	if (spent) { /* a datagram goes on whole, or not at all */
+		flow_spent(fl, spent);
+		return false;
+	}
 	if (send(fl->target, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
 		fl->bytes_out += len;
+		meter_count(&fl->meter, POLICY_UP, len);
 		return true;
 	}
 	/* full, or too long for the path: lost, as datagrams are */
@@ -307,6 +352,7 @@ static void target_readable_cb(evutil_socket_t fd, short what, void *flow)
 
 	(void)what;
 	for (int i = 0; i < DATAGRAMS_AT_ONCE; i++) {
+		const struct counter *spent;
 		ssize_t n = recv(fd, chunk, LIMIT_RELAY_CHUNK, MSG_DONTWAIT);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -314,6 +360,10 @@ static void target_readable_cb(evutil_socket_t fd, short what, void *flow)
 		if (n < 0)
 			return flow_close(fl, errno);
 		any = true;
+		spent = meter_short(&fl->meter, POLICY_DOWN, (size_t)n);
+		if (spent)
+			return flow_spent(fl, spent);
+		meter_count(&fl->meter, POLICY_DOWN, (size_t)n);
 		if (packet_send_udp(p->sockets.raw4, p->sockets.raw6, &fl->to,
 				    &fl->client, chunk, (size_t)n) == 0)
 			fl->bytes_in += (uint64_t)n;
@@ -327,6 +377,7 @@ static void on_answer(struct question *q, const struct answer *a, int *take_fd)
 	struct udp_flow *fl =
 		(struct udp_flow *)((char *)q -
 				    offsetof(struct udp_flow, question));
+	const struct counter *spent;
 	unsigned n = fl->nqueued;
 
 	flow_asks(fl, false);
@@ -334,6 +385,12 @@ static void on_answer(struct question *q, const struct answer *a, int *take_fd)
 		memcpy(fl->name, a->name, sizeof(fl->name));
 	if (!a->allow)
 		return flow_refuse(fl, a->reason, a->rule, a->hint);
+	flow_meter(fl, &fl->meter, &fl->to.addr);
+	if (*take_fd >= 0)
+		flow_meter(fl, &fl->meter, &a->peer.addr);
+	spent = meter_spent(&fl->meter);
+	if (spent)
+		return flow_spent(fl, spent);
 	fl->allowed = true;
 	fl->reason = a->reason;
 	memcpy(fl->rule, a->rule, sizeof(fl->rule));
@@ -376,7 +433,9 @@ static void flow_ask(struct udp_flow *fl)
 		.to = fl->to,
 		.learnt = fl->learnt,
 	};
-	int r = front_ask(fl->posture->front, ASK_DIAL, &a, &fl->question);
+	int r = front_ask(fl->posture->front,
+			  will_be_spent(fl) ? ASK_CHECK : ASK_DIAL, &a,
+			  &fl->question);
 
 	if (r < 0)
 		return flow_close(fl, -r);

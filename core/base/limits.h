@@ -16,6 +16,7 @@ enum {
 	LIMIT_RULE_TEXT = 512,		/* characters of one rule */
 	LIMIT_RULE_PORTS = 16,		/* items in a port list */
 	LIMIT_PORT_GROUPS = 64,		/* distinct port lists of a policy */
+	LIMIT_BUDGETS = 256,		/* also of all policies of a session */
 	LIMIT_POLICY_FILE = 64 << 20,	/* bytes */
 
 	/* sessions and runs: over it, the call fails with ERR_LIMIT */

@@ -3,6 +3,7 @@
  */
 #include "core/base/num.h"
 
+#include <stdio.h>
 #include <string.h>
 
 bool num_parse_u64(const char **cursor, uint64_t max, uint64_t *ret)
@@ -44,6 +45,20 @@ bool num_size(const char *text, uint64_t *ret_bytes)
 		return false;
 	*ret_bytes = v << shift;
 	return true;
+}
+
+const char *num_size_str(uint64_t bytes, char buf[NUM_SIZE_STRLEN])
+{
+	static const char *const units[] = { "", "K", "M", "G" };
+	unsigned i = 0;
+
+	while (i < 3 && bytes > 0 && bytes % 1024 == 0) {
+		bytes /= 1024;
+		i++;
+	}
+	(void)snprintf(buf, NUM_SIZE_STRLEN, "%llu%s",
+		       (unsigned long long)bytes, units[i]);
+	return buf;
 }
 
 /* Milliseconds of a unit's name, 0 if there is no such unit. */

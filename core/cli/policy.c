@@ -15,6 +15,7 @@ enum { YES = 0, NO = 1, USAGE = 2, UNKNOWN = 3 };
 struct policy_options {
 	const char *net, *policy;
 	struct cli_list allow, allow_files, deny, deny_files;
+	struct cli_list max_upload, max_download;
 	bool require_names;
 };
 
@@ -32,6 +33,10 @@ const struct cli_option cli_policy_options[] = {
 	  "refuse the rules of a file" },
 	{ 0, "policy", CLI_TEXT, AT(policy), "FILE",
 	  "a policy file (JSON) instead" },
+	{ 0, "max-upload", CLI_LIST, AT(max_upload), "NAME=SIZE",
+	  "a budget of bytes to NAME; repeatable" },
+	{ 0, "max-download", CLI_LIST, AT(max_download), "NAME=SIZE",
+	  "a budget of bytes from NAME; repeatable" },
 	{ 0, "require-names", CLI_FLAG, AT(require_names), NULL,
 	  "with open: refuse connections without a name" },
 	{ .type = CLI_END },
@@ -60,6 +65,8 @@ static void options_done(struct policy_options *o)
 	cli_list_free(&o->allow_files);
 	cli_list_free(&o->deny);
 	cli_list_free(&o->deny_files);
+	cli_list_free(&o->max_upload);
+	cli_list_free(&o->max_download);
 }
 
 /* 0 with a policy, or the exit status, already explained. */
@@ -86,6 +93,8 @@ static int policy_open(struct policy_options *o, const char *file,
 	p.network_allowlist = o->allow.texts;
 	p.network_denylist = o->deny.texts;
 	p.require_names = o->require_names;
+	p.max_upload = o->max_upload.texts;
+	p.max_download = o->max_download.texts;
 	r = exeat_policy_new(&p, ret, &error);
 	return r < 0 ? fail(NO, &error) : 0;
 }

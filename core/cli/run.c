@@ -33,6 +33,7 @@ struct run_options {
 	const char *shell, *python, *backend, *audit, *json, *dns_refusal;
 	const char *label;
 	struct cli_list allow, allow_files, deny, deny_files, ro, rw, env;
+	struct cli_list max_upload, max_download;
 	bool require_names, explain, fail_on_deny, quiet, with_credentials;
 	bool private_network, work_dir_sockets;
 	int64_t timeout_ms, kill_grace_ms;
@@ -56,6 +57,11 @@ const struct cli_option cli_run_options[] = {
 	  "mode and lists from a policy file (JSON) instead" },
 	{ 0, "ceiling", CLI_TEXT, AT(ceiling), "FILE",
 	  "a policy file that bounds the posture: a wider one is an error" },
+	{ 0, "max-upload", CLI_LIST, AT(max_upload), "NAME=SIZE",
+	  "send at most so much (10M, 1G) to NAME, the text of an allow rule "
+	  "or a host that one allows; repeatable" },
+	{ 0, "max-download", CLI_LIST, AT(max_download), "NAME=SIZE",
+	  "the same for what comes from it; then it is refused" },
 	{ 0, "require-names", CLI_FLAG, AT(require_names), NULL,
 	  "with open: refuse connections without a name" },
 	{ 0, "dns-refusal", CLI_TEXT, AT(dns_refusal), "KIND",
@@ -217,6 +223,8 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 	s->network_denylist = o->deny.texts;
 	s->network_policy = o->policy;
 	s->network_ceiling = o->ceiling;
+	s->max_upload = o->max_upload.texts;
+	s->max_download = o->max_download.texts;
 	s->require_names = o->require_names;
 	s->dns_refusal = o->dns_refusal;
 	s->host_work_dir = o->work_dir;
@@ -259,6 +267,7 @@ static const struct {
 	{ "malformed", "malformed" },
 	{ "own_address", "an address of this host" },
 	{ "limit", "a limit was reached" },
+	{ "budget", "its budget of bytes is used up" },
 };
 
 static const char *reason_words(const char *code)
@@ -451,6 +460,8 @@ int cli_run(const struct cli_command *c, int argc, char *argv[])
 	cli_list_free(&o.allow_files);
 	cli_list_free(&o.deny);
 	cli_list_free(&o.deny_files);
+	cli_list_free(&o.max_upload);
+	cli_list_free(&o.max_download);
 	cli_list_free(&o.ro);
 	cli_list_free(&o.rw);
 	cli_list_free(&o.env);

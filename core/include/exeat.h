@@ -135,6 +135,15 @@ struct exeat_session_options {
 	void *user_data;
 	const char *helper_path; /* NULL: the installed exeat-helper, or
 					 * $EXEAT_HELPER in the environment */
+	/*
+	 * Budgets, "NAME=SIZE" each (bytes, or with K, M, G of 1024): so much
+	 * may go to and come from what NAME says, in all runs together; then
+	 * its flows are reset and refused ("budget"). NAME: an allow rule's
+	 * text, or a host that one allows; without a port: on all of them.
+	 * They stand beside lists or network_policy.
+	 */
+	const char *const *max_upload;
+	const char *const *max_download;
 };
 
 #define EXEAT_SESSION_OPTIONS_INIT                                           \
@@ -319,6 +328,8 @@ struct exeat_policy_options {
 	const char *const *network_denylist;
 	const char *network_policy; /* JSON text instead */
 	int require_names;
+	const char *const *max_upload; /* as a session's */
+	const char *const *max_download;
 };
 #define EXEAT_POLICY_OPTIONS_INIT                           \
 	{                                                   \

@@ -369,7 +369,7 @@ static void names_of_things(void **unused)
 	assert_false(policy_mode_parse("Open", &mode));
 	assert_string_equal(policy_reason_name(POLICY_R_DENY_RULE),
 			    "deny_rule");
-	for (int i = 0; i <= POLICY_R_LIMIT; i++)
+	for (int i = 0; i <= POLICY_R_LAST; i++)
 		assert_string_not_equal(
 			policy_reason_name((enum policy_reason)i), "?");
 	for (int i = 0; i <= POLICY_NAME_PROXY; i++)

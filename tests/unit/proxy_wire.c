@@ -97,7 +97,7 @@ static void answers(void **state)
 	b.s[4] = 2; /* a verdict is yes or no */
 	assert_false(answer_decode(b.s, b.len, &out));
 	b.s[4] = 1;
-	b.s[9] = POLICY_R_LIMIT + 1;
+	b.s[9] = POLICY_R_LAST + 1;
 	assert_false(answer_decode(b.s, b.len, &out));
 	b.s[9] = 0;
 	b.s[5] = '\x80'; /* an errno is positive */
