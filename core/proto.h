@@ -82,8 +82,9 @@ enum proto_message {
 				 * audit_encode() */
 
 	/* caller to dialer */
-	D_OPEN,			/* u32 n, each: 16 bytes, u16 port; u32 m, each: str
-				 * name, 16 bytes */
+	D_OPEN,			/* u32 n, each: 16 bytes, u16 port, u32 interface (0:
+				 * none); u32 m, each: str name, 16 bytes. Again
+				 * whenever they have changed */
 };
 
 /* Why a run ended, as the keeper knows it. */

@@ -354,6 +354,7 @@ int exeat_run_start(struct exeat_session *s,
 
 	err_clear(&err);
 	r = options_from_caller(&o, sizeof(o), options, "run", &err);
+	resolv_watch_poll(s);
 	if (r == 0)
 		r = run_start(s, &o, ret, &err);
 	return r < 0 ? session_error(error, &err, r) : 0;

@@ -205,6 +205,9 @@ int exeat_session_dispatch(struct exeat_session *s, int timeout_ms,
 		case SOURCE_STREAM:
 			stream_ready(source->owner, events[i].events);
 			break;
+		case SOURCE_RESOLV:
+			resolv_watch_ready(source->owner);
+			break;
 		}
 	}
 	if (s->fatal.code != ERR_NONE)
@@ -330,7 +333,7 @@ int session_need_dialer(struct exeat_session *s, struct err *err)
 	if (s->dialer_own < 0)
 		return 0;
 	sbuf_init(&b, LIMIT_CHAN_QUEUE);
-	r = resolv_encode(&b, err);
+	r = resolv_encode(&b, false, err);
 	if (r == 0) {
 		r = helper_start(s, HELPER_DIALER, fds,
 				 fd_steal(&s->dialer_own), err);
@@ -340,8 +343,10 @@ int session_need_dialer(struct exeat_session *s, struct err *err)
 		if (r < 0)
 			session_break(s, err);
 	}
-	if (r == 0)
+	if (r == 0) {
 		session_send(s, HELPER_DIALER, D_OPEN, b.s, b.len, NULL, 0);
+		resolv_watch_start(s, &b);
+	}
 	sbuf_done(&b);
 	return r;
 }
@@ -494,6 +499,8 @@ static struct exeat_session *session_new(void)
 	for (int i = 0; i < 3; i++)
 		s->dialer_fds[i] = -1;
 	s->dialer_own = -1;
+	s->resolv.fd = -1;
+	s->resolv.source = (struct source){ SOURCE_RESOLV, s };
 	s->self = pidfd_open(getpid(), 0);
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (s->epoll < 0 || s->self < 0 ||
@@ -630,6 +637,7 @@ void exeat_session_close(struct exeat_session *s)
 {
 	if (!s)
 		return;
+	resolv_watch_stop(s);
 	helpers_stop(s);
 	/* no payload lives: the helpers end while their traces are cleared */
 	workdir_close(&s->work);

@@ -6,6 +6,7 @@ target_sources(exeat_core PRIVATE
 	posture.c
 	proto.c
 	resolv.c
+	resolvwatch.c
 	run.c
 	runio.c
 	session.c

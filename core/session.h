@@ -39,12 +39,13 @@ enum source_kind {
 	SOURCE_CHAN,   /* a helper's channel */
 	SOURCE_PIDFD,  /* a helper's life */
 	SOURCE_STREAM, /* a pipe of a run */
+	SOURCE_RESOLV, /* the machine's resolvers may have changed */
 };
 
 /* What an epoll event points to. */
 struct source {
 	enum source_kind kind;
-	void *owner; /* struct helper, struct stream */
+	void *owner; /* struct helper, struct stream, struct exeat_session */
 };
 
 struct helper {
@@ -115,6 +116,13 @@ struct exeat_run {
 	struct exeat_refusal refusals[LIMIT_REFUSALS];
 };
 
+/* What the dialer was told of the machine's resolvers, and their watch. */
+struct resolv_watch {
+	int fd; /* inotify; -1: none */
+	struct source source;
+	struct sbuf known; /* the last D_OPEN; empty: no dialer yet */
+};
+
 struct exeat_session {
 	char id[17];
 	char *label;
@@ -126,6 +134,7 @@ struct exeat_session {
 	char helper_path[4096];
 	/* the ends of the dialer until it is started, then -1 */
 	int dialer_fds[3], dialer_own;
+	struct resolv_watch resolv;
 	struct helper helpers[HELPERS];
 	struct identity identity;
 	struct workdir work;
@@ -224,8 +233,23 @@ int environ_make(const struct exeat_session *s, enum policy_mode mode,
 
 /* ---- resolv.c ---- */
 
-/* D_OPEN from /etc/resolv.conf and /etc/hosts. */
-int resolv_encode(struct sbuf *ret, struct err *err);
+#define RESOLV_CONF "/etc/resolv.conf"
+#define RESOLV_HOSTS "/etc/hosts"
+/*
+ * D_OPEN from these two. `again`: -ENODATA while resolv.conf is being replaced
+ * (not there, or empty); the first time that means 127.0.0.1.
+ */
+int resolv_encode(struct sbuf *ret, bool again, struct err *err);
+
+/* ---- resolvwatch.c ---- */
+
+/* Should: after D_OPEN was sent; `take` is its body. Cannot fail: without a
+ * watch, resolv_watch_poll() looks. */
+void resolv_watch_start(struct exeat_session *s, struct sbuf *take);
+void resolv_watch_ready(struct exeat_session *s);
+/* Should: before a run starts. */
+void resolv_watch_poll(struct exeat_session *s);
+void resolv_watch_stop(struct exeat_session *s);
 
 /* ---- helperpath.c ---- */
 int helper_path(const char *option, char *ret, size_t size, struct err *err);

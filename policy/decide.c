@@ -376,6 +376,22 @@ bool policy_name_denied(const struct policy *p, const char *name,
 	return f.deny != POLICY_NO_RULE;
 }
 
+bool policy_name_exact(const struct policy *p, const char *name)
+{
+	const struct image_name *entry =
+		image_find_name(p, name, image_hash_name(name));
+	const struct image_use *uses = entry ? image_uses(p, &entry->uses) :
+					       NULL;
+
+	for (uint32_t k = 0; entry && k < entry->uses.count; k++) {
+		const struct image_shape *s = &p->shapes[uses[k].shape];
+
+		if (s->hang == HANG_EXACT && s->side == RULE_ALLOW)
+			return true;
+	}
+	return false;
+}
+
 bool policy_vet_answer(const struct policy *p, const char *name,
 		       const struct addr *a, enum policy_reason *ret_reason,
 		       uint32_t *ret_rule)

@@ -189,6 +189,9 @@ struct policy_verdict policy_decide(const struct policy *p,
 bool policy_name_denied(const struct policy *p, const char *name,
 			uint32_t *ret_rule);
 
+/* Is there an allow rule for exactly this name (none with a wildcard)? */
+bool policy_name_exact(const struct policy *p, const char *name);
+
 /*
  * May `name`, whose lookup is allowed, have this address as an answer? False
  * with the reason: GUARD, PRIVATE, MALFORMED (the name) or DENY_RULE

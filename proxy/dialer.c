@@ -352,7 +352,7 @@ void dialer_free(struct dialer *d)
 	free(d);
 }
 
-int dialer_set_servers(struct dialer *d, const struct endpoint *servers,
+int dialer_set_servers(struct dialer *d, const struct upstream_server *servers,
 		       size_t n, struct err *err)
 {
 	int r = resolver_set_servers(d->resolver, servers, n);
@@ -378,6 +378,7 @@ int dialer_set_hosts(struct dialer *d, const struct dialer_host *hosts,
 static void posture_free(struct posture *p)
 {
 	pins_free(p->pins);
+	quota_free(p->quota);
 	free(p->classes);
 	free(p);
 }

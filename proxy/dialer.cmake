@@ -8,8 +8,10 @@ target_sources(exeat_proxy PRIVATE
 	dialer_hosts.c
 	dialer_lookup.c
 	dialer_pin.c
+	dialer_quota.c
 	dialer_resolve.c
 	happy.c
 	pins.c
+	quota.c
 	resolver.c
 	resolver_upstream.c)

@@ -18,6 +18,7 @@
 
 struct event_base;
 struct dialer;
+struct upstream_server; /* resolver_upstream.h */
 
 enum dialer_route {
 	DIALER_ROUTE_OK,
@@ -54,7 +55,7 @@ void dialer_free(struct dialer *d);
 
 /* Upstream DNS servers, in order; replaces the former ones. At most 8. Port
  * 53 if 0. */
-int dialer_set_servers(struct dialer *d, const struct endpoint *servers,
+int dialer_set_servers(struct dialer *d, const struct upstream_server *servers,
 		       size_t n, struct err *err);
 
 /* One entry of the host's /etc/hosts; vetted like an answer. */

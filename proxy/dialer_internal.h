@@ -5,6 +5,7 @@
  *	dialer_resolve.c	ASK_RESOLVE
  *	dialer_dial.c		ASK_DIAL, ASK_CHECK, ASK_USED
  *	dialer_lookup.c		a name to vetted addresses
+ *	dialer_quota.c		how much may be looked up
  *	dialer_pin.c		pins: ours, and the kernel's
  *	dialer_hosts.c		the host's own names
  */
@@ -19,6 +20,7 @@
 #include "proxy/connector.h"
 #include "proxy/dialer.h"
 #include "proxy/pins.h"
+#include "proxy/quota.h"
 
 struct event;
 struct happy;
@@ -41,6 +43,8 @@ struct posture {
 	uint32_t id;
 	const struct policy *policy;
 	struct pins *pins;
+	struct quota *quota; /* NULL: no name below a wildcard yet */
+	struct quota_rate rate;
 	struct plan_pin_class *classes;
 	size_t nclasses;
 };
@@ -80,6 +84,7 @@ struct dialer {
 	int broken_error; /* 0: front is there */
 	struct resolver *resolver;
 	struct hosts *hosts; /* NULL: none */
+	struct quota_rate rate;
 	LIST_HEAD(posture_list, posture) postures;
 	LIST_HEAD(task_list, task) tasks[DIALER_BUCKETS]; /* by ask.id */
 	size_t ntasks;
@@ -142,6 +147,21 @@ int lookup_new(struct dialer *d, const struct policy *policy, const char *name,
 void lookup_cancel(struct lookup *l);
 /* localhost and what is below it (RFC 6761 6.3). */
 bool name_is_localhost(const char *name);
+
+/* -- dialer_quota.c -- */
+
+enum quota_verdict {
+	QUOTA_OVER_RATE,  /* questions a second */
+	QUOTA_OVER_NAMES, /* different ones below this wildcard */
+	QUOTA_WITHIN,
+};
+/*
+ * May the payload have this name, which the policy allows, looked up once
+ * more? Counts it. *ret_rule: what it is counted under, or POLICY_NO_RULE.
+ */
+enum quota_verdict quota_lookup(struct dialer *d, struct posture *p,
+				const char *name, uint16_t qtype,
+				uint32_t *ret_rule);
 
 /* -- dialer_pin.c -- */
 

@@ -7,6 +7,7 @@
  *			here: nothing leaves the machine for it
  *	special		names that stand for the sandbox itself or its host
  *	types		only addresses and HTTPS/SVCB are ever asked for
+ *	budget		dialer_quota.c: no more than may be said in names
  *	look up		dialer_lookup.c
  *	pin		the answer leaves when its addresses are in force
  */
@@ -175,12 +176,32 @@ void resolve_late(struct task *t)
 	task_answer_resolve(t);
 }
 
+/* True: *r is the answer, a refusal. A rule for the very name has no budget. */
+static bool over_quota(struct dialer *d, struct posture *p, const struct ask *a,
+		       struct answer_resolve *r)
+{
+	const struct policy_question q = {
+		.ask = POLICY_ASK_LOOKUP,
+		.name = a->name,
+		.learnt = POLICY_NAME_DNS,
+	};
+	uint32_t rule;
+	enum quota_verdict v = quota_lookup(d, p, a->name, a->qtype, &rule);
+
+	if (v == QUOTA_WITHIN)
+		return false;
+	refuse(p, a, POLICY_R_LIMIT, rule, r);
+	if (v == QUOTA_OVER_NAMES)
+		policy_hint(&q, POLICY_R_DEFAULT, r->hint);
+	return true;
+}
+
 void resolve_ask(struct dialer *d, struct posture *p, const struct ask *a)
 {
 	struct answer_resolve r = { .id = a->id };
 	struct task *t;
 
-	if (decide(p, a, &r))
+	if (decide(p, a, &r) || over_quota(d, p, a, &r))
 		return send_answer_resolve(d, &r);
 	t = task_new(d, p, a, TASK_RESOLVE);
 	if (!t) {

@@ -43,9 +43,12 @@ enum {
 };
 
 enum {
-	DNS_EDE_OTHER = 0, /* RFC 8914 4 */
-	DNS_EDE_BLOCKED = 15,
-	DNS_EDE_NO_REACHABLE = 22,
+	DNS_EDE_OTHER = 0,    /* RFC 8914 4 */
+	DNS_EDE_BLOCKED = 15, /* by what is on in every mode */
+	DNS_EDE_FILTERED = 17, /* by a deny rule */
+	DNS_EDE_PROHIBITED = 18, /* nothing allows it; over a limit */
+	DNS_EDE_NOT_SUPPORTED = 21,
+	DNS_EDE_NETWORK = 23,	/* no server gave a usable answer */
 	DNS_EDE_NONE = 0xffff, /* ours: no extended error */
 };
 

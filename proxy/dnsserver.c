@@ -111,17 +111,66 @@ static void record(const struct dns_path *to, const struct dns_query *q,
 	front_event(to->posture, e);
 }
 
-/* The policy says no: answered as it wants, with the reason beside it. */
+/* -- what was refused at a limit -- */
+
+void dns_tell_limited(struct posture *p)
+{
+	struct dns_limited *l = &p->limited;
+	struct audit_event e = {
+		.layer = AUDIT_DNS,
+		.verdict = AUDIT_DENY,
+		.reason = policy_reason_name(POLICY_R_LIMIT),
+		.rule = l->rule[0] ? l->rule : NULL,
+		.dropped = l->untold,
+	};
+
+	if (l->untold > 0)
+		front_event(p, &e);
+	l->untold = 0;
+	l->since_ms = 0;
+}
+
+/* True: this one is told by itself. */
+static bool limited_first(struct posture *p, const char *rule)
+{
+	struct dns_limited *l = &p->limited;
+
+	(void)snprintf(l->rule, sizeof(l->rule), "%s", rule);
+	if (l->since_ms > 0) {
+		l->untold++;
+		return false;
+	}
+	l->since_ms = clock_ms();
+	return true;
+}
+
+/* -- refusals -- */
+
+static uint16_t ede_of(enum policy_reason reason)
+{
+	if (reason == POLICY_R_DENY_RULE)
+		return DNS_EDE_FILTERED;
+	if (reason == POLICY_R_GUARD || reason == POLICY_R_PRIVATE ||
+	    reason == POLICY_R_OWN)
+		return DNS_EDE_BLOCKED;
+	return DNS_EDE_PROHIBITED;
+}
+
+/*
+ * The policy says no: answered as it wants, with the reason beside it. At a
+ * limit the name is as good as before, and the client may come again.
+ */
 static void refuse(const struct dns_path *to, const struct dns_query *q,
 		   enum policy_reason reason, const char *rule,
 		   const char *hint)
 {
-	bool nx = policy_get_dns_refusal(to->posture->policy) ==
-		  POLICY_NXDOMAIN;
+	bool nx = reason != POLICY_R_LIMIT &&
+		  policy_get_dns_refusal(to->posture->policy) ==
+			  POLICY_NXDOMAIN;
 	char text[DNS_EDE_TEXT_MAX];
 	struct dns_reply reply = {
 		.rcode = nx ? DNS_NXDOMAIN : DNS_REFUSED,
-		.ede = DNS_EDE_BLOCKED,
+		.ede = ede_of(reason),
 		.ede_text = text,
 	};
 	struct audit_event e = {
@@ -136,14 +185,36 @@ static void refuse(const struct dns_path *to, const struct dns_query *q,
 		       policy_reason_name(reason), rule[0] ? ": " : "", rule,
 		       hint[0] ? "; allowed by: --allow " : "", hint);
 	send_reply(to, q, &reply);
-	record(to, q, &e);
+	if (reason != POLICY_R_LIMIT || limited_first(to->posture, rule))
+		record(to, q, &e);
+}
+
+/* Without a verdict on the name. */
+static uint16_t ede_of_rcode(uint8_t rcode)
+{
+	switch (rcode) {
+	case DNS_SERVFAIL:
+		return DNS_EDE_NETWORK;
+	case DNS_NOTIMP:
+	case DNS_REFUSED: /* another class */
+		return DNS_EDE_NOT_SUPPORTED;
+	case DNS_NXDOMAIN: /* a name that no rule can say */
+		return DNS_EDE_PROHIBITED;
+	default:
+		return DNS_EDE_NONE;
+	}
 }
 
 static void fail(const struct dns_path *to, const struct dns_query *q,
 		 uint8_t rcode, enum audit_verdict verdict, int error,
 		 enum policy_reason reason)
 {
-	const struct dns_reply reply = { .rcode = rcode, .ede = DNS_EDE_NONE };
+	const struct dns_reply reply = {
+		.rcode = rcode,
+		.ede = ede_of_rcode(rcode),
+		.ede_text = error ? strerror(error) :
+				    policy_reason_name(reason),
+	};
 	struct audit_event e = {
 		.verdict = verdict,
 		.error = error,
@@ -180,6 +251,19 @@ static void job_free(struct dns_job *j)
 	free(j);
 }
 
+/* Allowed; what else there is to say of it. */
+static uint16_t ede_of_answer(const struct dns_query *q,
+			      const struct answer_resolve *a)
+{
+	if (a->rcode == DNS_SERVFAIL)
+		return DNS_EDE_NETWORK;
+	if (a->rcode != DNS_NOERROR || q->qtype == DNS_TYPE_A ||
+	    q->qtype == DNS_TYPE_AAAA || q->qtype == DNS_TYPE_HTTPS ||
+	    q->qtype == DNS_TYPE_SVCB)
+		return DNS_EDE_NONE;
+	return DNS_EDE_NOT_SUPPORTED;
+}
+
 static void on_resolve(struct question *q, const struct answer_resolve *a)
 {
 	struct dns_job *j =
@@ -193,7 +277,10 @@ static void on_resolve(struct question *q, const struct answer_resolve *a)
 		.naddrs = a->naddrs,
 		.rdata = a->rdata,
 		.rdata_len = a->rdata_len,
-		.ede = DNS_EDE_NONE,
+		.ede = ede_of_answer(&j->query, a),
+		.ede_text = a->rcode == DNS_SERVFAIL ?
+				    "no usable answer from upstream" :
+				    "only addresses, HTTPS and SVCB are served",
 	};
 	struct audit_event e = {
 		.verdict = a->rcode == DNS_SERVFAIL ? AUDIT_FAIL : AUDIT_ALLOW,
@@ -232,7 +319,7 @@ static void job_start(const struct dns_path *to, const struct dns_query *q)
 	if (f->stats.dns_queries < LIMIT_DNS_QUERIES)
 		j = calloc(1, sizeof(*j));
 	if (!j)
-		return fail(to, q, DNS_SERVFAIL, AUDIT_DENY, 0, POLICY_R_LIMIT);
+		return refuse(to, q, POLICY_R_LIMIT, "", "");
 	j->posture = to->posture;
 	j->conn = to->conn;
 	if (to->client)
@@ -289,6 +376,7 @@ static void take_query(const struct dns_path *to, const uint8_t *data,
 
 void dns_tick(struct front *f, int64_t now_ms)
 {
+	struct posture *p;
 	struct dns_job *j;
 
 	while ((j = TAILQ_FIRST(&f->dns_age)) &&
@@ -298,6 +386,10 @@ void dns_tick(struct front *f, int64_t now_ms)
 		fail(&to, &j->query, DNS_SERVFAIL, AUDIT_FAIL, ETIMEDOUT, 0);
 		job_free(j);
 	}
+	LIST_FOREACH(p, &f->postures, link)
+		if (p->limited.since_ms > 0 &&
+		    now_ms - p->limited.since_ms > LIMIT_DNS_TOLD_MS)
+			dns_tell_limited(p);
 }
 
 /* -- UDP -- */
@@ -469,4 +561,6 @@ void dns_drop_all(struct posture *p)
 			job_free(j);
 		j = next;
 	}
+	if (!f->broken)
+		dns_tell_limited(p);
 }

@@ -550,6 +550,14 @@ void front_drop_posture(struct front *f, uint32_t posture)
 	posture_free(p);
 }
 
+void front_flush(struct front *f, uint32_t posture)
+{
+	struct posture *p = posture_find(f, posture);
+
+	if (p)
+		dns_tell_limited(p);
+}
+
 void front_set_run(struct front *f, uint32_t posture, uint32_t run)
 {
 	struct posture *p = posture_find(f, posture);

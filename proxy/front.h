@@ -47,6 +47,9 @@ int front_add_posture(struct front *f, uint32_t posture,
 /* Close its listeners and every flow of it. */
 void front_drop_posture(struct front *f, uint32_t posture);
 
+/* Events that were kept back to be told as one number come now. */
+void front_flush(struct front *f, uint32_t posture);
+
 /* The run that the events of a posture belong to; 0: none or several. */
 void front_set_run(struct front *f, uint32_t posture, uint32_t run);
 

@@ -33,6 +33,17 @@ struct question {
 	void (*on_resolve)(struct question *q, const struct answer_resolve *a);
 };
 
+/*
+ * Questions refused at a limit: the first is told at once, the rest of
+ * LIMIT_DNS_TOLD_MS as one number. Whoever asks without end gets an answer
+ * each time, but not a record.
+ */
+struct dns_limited {
+	int64_t since_ms; /* 0: none was refused lately */
+	uint64_t untold;
+	char rule[LIMIT_RULE_TEXT]; /* of the last */
+};
+
 struct flow;
 struct udp_flow;
 struct dns_conn;
@@ -52,6 +63,7 @@ struct posture {
 	LIST_HEAD(, flow) flows;
 	LIST_HEAD(, udp_flow) udp_flows;
 	LIST_HEAD(, dns_conn) dns_conns;
+	struct dns_limited limited;
 };
 
 enum { QUESTION_BUCKETS = 1024, UDP_BUCKETS = 1024 };
@@ -144,6 +156,8 @@ int datagram_recv(int fd, uint8_t *buf, size_t size, struct datagram *ret);
 void dns_readable_cb(evutil_socket_t fd, short what, void *posture);
 void dns_accept_cb(evutil_socket_t listener, short what, void *posture);
 void dns_tick(struct front *f, int64_t now_ms);
+/* Tell what was refused at a limit and not told yet. */
+void dns_tell_limited(struct posture *p);
 void dns_drop_all(struct posture *p);
 
 #endif

@@ -14,8 +14,8 @@
  * those who asked from an event of their own (deliver_cb), never from within
  * a call of theirs or of c-ares: a callback may do what it likes.
  *
- * A failure is not kept; an answer without records is, for the shortest time
- * there is.
+ * An answer without records is kept for the shortest time there is, and a
+ * failure for a moment, so that a zone that is broken is not asked without end.
  *
  * #syscalls getrandom
  */
@@ -40,6 +40,7 @@ enum { BUCKETS = 2048 };
 /* What several may hold: the table, and asks that wait for delivery. */
 struct answer {
 	struct resolver_answer view;
+	bool failed; /* of the view only expires_ms counts */
 	unsigned refs;
 };
 
@@ -180,9 +181,9 @@ static void make_ready(struct resolver_ask *a, struct answer *answer)
 	struct resolver *r = a->resolver;
 
 	a->question = NULL;
-	a->answer = answer;
-	if (answer)
-		answer->refs++;
+	a->answer = answer && !answer->failed ? answer : NULL;
+	if (a->answer)
+		a->answer->refs++;
 	TAILQ_INSERT_TAIL(&r->ready, a, link);
 	event_active(r->deliver, EV_TIMEOUT, 0);
 }
@@ -197,10 +198,24 @@ static void wake_asks(struct question *q, struct answer *answer)
 	}
 }
 
+static struct answer *failure_new(void)
+{
+	struct answer *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->refs = 1;
+	a->failed = true;
+	a->view.expires_ms = clock_ms() + LIMIT_DNS_FAILED_MS;
+	return a;
+}
+
 /* `take` NULL: it failed. */
 static void question_end(struct resolver *r, struct question *q,
 			 struct answer *take)
 {
+	if (!take)
+		take = failure_new();
 	wake_asks(q, take);
 	if (!take)
 		return question_free(r, q);
@@ -365,8 +380,8 @@ void resolver_free(struct resolver *r)
 	free(r);
 }
 
-int resolver_set_servers(struct resolver *r, const struct endpoint *servers,
-			 size_t n)
+int resolver_set_servers(struct resolver *r,
+			 const struct upstream_server *servers, size_t n)
 {
 	int error = upstream_set_servers(r->upstream, servers, n);
 	struct question *q, *next;
@@ -403,6 +418,13 @@ static struct question *question_new(struct resolver *r, const char *name,
 	TAILQ_INSERT_TAIL(&r->open, q, order);
 	r->nopen++;
 	return q;
+}
+
+bool resolver_knows(struct resolver *r, const char *name, uint16_t qtype)
+{
+	const struct question *q = question_find(r, name, qtype);
+
+	return q && (!q->answer || q->answer->view.expires_ms > clock_ms());
 }
 
 int resolver_ask(struct resolver *r, const char *name, uint16_t qtype,

@@ -17,6 +17,7 @@
 struct event_base;
 struct resolver;
 struct resolver_ask;
+struct upstream_server;
 
 enum {
 	RESOLVER_KEPT = 4096,		   /* answers; least recently used go */
@@ -48,8 +49,11 @@ void resolver_free(struct resolver *r);
  * At most UPSTREAM_SERVERS. What is kept is forgotten, what is open is asked
  * again. 0 or -errno.
  */
-int resolver_set_servers(struct resolver *r, const struct endpoint *servers,
-			 size_t n);
+int resolver_set_servers(struct resolver *r,
+			 const struct upstream_server *servers, size_t n);
+
+/* Would this be answered from what is kept, or by what is asked already? */
+bool resolver_knows(struct resolver *r, const char *name, uint16_t qtype);
 
 /*
  * Ask for a canonical name. `done` is called once, unless cancelled first.

@@ -13,6 +13,14 @@
  *
  *	current -> retired -> (no query under way) -> destroyed by a tick
  *
+ * c-ares 1.18 begins every query with the first server, dead or not. So the
+ * servers change places when a query was answered only after a time-out, and
+ * a new channel takes over with those that answer first; for a while, then
+ * the order is again as it was given.
+ *
+ * Nor does it know the interface that a link-local address needs: where a
+ * server has one, connecting is done here.
+ *
  * A channel is never destroyed from one of its own callbacks, nor in the
  * middle of ares_process_fd(): only the tick, or upstream_free(), does it.
  *
@@ -29,10 +37,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include <ares.h>
 #include <event2/event.h>
 
+#include "core/base/fd.h"
 #include "proxy/dns.h"
 
 enum {
@@ -69,8 +81,10 @@ struct upstream {
 	struct event_base *base;
 	struct channel *current; /* NULL: made for the next query */
 	LIST_HEAD(channel_list, channel) retired;
-	struct endpoint servers[UPSTREAM_SERVERS];
+	struct upstream_server given[UPSTREAM_SERVERS],
+		servers[UPSTREAM_SERVERS];
 	size_t nservers;
+	int64_t given_again_ms; /* servers != given until then */
 	unsigned open;
 };
 
@@ -133,27 +147,88 @@ static void state_cb(void *data, ares_socket_t fd, int readable, int writable)
 		watched_free(w);
 }
 
-static int channel_set_servers(ares_channel ares, const struct endpoint *e,
-			       size_t n)
+/* -- servers with a scope -- */
+
+static ares_socket_t socket_open(int domain, int type, int protocol, void *data)
+{
+	(void)data;
+	return socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+}
+
+static int socket_close(ares_socket_t fd, void *data)
+{
+	(void)data;
+	return close(fd);
+}
+
+static int socket_connect(ares_socket_t fd, const struct sockaddr *to,
+			  ares_socklen_t len, void *data)
+{
+	const struct channel *c = data;
+	const struct upstream *u = c->upstream;
+	struct sockaddr_in6 scoped;
+	struct endpoint e;
+
+	if (!endpoint_from_sockaddr(to, len, &e) || to->sa_family != AF_INET6)
+		return connect(fd, to, len);
+	memcpy(&scoped, to, sizeof(scoped));
+	for (size_t i = 0; i < u->nservers; i++) {
+		if (addr_equal(&u->servers[i].at.addr, &e.addr))
+			scoped.sin6_scope_id = u->servers[i].scope;
+	}
+	return connect(fd, (const struct sockaddr *)&scoped, sizeof(scoped));
+}
+
+static ares_ssize_t socket_receive(ares_socket_t fd, void *buf, size_t size,
+				   int flags, struct sockaddr *from,
+				   ares_socklen_t *len, void *data)
+{
+	(void)data;
+	return recvfrom(fd, buf, size, flags, from, len);
+}
+
+static ares_ssize_t socket_send(ares_socket_t fd, const struct iovec *parts,
+				int n, void *data)
+{
+	(void)data;
+	return writev(fd, parts, n);
+}
+
+static const struct ares_socket_functions scoped_sockets = {
+	.asocket = socket_open,
+	.aclose = socket_close,
+	.aconnect = socket_connect,
+	.arecvfrom = socket_receive,
+	.asendv = socket_send,
+};
+
+/* -- channels -- */
+
+static int channel_set_servers(struct channel *c, const struct upstream *u)
 {
 	struct ares_addr_port_node nodes[UPSTREAM_SERVERS] = { 0 };
+	bool scoped = false;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < u->nservers; i++) {
+		const struct endpoint *e = &u->servers[i].at;
 		struct ares_addr_port_node *node = &nodes[i];
 
-		node->udp_port = e[i].port ? e[i].port : DNS_PORT;
+		node->udp_port = e->port ? e->port : DNS_PORT;
 		node->tcp_port = node->udp_port;
-		if (addr_is_v4(&e[i].addr)) {
+		if (addr_is_v4(&e->addr)) {
 			node->family = AF_INET;
-			memcpy(&node->addr.addr4, e[i].addr.b + 12, 4);
+			memcpy(&node->addr.addr4, e->addr.b + 12, 4);
 		} else {
 			node->family = AF_INET6;
-			memcpy(&node->addr.addr6, e[i].addr.b, 16);
+			memcpy(&node->addr.addr6, e->addr.b, 16);
 		}
 		if (i > 0)
 			nodes[i - 1].next = node;
+		scoped |= u->servers[i].scope != 0;
 	}
-	return ares_set_servers_ports(ares, nodes);
+	if (scoped)
+		ares_set_socket_functions(c->ares, &scoped_sockets, c);
+	return ares_set_servers_ports(c->ares, nodes);
 }
 
 static void channel_free(struct channel *c)
@@ -199,8 +274,7 @@ static struct channel *channel_new(struct upstream *u, bool edns)
 		channel_free(c);
 		return NULL;
 	}
-	if (channel_set_servers(c->ares, u->servers, u->nservers) !=
-	    ARES_SUCCESS) {
+	if (channel_set_servers(c, u) != ARES_SUCCESS) {
 		channel_free(c);
 		return NULL;
 	}
@@ -246,26 +320,52 @@ void upstream_free(struct upstream *u)
 	free(u);
 }
 
-int upstream_set_servers(struct upstream *u, const struct endpoint *servers,
-			 size_t n)
+/* In the order that was given. */
+static void order_as_given(struct upstream *u)
+{
+	memcpy(u->servers, u->given, sizeof(u->servers));
+	u->given_again_ms = 0;
+	retire(u);
+}
+
+int upstream_set_servers(struct upstream *u,
+			 const struct upstream_server *servers, size_t n)
 {
 	if (n > UPSTREAM_SERVERS)
 		return -E2BIG;
 	if (n > 0)
-		memcpy(u->servers, servers, n * sizeof(*servers));
+		memcpy(u->given, servers, n * sizeof(*servers));
 	u->nservers = n;
-	retire(u);
+	order_as_given(u);
 	return 0;
+}
+
+/* The first `late` servers did not answer in time, the one behind them did. */
+static void order_by_answers(struct upstream *u, size_t late)
+{
+	struct upstream_server moved;
+
+	for (; late > 0; late--) {
+		moved = u->servers[0];
+		memmove(&u->servers[0], &u->servers[1],
+			(u->nservers - 1) * sizeof(moved));
+		u->servers[u->nservers - 1] = moved;
+	}
+	u->given_again_ms = clock_ms() + UPSTREAM_LATE_MS;
+	retire(u);
 }
 
 static void answer_cb(void *arg, int status, int timeouts, unsigned char *data,
 		      int len)
 {
 	struct query *q = arg;
+	struct upstream *u = q->channel->upstream;
 
-	(void)timeouts;
 	q->channel->open--;
-	q->channel->upstream->open--;
+	u->open--;
+	/* a query of an older channel tells of an order that is no more */
+	if (status == ARES_SUCCESS && timeouts > 0 && q->channel == u->current)
+		order_by_answers(u, (size_t)timeouts % u->nservers);
 	if (status == ARES_SUCCESS && data && len > 0)
 		q->done(q->user, data, (size_t)len);
 	else
@@ -278,6 +378,8 @@ void upstream_send(struct upstream *u, const uint8_t *query, size_t len,
 {
 	struct query *q = NULL;
 
+	if (u->given_again_ms && clock_ms() >= u->given_again_ms)
+		order_as_given(u);
 	if (u->current && u->current->sent >= CHANNEL_QUERIES)
 		retire(u);
 	if (!u->current && u->nservers > 0)

@@ -47,6 +47,26 @@ enum {
 	LIMIT_PIN_S = 3600,
 	LIMIT_PINS = 65536,		/* of one posture */
 	LIMIT_DNS_UPSTREAM_MS = 5000,
+	LIMIT_DNS_FAILED_MS = 1000,	/* a failure is kept (RFC 9520 3.2) */
+
+	/*
+	 * What a payload may say in names that it makes up, per posture: over
+	 * it, new names are refused until others have not been asked for during
+	 * the window. A page of a shop or a news site asks for some 60 names
+	 * below a CDN's wildcard, a package manager for less than ten; none of
+	 * them comes near. 27 bytes a second are left to a tunnel.
+	 */
+	LIMIT_DNS_WINDOW_S = 600,
+	LIMIT_DNS_NAMES = 256,		/* different ones of a wildcard rule */
+	LIMIT_DNS_NAME_BYTES = 16 << 10, /* what stands for the wildcard */
+	LIMIT_DNS_NAMES_ALL = 8192,	/* of all wildcards together */
+	/* questions that go upstream; what is kept costs nothing. A browser
+	 * that opens all tabs of yesterday asks for a few hundred at once */
+	LIMIT_DNS_RATE_S = 200,		/* of one posture */
+	LIMIT_DNS_BURST = 2000,
+	LIMIT_DNS_SESSION_RATE_S = 400,
+	LIMIT_DNS_SESSION_BURST = 4000,
+	LIMIT_DNS_TOLD_MS = 5000,	/* refusals at limits: one record */
 
 	/* kernel log of refusals, per posture */
 	LIMIT_NFLOG_RATE_S = 100,	/* packets logged a second */

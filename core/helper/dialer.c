@@ -24,6 +24,7 @@
 #include "core/sys/route.h"
 #include "core/sys/seccomp.h"
 #include "proxy/dialer.h"
+#include "proxy/resolver_upstream.h"
 
 enum { SERVERS_MAX = 8 };
 
@@ -149,7 +150,7 @@ static void keeper_message(void *user, struct msg *m)
 static int take_servers(struct dialer_process *dp, struct rbuf *r,
 			struct err *err)
 {
-	struct endpoint servers[SERVERS_MAX];
+	struct upstream_server servers[SERVERS_MAX];
 	uint32_t n = rbuf_u32(r);
 
 	if (n > SERVERS_MAX)
@@ -159,8 +160,9 @@ static int take_servers(struct dialer_process *dp, struct rbuf *r,
 
 		if (!bytes)
 			return -EPROTO;
-		servers[i].addr = addr_from_bytes(bytes, 16);
-		servers[i].port = rbuf_u16(r);
+		servers[i].at.addr = addr_from_bytes(bytes, 16);
+		servers[i].at.port = rbuf_u16(r);
+		servers[i].scope = rbuf_u32(r);
 	}
 	return dialer_set_servers(dp->dialer, servers, n, err);
 }

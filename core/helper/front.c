@@ -277,8 +277,10 @@ static void flush(struct front_process *fp, struct rbuf *r)
 		p->reported[why] = total;
 		event_out(fp, &e);
 	}
-	if (p)
+	if (p) {
+		front_flush(fp->front, p->id);
 		tell_rest(fp, p, run);
+	}
 	wbuf_u32(&b, run);
 	wire_send(&fp->caller, F_FLUSHED, body, wbuf_len(&b), NULL, 0);
 }

@@ -10,6 +10,7 @@ int main(void)
 
 	world_enter_namespace();
 	failed += dialer_resolve_tests();
+	failed += dialer_limits_tests();
 	failed += dialer_dial_tests();
 	failed += dialer_life_tests();
 	return failed ? 1 : 0;

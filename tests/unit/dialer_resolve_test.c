@@ -512,8 +512,8 @@ static void test_merging_and_cache(void **state)
 static void test_many_names(void **state)
 {
 	enum { N = 1000 };
-	struct world *w =
-		world_new(POLICY_ALLOWLIST, LIST("*.many.test"), NULL);
+	/* no rule has a wildcard: any number */
+	struct world *w = world_new(POLICY_OPEN, NULL, NULL);
 	uint32_t *ids = calloc(N, sizeof(*ids));
 	int64_t start = clock_ms();
 

@@ -5,6 +5,7 @@
 #define EXEAT_TESTS_DIALER_TESTS_H
 
 int dialer_resolve_tests(void);
+int dialer_limits_tests(void);
 int dialer_dial_tests(void);
 int dialer_life_tests(void);
 

@@ -16,6 +16,7 @@
 
 #include "core/base/fd.h"
 #include "dialer_world_dns.h"
+#include "proxy/resolver_upstream.h"
 
 enum {
 	FIRST_PORT = 5300, /* two for each world */
@@ -351,13 +352,13 @@ void world_no_edns(struct world *w)
 
 void world_use_servers(struct world *w, bool silent_first, bool good)
 {
-	struct endpoint servers[2];
+	struct upstream_server servers[2] = { 0 };
 	size_t n = 0;
 
 	if (silent_first)
-		servers[n++] = world_endpoint("127.0.0.1", w->dns_port + 1);
+		servers[n++].at = world_endpoint("127.0.0.1", w->dns_port + 1);
 	if (good)
-		servers[n++] = world_endpoint("127.0.0.1", w->dns_port);
+		servers[n++].at = world_endpoint("127.0.0.1", w->dns_port);
 	assert_int_equal(dialer_set_servers(w->dialer, servers, n, NULL), 0);
 }
 
