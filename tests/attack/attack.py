@@ -14,20 +14,27 @@ any sandbox) gets through: no row holds because nothing works.
 """
 
 import argparse
-import importlib
+import collections
 import json
 import os
+import shutil
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
+import rows  # noqa: E402
 from world import judge, lib  # noqa: E402
 
 PROBE = os.path.join(os.path.dirname(HERE), "world", "probe.py")
 # A refusal is prompt: more than this (ms) is a time-out in disguise. The
 # promise is 10; the rest is the load of the machine that tests.
 PROMPT_MS = 900
+NOT_BEGUN = 125
+
+# kind: "leak" (something left that must not), "wrong", "slow" (and nothing
+# else), "control" (what must get through did not), "detail" (for the report)
+Complaint = collections.namedtuple("Complaint", "kind text")
 
 
 class Trial:
@@ -41,9 +48,12 @@ class Trial:
         how = {"env": spec.get("env")}
         if "stdin" in spec:
             how["stdin"] = given = _given(world, spec["stdin"])
+        if "under" in spec:
+            how["under"] = spec["under"](world)
         if spec.get("outside"):
             self.result = world.run(argv, cwd=work, **how)
         else:
+            options = [o.replace("{work}", work) for o in options]
             self.result = world.exeat(["-w", work, *options], argv, **how)
         if "stdin" in spec:
             given.seek(0)
@@ -54,37 +64,70 @@ class Trial:
         self.said = _lines(self.result.out)
 
     def complaints(self):
+        """What this trial did not do as its row says."""
         spec = self.spec
-        tries = spec["try"]
-        wanted = spec["says"]
+        if spec.get("refuses"):
+            wrong = self._refused()
+        else:
+            wrong = self._said()
+        out = [Complaint("slow" if " took " in text else "wrong",
+                         "program: " + text) for text in wrong]
+        if not spec.get("outside"):
+            out += self._witnesses()
+        return out
+
+    def _said(self):
+        """The program inside."""
+        tries, wanted = self.spec["try"], self.spec["says"]
         if not isinstance(wanted, list):
             wanted = [wanted] * len(tries)
+        code = self.spec.get("code", 0)
+        if self.result.code != code or len(self.said) != len(tries):
+            return [f"exit status {self.result.code}, wanted {code}; "
+                    f"{len(self.said)} of {len(tries)} probes spoke"]
+        limit = self.spec.get("prompt_ms", PROMPT_MS)
         out = []
-        if self.result.code != 0 or len(self.said) != len(tries):
-            return [f"program: it did not run\n{self.result}"]
         for argv, got, want in zip(tries, self.said, wanted, strict=True):
-            limit = spec.get("prompt_ms", PROMPT_MS)
-            if not judge.matches(got, want) or got["ms"] > limit:
-                out.append(f"program: {' '.join(argv)} -> {got}, wanted "
-                           f"{judge.show(want)} within {limit} ms")
-        if spec.get("outside"):
-            return out
+            what = " ".join(argv)
+            if not judge.matches(got, want):
+                out.append(f"{what} -> {got}, wanted {judge.show(want)}")
+            elif got["ms"] > limit:
+                out.append(f"{what} took {got['ms']} ms, wanted {limit}")
+        return out
+
+    def _refused(self):
+        """The product, which must not even begin."""
+        out = []
+        if self.result.code != NOT_BEGUN or self.said:
+            out.append(f"exit status {self.result.code}, wanted {NOT_BEGUN}; "
+                       f"it said {self.said}")
+        out += [f"stderr has no {part!r}: {self.result.err!r}"
+                for part in self.spec["refuses"]
+                if part not in self.result.err]
+        return out
+
+    def _witnesses(self):
+        """The host, the sniffer, the audit."""
+        spec, out = self.spec, []
+        leaks = []
         if "stdin" in spec and self.stdin != spec["stdin"]:
-            out.append(f"host: its file is now {self.stdin!r}")
-        out += judge.judge_packets(self.packets, spec.get("sees", []),
-                                   spec.get("may", []))
+            leaks.append(f"host: its file is now {self.stdin!r}")
+        if self.logs["host"]:
+            leaks.append(f"host: its services saw {self.logs['host']}")
+        for text in judge.judge_packets(self.packets, spec.get("sees", []),
+                                        spec.get("may", [])):
+            (leaks if text.endswith("left the host") else out).append(text)
         out += judge.judge_audit(self.result.audit, spec.get("audit", []))
         if not spec.get("sees") and not spec.get("may"):
             out += [f"audit: allowed {r}" for r in self.result.audit
                     if r.get("verdict") == "allow"
                     and not spec.get("allows")]
-        if self.logs["host"]:
-            out.append(f"host: its services saw {self.logs['host']}")
         for name, check in spec.get("logs", {}).items():
             if not check(self.logs[name]):
-                out.append(f"{name}: not {check.__doc__ or check.__name__}: "
-                           f"{self.logs[name]}")
-        return out
+                leaks.append(f"{name}: not {check.__doc__ or check.__name__}"
+                             f": {self.logs[name]}")
+        return [Complaint("leak", text) for text in leaks] + \
+            [Complaint("wrong", text) for text in out]
 
 
 def _given(world, content):
@@ -119,11 +162,20 @@ def postures(row):
     return [options]
 
 
+def untried(world, row):
+    """Why a row cannot be tried here, or None."""
+    kinds = row.get("kinds", lib.KINDS)
+    if world.kind not in kinds:
+        return f"makes sense for these callers only: {' '.join(kinds)}"
+    for program in row.get("needs", []):
+        if not shutil.which(program, path=lib.SYSTEM_PATH):
+            return f"{program} is not installed"
+    return None
+
+
 def run_row(world, row):
     """Complaints of one row; empty if it held."""
     out = []
-    if world.kind not in row.get("kinds", lib.KINDS):
-        return None
     work = world.folder("work-" + row.get("work", row["id"]))
     world.put(work, PROBE)
     keep = row["before"](world, work) if "before" in row else None
@@ -131,47 +183,53 @@ def run_row(world, row):
         trial = Trial(world, row, options, work)
         wrong = trial.complaints()
         if wrong:
-            out += [f"[{' '.join(options)}] {w}" for w in wrong]
-            out.append(str(trial.result))
+            out += [Complaint(w.kind, f"[{' '.join(options)}] {w.text}")
+                    for w in wrong]
+            out.append(Complaint("detail", str(trial.result)))
     out += run_control(world, row, work)
-    del keep
+    if hasattr(keep, "close"):
+        keep.close()
     return out
 
 
 def run_control(world, row, work):
-    out = []
     control = row.get("control")
-    if control:
-        trial = Trial(world, control,
-                      control.get("options", postures(row)[0]), work)
-        wrong = trial.complaints()
-        out += [f"control: {w}" for w in wrong]
-        if wrong:
-            out.append(str(trial.result))
+    if not control:
+        return []
+    trial = Trial(world, control, control.get("options", postures(row)[0]),
+                  work)
+    wrong = trial.complaints()
+    out = [Complaint("slow" if w.kind == "slow" else "control",
+                     "control: " + w.text) for w in wrong]
+    if wrong:
+        out.append(Complaint("detail", str(trial.result)))
     return out
 
 
-def must_fail(world, rows):
+def must_fail(world, todo):
     """Refusals that hold where nothing is refused are no tests."""
-    vacuous = [r["id"] for r in rows
-               if not r.get("passes") and not run_row(world, r)]
-    print(f"{world.kind}: of {len(rows)} rows, vacuous: {vacuous}",
+    vacuous = [r["id"] for r in todo
+               if not r.get("passes") and not untried(world, r)
+               and not run_row(world, r)]
+    print(f"{world.kind}: of {len(todo)} rows, vacuous: {vacuous}",
           flush=True)
-    return 1 if vacuous or not rows else 0
+    return 1 if vacuous or not todo else 0
 
 
-def run_rows(world, rows):
+def run_rows(world, todo):
     tried = held = 0
-    for row in rows:
-        wrong = run_row(world, row)
-        if wrong is None:
+    for row in todo:
+        why = untried(world, row)
+        if why:
+            print(f"skip {row['id']} {why}", flush=True)
             continue
+        wrong = run_row(world, row)
         tried += 1
         held += not wrong
         print(f"{'ok' if not wrong else 'NOT OK'} {row['id']} {row['title']}",
               flush=True)
         for line in wrong:
-            print("    " + line.replace("\n", "\n    "), flush=True)
+            print("    " + line.text.replace("\n", "\n    "), flush=True)
     print(f"{world.kind}: tried {tried}, held {held}", flush=True)
     return 0 if held == tried and tried else 1
 
@@ -182,17 +240,13 @@ def main():
     parser.add_argument("--must-fail", action="store_true")
     parser.add_argument("groups", nargs="+")
     args = parser.parse_args()
-    rows = []
-    for group in args.groups:
-        rows += importlib.import_module("rows." + group).ROWS
-    for row in rows:
-        if "control" not in row and not row.get("passes"):
-            raise SystemExit(f"{row['id']}: a refusal needs a control")
+    todo = [row for group in args.groups for row in rows.load(group)]
     if args.row:
-        rows = [r for r in rows if r["id"] in args.row]
+        todo = [r for r in todo if r["id"] in args.row]
     lib.product()
     judge_rows = must_fail if args.must_fail else run_rows
-    lib.main(lambda world: judge_rows(world, rows))
+    lib.main(lambda world: judge_rows(world, todo))
 
 
-main()
+if __name__ == "__main__":
+    main()

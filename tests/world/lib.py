@@ -233,10 +233,12 @@ class World:
         env.update(extra or {})
         return env
 
-    def start(self, argv, env=None, cwd=None, stdin=subprocess.DEVNULL):
-        """Start a command of the caller's; its pid is the command's own."""
+    def start(self, argv, env=None, cwd=None, stdin=subprocess.DEVNULL,
+              under=()):
+        """Start a command of the caller's, `under` a program that becomes it;
+        its pid is the command's own."""
         return subprocess.Popen(
-            self.as_caller() + argv, env=self.environment(env),
+            [*self.as_caller(), *under, *argv], env=self.environment(env),
             cwd=cwd or self.home, stdin=stdin, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE)
 

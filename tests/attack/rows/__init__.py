@@ -22,7 +22,16 @@ SPDX-License-Identifier: Apache-2.0
     stdin       text of a file outside of the view, which is standard input
                 and must be the same afterwards
     prompt_ms   an answer must take less than this
+    code        the command's exit status (default 0)
+    needs       programs of the system, without which it cannot be tried
+    refuses     the product must not begin, and its stderr have these texts
+    under       called with the world: what stands before the product's argv
+
+`register` says of every row of the list where it is tried.
 """
+
+import importlib
+import os
 
 ALLOW = ["--allow", "allowed.test", "--allow", "*.wild.test"]
 OPEN = ["--net", "open"]
@@ -50,3 +59,18 @@ def found(address):
         return address in addresses
     check.__doc__ = f"has {address}"
     return {"addresses": check}
+
+
+def groups():
+    """The files of rows, by name."""
+    return sorted(name[:-3] for name in os.listdir(os.path.dirname(__file__))
+                  if name.endswith(".py") and not name.startswith("_"))
+
+
+def load(group):
+    """The rows of one file."""
+    found = importlib.import_module("rows." + group).ROWS
+    for row in found:
+        if "control" not in row and not row.get("passes"):
+            raise SystemExit(f"{row['id']}: a refusal needs a control")
+    return found

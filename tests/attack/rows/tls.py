@@ -182,7 +182,7 @@ ROWS = [
                           {"then": "250 EHLO me\r\n"}],
                  "sees": ["dns smtp.test", "tcp 203.0.113.41 2525"]}},
 
-    {"id": "D28", "title": "a redirect to metadata",
+    {"id": "D28", "title": "a redirect to metadata", "needs": ["curl"],
      "options": [OPTIONS, OPEN],
      "try": [LOOKUP, ["program", "curl", "-sSL", "--max-time", "5",
                       f"http://{NAME}/to/http:%2f%2f169.254.169.254%2f"]],
