@@ -194,7 +194,7 @@ static int become(const struct command *c, const int fds[3], struct err *err)
 	if (r == 0)
 		r = enter_dir(c->cwd, err);
 	if (r == 0)
-		r = landlock_stdio(err);
+		r = landlock_stdio(landlock_abi(), err);
 	if (r == 0 && close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		r = err_sys(err, errno, "close descriptors", NULL);
 	return r;

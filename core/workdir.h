@@ -48,8 +48,9 @@ int workdir_populate(struct workdir *w, const struct identity *id,
 int workdir_find_sockets(struct workdir *w, struct err *err);
 /*
  * The same below any directory: paths that begin with `path` are appended to
- * the heap list *list of *n. ERR_LIMIT: more than can be covered, or a tree
- * too deep to be searched.
+ * the heap list *list of *n. The depth of the tree does not matter. ERR_LIMIT:
+ * more sockets than can be covered, one whose path is too long to be, or a
+ * tree that takes too long to search.
  */
 int workdir_sockets_below(int dirfd, const char *path, char ***list, size_t *n,
 			  struct err *err);

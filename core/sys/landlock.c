@@ -14,6 +14,11 @@
  * descriptors by their own mode. Only if one of them is a regular file: the
  * check costs a walk on every open.
  *
+ * Before ABI 3 (Linux 6.2) Landlock does not look at shortening, and the file
+ * system lets its owner do so: truncate(2), and O_TRUNC without the right to
+ * write. There a filter refuses both, for every file of such a run: it cannot
+ * tell one path from another. O_TRUNC of what is opened for writing stays.
+ *
  * REFER is handled and granted everywhere, because a ruleset that does not
  * handle it denies every rename and link between directories.
  */
@@ -28,9 +33,12 @@
 
 #include "core/base/fd.h"
 #include "core/sys/compat.h"
+#include "core/sys/seccomp.h"
 
 /* The first version that knows REFER. */
 #define ABI_MIN 2
+/* The first that knows TRUNCATE. */
+#define ABI_TRUNCATE 3
 
 int landlock_abi(void)
 {
@@ -80,22 +88,25 @@ static int unavailable(int abi, struct err *err)
 	return r;
 }
 
-/* What opening a file again may ask for. TRUNCATE came with ABI 3. */
+/* What opening a file again may ask for. */
 static uint64_t open_rights(int abi)
 {
 	uint64_t rights = LANDLOCK_ACCESS_FS_READ_FILE |
 			  LANDLOCK_ACCESS_FS_WRITE_FILE |
 			  LANDLOCK_ACCESS_FS_READ_DIR;
 
-	return abi >= 3 ? rights | LANDLOCK_ACCESS_FS_TRUNCATE : rights;
+	return abi >= ABI_TRUNCATE ? rights | LANDLOCK_ACCESS_FS_TRUNCATE :
+				     rights;
 }
 
-static bool stdio_has_file(void)
+/* A regular file among the three; `to_read`: one that is not for writing. */
+static bool stdio_has_file(bool to_read)
 {
 	struct stat st;
 
 	for (int fd = 0; fd < 3; fd++)
-		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+		    (!to_read || (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY))
 			return true;
 	return false;
 }
@@ -166,17 +177,21 @@ int landlock_sockets(const char *const *socket_dirs, struct err *err)
 	return r < 0 ? r : restrict_self(ruleset, err);
 }
 
-int landlock_stdio(struct err *err)
+int landlock_stdio(int abi, struct err *err)
 {
-	uint64_t rights = open_rights(landlock_abi());
+	uint64_t rights = open_rights(abi);
 	cleanup_fd int ruleset = -1;
 	int r;
 
-	if (!stdio_has_file())
+	if (!stdio_has_file(false))
 		return 0;
 	ruleset = ruleset_make(rights, rights, err);
 	if (ruleset < 0)
 		return ruleset;
 	r = grant_stdio(ruleset, rights, err);
-	return r < 0 ? r : restrict_self(ruleset, err);
+	if (r == 0)
+		r = restrict_self(ruleset, err);
+	if (r == 0 && abi < ABI_TRUNCATE && stdio_has_file(true))
+		r = seccomp_load(&seccomp_cut, err);
+	return r;
 }

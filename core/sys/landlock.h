@@ -17,9 +17,11 @@ int landlock_sockets(const char *const *socket_dirs, struct err *err);
 
 /*
  * If descriptors 0 to 2 hold a regular file: files can be opened beneath "/"
- * only, and those of the three again only in the mode that they have.
- * Otherwise nothing is done, on any kernel. Needs and fails as above.
+ * only, and those of the three again only in the mode that they have; one that
+ * is to be read cannot be shortened either. Otherwise nothing is done, on any
+ * kernel. Needs and fails as above. `abi` is landlock_abi(), or less: what an
+ * older kernel offers.
  */
-int landlock_stdio(struct err *err);
+int landlock_stdio(int abi, struct err *err);
 
 #endif

@@ -18,6 +18,7 @@ struct seccomp_prog {
 };
 
 extern const struct seccomp_prog seccomp_payload;	/* deny-list */
+extern const struct seccomp_prog seccomp_cut;	/* deny-list, additional */
 extern const struct seccomp_prog seccomp_front;		/* allow-list */
 extern const struct seccomp_prog seccomp_dialer;	/* allow-list */
 

@@ -161,6 +161,8 @@ int main(int argc, char **argv)
 		    out);
 	r = write_filter(out, "payload", PAYLOAD, SCMP_ACT_ALLOW, sanitized);
 	if (r == 0)
+		r = write_filter(out, "cut", CUT, SCMP_ACT_ALLOW, sanitized);
+	if (r == 0)
 		r = write_filter(out, "front", FRONT, SCMP_ACT_KILL_PROCESS,
 				 sanitized);
 	if (r == 0)

@@ -11,6 +11,9 @@
  * what ordinary programs never need of the kernel. It answers with the error
  * that a kernel without the feature, or the lack of a capability, gives.
  *
+ * cut is a deny-list too, added for runs that may read a regular file of the
+ * caller's on a kernel whose Landlock knows no truncation.
+ *
  * front and dialer are allow-lists: anything else kills the process. Rows of
  * SANITIZED exist only in builds with sanitizers.
  *
@@ -38,6 +41,7 @@ enum filter {
 	DIALER = 4,
 	GATE = FRONT | DIALER,
 	SANITIZED = 8,		/* with GATE: builds with sanitizers only */
+	CUT = 16,		/* besides PAYLOAD, where Landlock is too old */
 };
 
 enum { ALLOW = -1 };		/* any other action is an errno */
@@ -93,6 +97,15 @@ struct rule {
 		 HAS(mode, 04000)), \
 	DENY_IF2(name, EPERM, "setgid", HAS(flags, TMPFILE_BIT), \
 		 HAS(mode, 02000))
+
+/* `flags` without the right to write that shortening needs. */
+#define CUT_OPEN(name, flags) \
+	{ name, CUT, EACCES, "reads, and cuts", 1, \
+	  { { (flags), SCMP_CMP_MASKED_EQ, O_TRUNC | O_ACCMODE, O_TRUNC } }, \
+	  0 }, \
+	{ name, CUT, EACCES, "neither reads nor writes, but cuts", 1, \
+	  { { (flags), SCMP_CMP_MASKED_EQ, O_TRUNC | O_ACCMODE, \
+	      O_TRUNC | O_ACCMODE } }, 0 }
 
 #define DENY_FILE_CAPS(name) \
 	DENY_IF(name, EPERM, "file capabilities", EXACTLY(3, 20)), \
@@ -193,6 +206,14 @@ static const struct rule rules[] = {
 		IS(1, 0x541c)),
 	DENY_IF("ioctl", EPERM, "TIOCSETD loads line disciplines",
 		IS(1, 0x5423)),
+
+	/*
+	 * -- cut: shortening a file that was opened for reading. Opening for
+	 * writing is Landlock's. Access mode 3 needs the file's write bit, but
+	 * gives neither reading nor writing for Landlock to look at.
+	 */
+	{ "truncate", CUT, EACCES, "by path", 0, { { 0 } }, 0 },
+	CUT_OPEN("open", 1), CUT_OPEN("openat", 2),
 
 	/*
 	 * -- gate: relaying and talking. Front holds UDP sockets of the host,

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -375,6 +376,89 @@ static bool socket_steps(void *unused)
 	return true;
 }
 
+/* `levels` folders "d" below `base`; the last one is the working directory. */
+static bool dig(const char *base, int levels)
+{
+	CHECK(chdir(base) == 0);
+	for (int i = 0; i < levels; i++)
+		CHECK(mkdir("d", 0700) == 0 && chdir("d") == 0);
+	return true;
+}
+
+/* What a payload made to keep later sessions out, or a socket in. */
+static bool deep_steps(void *unused)
+{
+	enum { DEEP = 10000, OPEN = 200 };
+	char base[64], path[108];
+	struct workdir w;
+	struct err err;
+	const struct rlimit few = { OPEN, OPEN };
+
+	(void)unused;
+	CHECK(child_ordinary());
+	CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+	CHECK(make_base(base));
+	CHECK(dig(base, DEEP));
+	CHECK(chdir("/") == 0);
+	(void)snprintf(path, sizeof(path), "%s/.s", base);
+	CHECK(make_socket(path));
+	CHECK_OK(workdir_open(base, &w, &err), &err);
+	CHECK_OK(workdir_find_sockets(&w, &err), &err);
+	CHECK(w.nsockets == 1); /* and it came back to find this one */
+	/* where no path leads, a socket cannot be covered: never passed over */
+	CHECK(dig(base, 0) && chdir("d") == 0);
+	for (int i = 1; i < DEEP; i++)
+		CHECK(chdir("d") == 0);
+	CHECK(make_socket("s") && chdir("/") == 0);
+	CHECK(workdir_find_sockets(&w, &err) < 0);
+	CHECK(err.code == ERR_LIMIT && strstr(err.message, "too deep"));
+	workdir_close(&w);
+	CHECK(remove_base(base));
+	return true;
+}
+
+/* A folder that a payload shut, to open it again in the next session. */
+static bool shut_steps(void *unused)
+{
+	static const mode_t modes[] = { 0000, 0300, 0400, 0600, 0100 };
+	char base[64], dir[80], path[108];
+	struct workdir w;
+	struct stat st;
+	struct err err;
+
+	(void)unused;
+	CHECK(child_ordinary());
+	CHECK(make_base(base));
+	CHECK_OK(workdir_open(base, &w, &err), &err);
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		(void)snprintf(dir, sizeof(dir), "%s/%zu", base, i);
+		(void)snprintf(path, sizeof(path), "%s/sub", dir);
+		CHECK(mkdir(dir, 0700) == 0 && mkdir(path, 0700) == 0);
+		(void)snprintf(path, sizeof(path), "%s/sub/s", dir);
+		CHECK(make_socket(path));
+		CHECK(chmod(dir, modes[i]) == 0);
+		CHECK_OK(workdir_find_sockets(&w, &err), &err);
+		/* each call appends: 1 + 2 + 3 ... */
+		CHECK(w.nsockets == (i + 1) * (i + 2) / 2);
+		CHECK(stat(dir, &st) == 0 && (st.st_mode & 07777) == modes[i]);
+	}
+	workdir_close(&w);
+	CHECK(remove_base(base));
+	return true;
+}
+
+static void deep(void **state)
+{
+	(void)state;
+	assert_true(child_run(deep_steps, NULL));
+}
+
+static void shut(void **state)
+{
+	(void)state;
+	assert_true(child_run(shut_steps, NULL));
+}
+
 static void sockets(void **state)
 {
 	(void)state;
@@ -392,6 +476,8 @@ int main(void)
 		cmocka_unit_test(populate),
 		cmocka_unit_test(venv),
 		cmocka_unit_test(sockets),
+		cmocka_unit_test(deep),
+		cmocka_unit_test(shut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
