@@ -308,15 +308,15 @@ static bool will_be_spent(struct udp_flow *fl)
 	return meter_spent(&m) != NULL;
 }
 
-/* The record of what was allowed, then that no more is. */
+/* The record that no more may go on, then what did. */
 static void flow_spent(struct udp_flow *fl, const struct counter *spent)
 {
-	if (fl->allowed)
-		record_end(fl);
 	if (event_initialized(&fl->target_in))
 		(void)event_del(&fl->target_in);
 	fd_close(&fl->target);
 	flow_refuse(fl, POLICY_R_BUDGET, spent->text, "");
+	if (fl->allowed)
+		record_end(fl);
 }
 
 /* -- relaying -- */

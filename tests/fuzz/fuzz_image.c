@@ -31,17 +31,27 @@ static const char *const openers[] = {
 static const char *const deny[] = {
 	"evil.test", "*.bad.test", "e*.test:80", "198.51.100.0/24", "::/0:25",
 };
+static const struct policy_budget budgets[] = {
+	{ "a.test", { 1 << 20, 0 } },
+	{ "*.wild.test:80,443", { 0, 7 } },
+	{ "10.0.0.0/8", { 1, 1 } },
+	{ "host.exeat.internal:80", { 5, 0 } },
+};
 static const struct policy_spec specs[] = {
 	{ .mode = POLICY_ALLOWLIST,
 	  .allow = allow,
 	  .nallow = 8,
 	  .deny = deny,
-	  .ndeny = 4 },
+	  .ndeny = 4,
+	  .budgets = budgets,
+	  .nbudgets = 4 },
 	{ .mode = POLICY_OPEN,
 	  .allow = openers,
 	  .nallow = 3,
 	  .deny = deny,
 	  .ndeny = 4,
+	  .budgets = budgets,
+	  .nbudgets = 2,
 	  .require_names = true },
 	{ .mode = POLICY_BLOCKED },
 };
@@ -68,6 +78,7 @@ static void ask(const struct policy *p, const struct policy_question *q)
 	sbuf_done(&text);
 	(void)policy_decide_naive(p, q);
 	(void)policy_carry(p, &q->addr, q->proto, q->port);
+	(void)policy_find_budgets(p, q);
 	if (!q->name)
 		return;
 	(void)policy_vet_answer(p, q->name, &q->addr, &reason, &rule);

@@ -8,6 +8,25 @@
 #include "policy/file.h"
 #include "tests/fuzz/fuzz.h"
 
+/* The same name may be said in several ways before it is compiled. */
+static void check_budgets(const struct policy_file *f, const struct policy *p)
+{
+	const struct policy_spec spec = {
+		.mode = POLICY_OPEN,
+		.budgets = f->budgets,
+		.nbudgets = f->nbudgets,
+	};
+	struct policy *again;
+	void *image;
+	size_t len;
+
+	assert(policy_compile(&spec, &image, &len, NULL) == 0);
+	assert(policy_new(image, len, &again) == 0);
+	assert(policy_nbudgets(again) == policy_nbudgets(p));
+	policy_free(again);
+	free(image);
+}
+
 /* What compiles writes JSON that means the same. */
 static void check_compiled(const struct policy_file *f)
 {
@@ -19,6 +38,8 @@ static void check_compiled(const struct policy_file *f)
 		.ndeny = f->ndeny,
 		.require_names = f->require_names,
 		.dns_refusal = f->dns_refusal,
+		.budgets = f->budgets,
+		.nbudgets = f->nbudgets,
 	};
 	struct policy_file again;
 	struct policy *p;
@@ -33,6 +54,7 @@ static void check_compiled(const struct policy_file *f)
 	assert(policy_json(p, &json) == 0);
 	assert(policy_file_parse(json.s, json.len, &again, NULL) == 0);
 	assert(again.nallow + again.ndeny == policy_nrules(p));
+	check_budgets(&again, p);
 	policy_file_done(&again);
 	sbuf_done(&json);
 	policy_free(p);

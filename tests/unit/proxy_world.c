@@ -314,7 +314,8 @@ const struct world_event *world_last(const struct world *w)
 
 /* -- life -- */
 
-static void compile(struct world *w, enum policy_mode mode)
+static void compile(struct world *w, enum policy_mode mode,
+		    const struct policy_budget *budgets, size_t n)
 {
 	static const char *const allow[] = { "allowed.test:80,443,8080",
 					     "other.test:80,443,8080",
@@ -326,6 +327,8 @@ static void compile(struct world *w, enum policy_mode mode)
 		.nallow = mode == POLICY_ALLOWLIST ? 3 : 0,
 		.deny = deny,
 		.ndeny = 1,
+		.budgets = budgets,
+		.nbudgets = n,
 	};
 	struct err err;
 	size_t len;
@@ -367,12 +370,18 @@ static void add_posture(struct world *w, uint32_t id, uint16_t port)
 
 struct world *world_new(enum policy_mode mode)
 {
+	return world_with(mode, NULL, 0);
+}
+
+struct world *world_with(enum policy_mode mode,
+			 const struct policy_budget *budgets, size_t n)
+{
 	struct world *w = calloc(1, sizeof(*w));
 	const struct front_hooks hooks = { w, event_cb, broken_cb };
 	int pair[2];
 
 	assert_non_null(w);
-	compile(w, mode);
+	compile(w, mode, budgets, n);
 	w->base = event_base_new();
 	assert_int_equal(chan_pair(pair), 0);
 	chan_init(&w->dialer, pair[1], ask_dialer_rules, ask_dialer_nrules,

@@ -57,6 +57,8 @@ int world_enter(void);
 
 /* For a test: front with one posture (number 1). `mode`: enum policy_mode. */
 struct world *world_new(enum policy_mode mode);
+struct world *world_with(enum policy_mode mode,
+			 const struct policy_budget *budgets, size_t n);
 void world_free(struct world *w);
 
 unsigned world_asked(const struct world *w, enum ask_message type);
