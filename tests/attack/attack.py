@@ -32,8 +32,9 @@ PROBE = os.path.join(os.path.dirname(HERE), "world", "probe.py")
 PROMPT_MS = 900
 NOT_BEGUN = 125
 
-# kind: "leak" (something left that must not), "wrong", "slow" (and nothing
-# else), "control" (what must get through did not), "detail" (for the report)
+# kind: "leak" (something left that must not), "wrong", "slow", "broken" (it
+# did not begin), "control" (what must get through did not), "detail" (for the
+# report)
 Complaint = collections.namedtuple("Complaint", "kind text")
 
 
@@ -70,11 +71,18 @@ class Trial:
             wrong = self._refused()
         else:
             wrong = self._said()
-        out = [Complaint("slow" if " took " in text else "wrong",
-                         "program: " + text) for text in wrong]
+        out = [Complaint(self._kind(text), "program: " + text)
+               for text in wrong]
         if not spec.get("outside"):
             out += self._witnesses()
         return out
+
+    def _kind(self, text):
+        if " took " in text:
+            return "slow"
+        if self.result.code == NOT_BEGUN and not self.said:
+            return "broken"
+        return "wrong"
 
     def _said(self):
         """The program inside."""
@@ -84,7 +92,8 @@ class Trial:
         code = self.spec.get("code", 0)
         if self.result.code != code or len(self.said) != len(tries):
             return [f"exit status {self.result.code}, wanted {code}; "
-                    f"{len(self.said)} of {len(tries)} probes spoke"]
+                    f"{len(self.said)} of {len(tries)} probes spoke; stderr: "
+                    f"{self.result.err[-500:]}"]
         limit = self.spec.get("prompt_ms", PROMPT_MS)
         out = []
         for argv, got, want in zip(tries, self.said, wanted, strict=True):

@@ -64,7 +64,8 @@ def tried():
         for row in rows.load(group):
             found[number(row["id"])].append(row["id"])
     for row in gate.ROWS:
-        found[gate.number(row)].append(row["name"])
+        found[gate.number(row)].append(
+            f"{row['name']} {' '.join(row['kinds'])}")
     return found
 
 
@@ -87,6 +88,9 @@ def complaints(entries, ours):
     numbers = [e.number for e in entries]
     out += [f"{n}: twice in the register"
             for n, k in collections.Counter(numbers).items() if k > 1]
+    out += [f"{row}: two rows of this id" for row, k in collections.Counter(
+        r for ids in ours.values() for r in ids).items()
+        if k > 1]
     out += [f"{n}: tried, and not in the register"
             for n in ours if n not in numbers]
     for e in entries:
