@@ -5,9 +5,11 @@
  *
  * The last look before a packet leaves. The owner says where the address
  * would go, at this moment: an own address of the host, broadcast or
- * multicast is not dialled, whatever the policy says of names. Between the
- * question and connect() the host may still be given that very address; then
- * the connection has one address at both ends, and it is thrown away.
+ * multicast is not dialled, whatever the policy says of names; nor an IPv6
+ * address that stands for such an IPv4 one, which a translator in the network
+ * would lead back to the host. Between the question and connect() the host may
+ * still be given that very address; then the connection has one address at both
+ * ends, or the second question, behind connect(), finds it: it is thrown away.
  *
  * #syscalls socket setsockopt getsockopt connect getsockname getpeername
  * #syscalls close
@@ -21,6 +23,7 @@
 #include <event2/event.h>
 
 #include "core/base/fd.h"
+#include "policy/guard.h"
 #include "proxy/connector.h"
 
 /* What start() found out stands in c->error until the loop reports it. */
@@ -29,6 +32,38 @@ enum {
 	CONNECTED_AT_ONCE = -1,
 	WOULD_BE_OWN = -2,
 };
+
+/* 0, WOULD_BE_OWN or errno. */
+static int ask_one(const struct connector *c, const struct addr *to)
+{
+	const struct dialer_hooks *hooks = c->env->hooks;
+
+	switch (hooks->route(hooks->user, to)) {
+	case DIALER_ROUTE_OK:
+		return 0;
+	case DIALER_ROUTE_NONE:
+		return ENETUNREACH;
+	case DIALER_ROUTE_OWN:
+	case DIALER_ROUTE_REFUSED:
+		break;
+	}
+	return WOULD_BE_OWN;
+}
+
+static int ask_route(const struct connector *c)
+{
+	struct addr inner[GUARD_EMBEDDED_MAX];
+	size_t n;
+
+	if (c->target.host)
+		return 0;
+	n = guard_embedded(&c->target.to.addr, inner);
+	/* that nothing leads there from here says nothing of the translator */
+	for (size_t i = 0; i < n; i++)
+		if (ask_one(c, &inner[i]) == WOULD_BE_OWN)
+			return WOULD_BE_OWN;
+	return ask_one(c, &c->target.to.addr);
+}
 
 /* STILL_CONNECTING, CONNECTED_AT_ONCE or WOULD_BE_OWN, by the two ends. */
 static int look_at_ends(const struct connector *c)
@@ -45,7 +80,8 @@ static int look_at_ends(const struct connector *c)
 	    !endpoint_from_sockaddr((struct sockaddr *)&remote, remote_len, &b))
 		return WOULD_BE_OWN;
 	if (!addr_equal(&a.addr, &b.addr))
-		return CONNECTED_AT_ONCE;
+		return ask_route(c) == WOULD_BE_OWN ? WOULD_BE_OWN :
+						      CONNECTED_AT_ONCE;
 	/* to a service of the host: only the very same socket is wrong */
 	return c->target.host && a.port != b.port ? CONNECTED_AT_ONCE :
 						    WOULD_BE_OWN;
@@ -71,25 +107,6 @@ static void ready_cb(evutil_socket_t fd, short what, void *arg)
 	if (c->error == WOULD_BE_OWN)
 		return connector_end(c, CONNECTOR_OWN, 0);
 	connector_end(c, CONNECTOR_OK, 0);
-}
-
-/* STILL_CONNECTING, CONNECTED_AT_ONCE, WOULD_BE_OWN or errno. */
-static int ask_route(const struct connector *c)
-{
-	const struct dialer_hooks *hooks = c->env->hooks;
-
-	if (c->target.host)
-		return 0;
-	switch (hooks->route(hooks->user, &c->target.to.addr)) {
-	case DIALER_ROUTE_OK:
-		return 0;
-	case DIALER_ROUTE_NONE:
-		return ENETUNREACH;
-	case DIALER_ROUTE_OWN:
-	case DIALER_ROUTE_REFUSED:
-		break;
-	}
-	return WOULD_BE_OWN;
 }
 
 static void set_options(int fd)

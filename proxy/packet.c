@@ -152,13 +152,26 @@ int packet_send_udp(int raw4, int raw6, const struct endpoint *from,
 	return send_raw(raw4, raw6, to, iov, 2);
 }
 
-int packet_send_refusal(int raw4, int raw6, const struct endpoint *client,
-			const struct endpoint *to)
+static uint8_t error_code(enum packet_error why, bool v4)
+{
+	switch (why) {
+	case PACKET_NO_PORT:
+		return v4 ? ICMP_PORT_UNREACH : ICMP6_DST_UNREACH_NOPORT;
+	case PACKET_NO_HOST:
+		return v4 ? ICMP_HOST_UNREACH : ICMP6_DST_UNREACH_ADDR;
+	case PACKET_PROHIBITED:
+		break;
+	}
+	return v4 ? ICMP_PKT_FILTERED : ICMP6_DST_UNREACH_ADMIN;
+}
+
+int packet_send_error(int raw4, int raw6, enum packet_error why,
+		      const struct endpoint *client, const struct endpoint *to)
 {
 	uint8_t packet[IP6_HEAD + ICMP_HEAD + PACKET_HEAD_MAX];
 	uint8_t inner[PACKET_HEAD_MAX], *icmp;
 	bool v4 = addr_is_v4(&client->addr);
-	/* the beginning of what is refused: its head says whose it was */
+	/* the beginning of what is lost: its head says whose it was */
 	size_t n = packet_udp_head(client, to, inner, 0, inner);
 	struct wbuf w = wbuf_make(packet, sizeof(packet));
 	uint8_t protocol = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
@@ -171,7 +184,7 @@ int packet_send_refusal(int raw4, int raw6, const struct endpoint *client,
 	put_ip(&w, protocol, to, client, ICMP_HEAD + n);
 	icmp = w.p;
 	wbuf_u8(&w, v4 ? ICMP_DEST_UNREACH : ICMP6_DST_UNREACH);
-	wbuf_u8(&w, v4 ? ICMP_PKT_FILTERED : ICMP6_DST_UNREACH_ADMIN);
+	wbuf_u8(&w, error_code(why, v4));
 	wbuf_u16(&w, 0);
 	wbuf_u32(&w, 0);
 	wbuf_bytes(&w, inner, n);

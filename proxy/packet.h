@@ -33,12 +33,18 @@ size_t packet_udp_head(const struct endpoint *from, const struct endpoint *to,
 int packet_send_udp(int raw4, int raw6, const struct endpoint *from,
 		    const struct endpoint *to, const uint8_t *data, size_t len);
 
+/* Why a datagram does not arrive. */
+enum packet_error {
+	PACKET_PROHIBITED, /* administratively: what the kernel wall says, too */
+	PACKET_NO_PORT,
+	PACKET_NO_HOST,
+};
+
 /*
- * Tell `client` that its datagrams to `to` are administratively prohibited
- * (RFC 792, RFC 4443 3.1), as if `to` said so: what the kernel wall says, too.
- * 0 or -errno.
+ * Tell `client` that its datagrams to `to` do not arrive, as if `to` said so
+ * (RFC 792, RFC 4443 3.1). 0 or -errno.
  */
-int packet_send_refusal(int raw4, int raw6, const struct endpoint *client,
-			const struct endpoint *to);
+int packet_send_error(int raw4, int raw6, enum packet_error why,
+		      const struct endpoint *client, const struct endpoint *to);
 
 #endif

@@ -225,10 +225,25 @@ static void queue_free(struct udp_flow *fl)
 	fl->nqueued = 0;
 }
 
-/* The only end; `error` 0: silence, or the posture ended. */
+/* As visible as the kernel's own; lost if it cannot be sent. */
+static void tell_error(const struct udp_flow *fl, enum packet_error why)
+{
+	(void)packet_send_error(fl->posture->sockets.raw4,
+				fl->posture->sockets.raw6, why, &fl->client,
+				&fl->to);
+}
+
+/*
+ * The only end; `error` 0: silence, or the posture ended. What the target's
+ * network said of it the program is told as well.
+ */
 static void flow_close(struct udp_flow *fl, int error)
 {
 	struct front *f = fl->posture->front;
+
+	if (error)
+		tell_error(fl, error == ECONNREFUSED ? PACKET_NO_PORT :
+						       PACKET_NO_HOST);
 
 	front_cancel(f, &fl->question);
 	flow_asks(fl, false);
@@ -255,14 +270,6 @@ void udp_drop_all(struct posture *p)
 		flow_close(fl, 0);
 }
 
-/* As visible as a refusal of the kernel's; lost if it cannot be sent. */
-static void tell_refusal(const struct udp_flow *fl)
-{
-	(void)packet_send_refusal(fl->posture->sockets.raw4,
-				  fl->posture->sockets.raw6, &fl->client,
-				  &fl->to);
-}
-
 /* The record now; the flow stays to swallow what still comes. */
 static void flow_refuse(struct udp_flow *fl, enum policy_reason reason,
 			const char *rule, const char *hint)
@@ -279,7 +286,7 @@ static void flow_refuse(struct udp_flow *fl, enum policy_reason reason,
 	fl->refused = true;
 	flow_counts(fl, false);
 	queue_free(fl);
-	tell_refusal(fl);
+	tell_error(fl, PACKET_PROHIBITED);
 }
 
 /* -- budgets -- */
@@ -539,7 +546,7 @@ void udp_readable_cb(evutil_socket_t fd, short what, void *posture)
 			flow_used(fl, now_ms);
 			(void)send_out(fl, d.data, d.len);
 		} else if (fl->refused) {
-			tell_refusal(fl);
+			tell_error(fl, PACKET_PROHIBITED);
 		} else {
 			enqueue(fl, &d);
 		}

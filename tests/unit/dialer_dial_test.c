@@ -200,6 +200,57 @@ static void test_own_addresses(void **state)
 	world_free(w);
 }
 
+/* What stands for an own IPv4 address comes back from the network. */
+static void test_own_embedded(void **state)
+{
+	static const char *const forms[] = {
+		"64:ff9b::203.0.113.77",     "64:ff9b:1::203.0.113.77",
+		"2002:cb00:714d::1",	     "::203.0.113.77",
+		"::ffff:0:203.0.113.77",     "2001:db8::5efe:203.0.113.77",
+		"64:ff9b:1:cb00:71:4d00::1",
+	};
+	struct world *w = world_new(POLICY_OPEN, NULL, LIST("203.0.113.88"));
+	struct answer a;
+	int fd;
+
+	(void)state;
+	world_route(w, "203.0.113.77", DIALER_ROUTE_OWN);
+	world_route(w, "203.0.113.79", DIALER_ROUTE_NONE);
+	world_route(w, "::/0", DIALER_ROUTE_NONE);
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		a = world_dial(w, "", POLICY_NAME_NONE, forms[i], 443, &fd);
+		assert_refused(&a, POLICY_R_OWN);
+	}
+	a = world_dial(w, "", POLICY_NAME_NONE, "64:ff9b::203.0.113.88", 443,
+		       &fd);
+	assert_refused(&a, POLICY_R_DENY_RULE);
+	/* another one is the network's to lead on, if that leads anywhere */
+	a = world_dial(w, "", POLICY_NAME_NONE, "64:ff9b::203.0.113.79", 443,
+		       &fd);
+	assert_true(a.allow);
+	assert_int_equal(a.error, ENETUNREACH);
+	world_free(w);
+}
+
+/* The host is given the address, by a route, while it is being dialled. */
+static void test_own_meanwhile(void **state)
+{
+	struct world *w = world_new(POLICY_OPEN, NULL, NULL);
+	cleanup_fd int l = world_listen("203.0.113.1", 443);
+	struct answer a;
+	int fd;
+
+	(void)state;
+	a = world_dial(w, "", POLICY_NAME_NONE, "203.0.113.1", 443, &fd);
+	assert_peer(&a, "203.0.113.1", 443);
+	fd_close(&fd);
+	world_route_later(w, "203.0.113.1", 1, DIALER_ROUTE_OWN);
+	a = world_dial(w, "", POLICY_NAME_NONE, "203.0.113.1", 443, &fd);
+	assert_refused(&a, POLICY_R_OWN);
+	assert_int_equal(fd, -1);
+	world_free(w);
+}
+
 static void test_refused_target(void **state)
 {
 	struct world *w = world_new(POLICY_OPEN, NULL, NULL);
@@ -596,6 +647,8 @@ int dialer_dial_tests(void)
 		cmocka_unit_test(test_open_denies),
 		cmocka_unit_test(test_no_address),
 		cmocka_unit_test(test_own_addresses),
+		cmocka_unit_test(test_own_embedded),
+		cmocka_unit_test(test_own_meanwhile),
 		cmocka_unit_test(test_refused_target),
 		cmocka_unit_test(test_pin_without_name),
 		cmocka_unit_test(test_present_addresses),

@@ -29,6 +29,7 @@ enum {
 struct route {
 	struct prefix prefix;
 	enum dialer_route route;
+	unsigned not_yet; /* questions that still get OK */
 };
 
 struct got {
@@ -66,11 +67,17 @@ struct world {
 
 static enum dialer_route route_hook(void *user, const struct addr *to)
 {
-	const struct world *w = user;
+	struct world *w = user;
 
 	for (size_t i = 0; i < w->nroutes; i++) {
-		if (prefix_contains(&w->routes[i].prefix, to))
-			return w->routes[i].route;
+		struct route *r = &w->routes[i];
+
+		if (!prefix_contains(&r->prefix, to))
+			continue;
+		if (r->not_yet == 0)
+			return r->route;
+		r->not_yet--;
+		return DIALER_ROUTE_OK;
 	}
 	return DIALER_ROUTE_OK;
 }
@@ -294,6 +301,13 @@ void world_route(struct world *w, const char *prefix, enum dialer_route route)
 	assert_true(prefix_parse(&cursor, &w->routes[w->nroutes].prefix,
 				 &host_bits));
 	w->routes[w->nroutes++].route = route;
+}
+
+void world_route_later(struct world *w, const char *prefix, unsigned not_yet,
+		       enum dialer_route route)
+{
+	world_route(w, prefix, route);
+	w->routes[w->nroutes - 1].not_yet = not_yet;
 }
 
 /* -- DNS -- */

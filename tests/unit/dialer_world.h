@@ -39,6 +39,9 @@ void world_run_ms(struct world *w, int ms);
 
 /* -- the routes that the hook tells; everything else is OK -- */
 void world_route(struct world *w, const char *prefix, enum dialer_route route);
+/* The same from the question after `not_yet` others on. */
+void world_route_later(struct world *w, const char *prefix, unsigned not_yet,
+		       enum dialer_route route);
 
 /* -- DNS -- */
 struct world_record {

@@ -162,11 +162,12 @@ static void udp_without_room(void **state)
 	world_free(w);
 }
 
-/* The target's port is closed: the flow ends and says why. */
+/* The target's port is closed: the flow ends and says why, the program too. */
 static void udp_error_ends(void **state)
 {
 	struct world *w = world_new(POLICY_ALLOWLIST);
 	int fd = udp_client(OPENED, 5000);
+	char buf[8];
 
 	(void)state;
 	fd_close(&w->target_udp);
@@ -174,6 +175,8 @@ static void udp_error_ends(void **state)
 	world_until(w, w->nevents == 1);
 	assert_int_equal(world_last(w)->e.verdict, AUDIT_FAIL);
 	assert_int_equal(world_last(w)->e.error, ECONNREFUSED);
+	world_until(w, recv(fd, buf, sizeof(buf), 0) < 0 && errno != EAGAIN);
+	assert_int_equal(errno, ECONNREFUSED);
 	fd_close(&fd);
 	world_free(w);
 }
