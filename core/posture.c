@@ -312,6 +312,8 @@ int network_open(struct exeat_session *s, const struct exeat_session_options *o,
 	if (r == 0)
 		r = budgets_add_options(&s->budgets, o->max_upload,
 					o->max_download, err);
+	if (r == 0)
+		r = upproxy_open(s, o, &file, err);
 	if (r == 0 && o->network_ceiling)
 		r = ceiling_from_text(s, o->network_ceiling, err);
 	else if (r == 0 && file.ceiling)
@@ -331,6 +333,7 @@ static void posture_free_policy(struct posture *p)
 
 void network_close(struct exeat_session *s)
 {
+	upproxy_close(s);
 	for (size_t i = 0; i < LIMIT_POSTURES; i++)
 		posture_free_policy(&s->postures[i]);
 	policy_free(s->session_policy);

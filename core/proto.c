@@ -58,6 +58,7 @@ const size_t proto_front_keeper_nrules = COUNT(proto_front_keeper_rules);
 
 const struct msg_rule proto_dialer_caller_rules[] = {
 	{ D_OPEN, ANY, 8, 4 << 20, 0, 0 },
+	{ D_PROXY, ANY, 8, 2048, 1, 1 },
 };
 const size_t proto_dialer_caller_nrules = COUNT(proto_dialer_caller_rules);
 

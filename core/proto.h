@@ -85,6 +85,9 @@ enum proto_message {
 	D_OPEN,			/* u32 n, each: 16 bytes, u16 port, u32 interface (0:
 				 * none); u32 m, each: str name, 16 bytes. Again
 				 * whenever they have changed */
+	D_PROXY,		/* before D_OPEN: the caller's own proxy, by
+				 * upproxy_encode(). fd: policy image whose
+				 * deny rules are the exceptions */
 };
 
 /* Why a run ended, as the keeper knows it. */

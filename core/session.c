@@ -343,6 +343,8 @@ int session_need_dialer(struct exeat_session *s, struct err *err)
 		if (r < 0)
 			session_break(s, err);
 	}
+	if (r == 0)
+		r = upproxy_send(s, err);
 	if (r == 0) {
 		session_send(s, HELPER_DIALER, D_OPEN, b.s, b.len, NULL, 0);
 		resolv_watch_start(s, &b);

@@ -11,6 +11,7 @@ target_sources(exeat_core PRIVATE
 	runio.c
 	session.c
 	sessioninfo.c
+	upproxy.c
 	stream.c)
 target_compile_definitions(exeat_core PRIVATE
 	EXEAT_LIBEXEC="${CMAKE_INSTALL_FULL_LIBEXECDIR}/exeat")

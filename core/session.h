@@ -32,6 +32,7 @@
 #include "core/viewplan.h"
 #include "core/workdir.h"
 #include "policy/policy.h"
+#include "policy/upproxy.h"
 
 struct audit_event;
 
@@ -155,6 +156,10 @@ struct exeat_session {
 	struct posture *own; /* of runs that name none, if made */
 	uint32_t last_posture, last_run;
 	uint64_t clock; /* counts uses, for last_used */
+	/* The caller's own proxy: kept until the dialer has it. */
+	struct upproxy proxy; /* kind UPPROXY_NONE: there is none */
+	void *proxy_direct;   /* image; its deny rules go direct */
+	size_t proxy_direct_len;
 	struct exeat_run *runs;
 	unsigned dispatching; /* depth; while it is, runs are buried: */
 	struct exeat_run *dead;
@@ -250,6 +255,16 @@ void resolv_watch_ready(struct exeat_session *s);
 /* Should: before a run starts. */
 void resolv_watch_poll(struct exeat_session *s);
 void resolv_watch_stop(struct exeat_session *s);
+
+/* ---- upproxy.c ---- */
+
+struct policy_file;
+/* From the options, or from the session's policy file. */
+int upproxy_open(struct exeat_session *s, const struct exeat_session_options *o,
+		 const struct policy_file *file, struct err *err);
+/* To the dialer, before it is opened; then it is forgotten here. */
+int upproxy_send(struct exeat_session *s, struct err *err);
+void upproxy_close(struct exeat_session *s);
 
 /* ---- helperpath.c ---- */
 int helper_path(const char *option, char *ret, size_t size, struct err *err);

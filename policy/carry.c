@@ -51,6 +51,7 @@ enum policy_carry policy_carry(const struct policy *p, const struct addr *a,
 	case POLICY_R_NOT_PINNED:
 	case POLICY_R_MALFORMED:
 	case POLICY_R_OWN:
+	case POLICY_R_UPSTREAM:
 	case POLICY_R_LIMIT:
 	case POLICY_R_BUDGET:
 		break;

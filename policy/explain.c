@@ -109,6 +109,7 @@ void policy_hint(const struct policy_question *q, enum policy_reason reason,
 	case POLICY_R_GUARD:
 	case POLICY_R_MALFORMED:
 	case POLICY_R_OWN:
+	case POLICY_R_UPSTREAM:
 	case POLICY_R_LIMIT:
 	case POLICY_R_BUDGET:
 		break;
@@ -172,6 +173,8 @@ static const char *reason_text(enum policy_reason reason)
 		return "malformed";
 	case POLICY_R_OWN:
 		return "an address of the host itself, which no rule opens";
+	case POLICY_R_UPSTREAM:
+		return "the upstream proxy carries TCP alone";
 	case POLICY_R_LIMIT:
 		return "a limit was reached";
 	case POLICY_R_BUDGET:
@@ -259,6 +262,7 @@ void policy_explain(const struct policy *p, const struct policy_question *q,
 	case POLICY_R_NOT_PINNED:
 	case POLICY_R_MALFORMED:
 	case POLICY_R_OWN:
+	case POLICY_R_UPSTREAM:
 	case POLICY_R_LIMIT:
 	case POLICY_R_BUDGET:
 		say_refusal(q, v->reason, hint, ret_text);

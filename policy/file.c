@@ -16,20 +16,13 @@ void policy_file_done(struct policy_file *f)
 	strings_free(f->allow);
 	strings_free(f->deny);
 	policy_budgets_free(f->budgets, f->nbudgets);
+	strings_free(f->direct);
+	upproxy_wipe(&f->upstream);
 	if (f->ceiling) {
 		policy_file_done(f->ceiling);
 		free(f->ceiling);
 	}
 	memset(f, 0, sizeof(*f));
-}
-
-/* Known to the contract, not served by this version: never ignored. */
-static int unavailable(const struct jread *j, const char *key)
-{
-	if (!jread_get(j, key))
-		return 0;
-	return jread_fail(j, ERR_UNAVAILABLE, key, SIZE_MAX,
-			  "this version does not serve it");
 }
 
 /* ---- budgets ---- */
@@ -92,6 +85,108 @@ static int read_sizes(const struct jread *j, enum policy_way way,
 	return 0;
 }
 
+/* ---- the upstream proxy ---- */
+
+/* No part of the URL is shown: there may be a password in it. */
+static int read_upstream_url(const struct jread *j, struct policy_file *f)
+{
+	const json_t *v = jread_get(j, "upstream_proxy");
+	struct upproxy_error e;
+
+	if (!v)
+		return 0;
+	if (!json_is_string(v))
+		return jread_wrong(j, "upstream_proxy", SIZE_MAX,
+				   "a URL was expected");
+	if (strlen(json_string_value(v)) != json_string_length(v))
+		return jread_wrong(j, "upstream_proxy", SIZE_MAX, "a NUL byte");
+	if (upproxy_parse(json_string_value(v), &f->upstream, &e))
+		return jread_wrong(j, "upstream_proxy", SIZE_MAX,
+				   "at byte %zu: %s%s%s", e.position, e.message,
+				   e.remedy[0] ? "; " : "", e.remedy);
+	return 0;
+}
+
+/* One of a proxy's choices; *ret "" if it is not there. */
+static int read_choice(const struct jread *j, const char *key, bool has_proxy,
+		       const char **ret)
+{
+	const json_t *v = jread_get(j, key);
+
+	*ret = "";
+	if (!v)
+		return 0;
+	if (!has_proxy)
+		return jread_wrong(j, key, SIZE_MAX,
+				   "has no meaning without upstream_proxy");
+	if (!json_is_string(v))
+		return jread_wrong(j, key, SIZE_MAX, "a string was expected");
+	*ret = json_string_value(v);
+	return 0;
+}
+
+static int read_upstream(const struct jread *j, struct policy_file *f)
+{
+	int rc = read_upstream_url(j, f);
+	const bool has = f->upstream.kind != UPPROXY_NONE;
+	const char *by = "", *dns = "", *why;
+
+	if (!rc)
+		rc = read_choice(j, "upstream_by", has, &by);
+	if (!rc)
+		rc = read_choice(j, "upstream_dns", has, &dns);
+	if (rc || !has)
+		return rc;
+	why = upproxy_choose(&f->upstream, by[0] ? by : NULL,
+			     dns[0] ? dns : NULL);
+	if (why)
+		return jread_wrong(j, by[0] ? "upstream_by" : "upstream_dns",
+				   SIZE_MAX, "%s", why);
+	return 0;
+}
+
+static int add_direct(struct policy_file *f, const char *text)
+{
+	char **texts = reallocarray(f->direct, f->ndirect + 2, sizeof(*texts));
+
+	if (!texts)
+		return -ENOMEM;
+	f->direct = texts;
+	texts[f->ndirect + 1] = NULL;
+	texts[f->ndirect] = strdup(text);
+	return texts[f->ndirect++] ? 0 : -ENOMEM;
+}
+
+/* A rule that says it: as the deny rule that holds for just what it allows. */
+static int read_direct(const struct jread *j, enum rule_side side,
+		       struct policy_file *f)
+{
+	const json_t *v = jread_get(j, "upstream_proxy");
+	const char *text = json_string_value(jread_get(j, "rule"));
+	char direct[LIMIT_RULE_TEXT];
+	struct rule_error e;
+	struct rule r;
+
+	if (!v)
+		return 0;
+	if (!json_is_string(v) || strcmp(json_string_value(v), "direct") != 0)
+		return jread_wrong(j, "upstream_proxy", SIZE_MAX,
+				   "a rule can only say \"direct\"");
+	if (side == RULE_DENY)
+		return jread_wrong(j, "upstream_proxy", SIZE_MAX,
+				   "a deny rule goes nowhere");
+	/* what is wrong with it is told where rules are read */
+	if (rule_parse(text, side, &r, &e) || r.kind == RULE_HOST)
+		return 0;
+	r.side = RULE_DENY;
+	r.flags = 0;
+	r.lookup = false;
+	r.ports_given = r.proto_given = r.kind != RULE_PRESET;
+	if (add_direct(f, rule_str(&r, direct)) < 0)
+		return err_sys(j->err, ENOMEM, j->step, "upstream_proxy");
+	return 0;
+}
+
 /* ---- rules ---- */
 
 /* A rule with something beside it. Borrows *ret. */
@@ -105,8 +200,6 @@ static int read_rule_object(const struct jread *j, enum rule_side side,
 	const json_t *rule = jread_get(j, "rule");
 	int rc = jread_known(j, keys);
 
-	if (!rc)
-		rc = unavailable(j, "upstream_proxy");
 	if (rc)
 		return rc;
 	if (comment && !json_is_string(comment))
@@ -124,7 +217,7 @@ static int read_rule_object(const struct jread *j, enum rule_side side,
 		if (rc)
 			return rc;
 	}
-	return 0;
+	return read_direct(j, side, f);
 }
 
 static int read_rule(const struct jread *j, const char *key, size_t i,
@@ -245,7 +338,11 @@ static int read_ceiling(const struct jread *j, struct policy_file *f)
 	f->ceiling = calloc(1, sizeof(*f->ceiling));
 	if (!f->ceiling)
 		return err_sys(j->err, ENOMEM, j->step, "network_ceiling");
-	return read_policy(&in, f->ceiling);
+	rc = read_policy(&in, f->ceiling);
+	if (!rc && (f->ceiling->upstream.kind || f->ceiling->ndirect))
+		return jread_wrong(j, "network_ceiling", SIZE_MAX,
+				   "a ceiling has no upstream_proxy");
+	return rc;
 }
 
 static int read_policy(const struct jread *j, struct policy_file *f)
@@ -256,6 +353,8 @@ static int read_policy(const struct jread *j, struct policy_file *f)
 					    "network_denylist",
 					    "network_ceiling",
 					    "upstream_proxy",
+					    "upstream_by",
+					    "upstream_dns",
 					    "dns_refusal",
 					    "require_names",
 					    "max_upload",
@@ -280,7 +379,7 @@ static int read_policy(const struct jread *j, struct policy_file *f)
 	if (!rc)
 		rc = jread_bool(j, "require_names", &f->require_names);
 	if (!rc)
-		rc = unavailable(j, "upstream_proxy");
+		rc = read_upstream(j, f);
 	if (!rc)
 		rc = read_ceiling(j, f);
 	f->has_allow = f->allow != NULL;

@@ -5,6 +5,7 @@
 #define EXEAT_POLICY_FILE_H
 
 #include "policy/policy.h"
+#include "policy/upproxy.h"
 
 /* Everything owned; free with policy_file_done(). */
 struct policy_file {
@@ -19,6 +20,9 @@ struct policy_file {
 	enum policy_dns_refusal dns_refusal;
 	struct policy_budget *budgets;	/* of rules, and by name */
 	size_t nbudgets;
+	struct upproxy upstream;	/* UPPROXY_NONE: none */
+	char **direct;			/* deny rules: what goes direct */
+	size_t ndirect;
 	struct policy_file *ceiling;	/* network_ceiling, or NULL */
 };
 

@@ -32,6 +32,7 @@ static const char *const reasons[] = {
 	[POLICY_R_NOT_PINNED] = "not_pinned",
 	[POLICY_R_MALFORMED] = "malformed",
 	[POLICY_R_OWN] = "own_address",
+	[POLICY_R_UPSTREAM] = "upstream_proxy",
 	[POLICY_R_LIMIT] = "limit",
 	[POLICY_R_BUDGET] = "budget",
 };

@@ -150,6 +150,7 @@ enum policy_reason {
 	POLICY_R_NOT_PINNED,	/* name allowed, address not of it (gate) */
 	POLICY_R_MALFORMED,	/* (gate) */
 	POLICY_R_OWN,		/* an own address of the host (gate) */
+	POLICY_R_UPSTREAM,	/* not by way of the upstream proxy (gate) */
 	POLICY_R_LIMIT,		/* (gate) */
 	POLICY_R_BUDGET,	/* its bytes are used up (gate) */
 	POLICY_R_LAST = POLICY_R_BUDGET,

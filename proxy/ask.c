@@ -9,13 +9,14 @@
 #include <string.h>
 
 #include "policy/rule.h"
+#include "proxy/upproxy_talk.h"
 
 enum {
 	STR_MIN = 4 + 1, /* length and NUL */
 	ENDPOINT_LEN = 16 + 2,
 	ASK_MIN = 4 + 4 + 1 + ENDPOINT_LEN + 1 + 2 + STR_MIN,
 	ASK_MAX = ASK_MIN + LIMIT_NAME,
-	ANSWER_MIN = 4 + 1 + 4 + 1 + 3 * STR_MIN + ENDPOINT_LEN,
+	ANSWER_MIN = 4 + 1 + 4 + 1 + 3 * STR_MIN + ENDPOINT_LEN + 4,
 	ANSWER_MAX = ANSWER_MIN + 2 * (LIMIT_RULE_TEXT - 1) + LIMIT_NAME,
 	RESOLVE_MIN = 4 + 1 + 1 + 4 + 1 + 3 * STR_MIN + 2 + 2,
 	RESOLVE_MAX = RESOLVE_MIN + 2 * (LIMIT_RULE_TEXT - 1) +
@@ -152,6 +153,7 @@ void answer_encode(const struct answer *a, struct sbuf *ret)
 	sbuf_lstr(ret, a->hint);
 	sbuf_lstr(ret, a->name);
 	put_endpoint(ret, &a->peer);
+	sbuf_u32(ret, a->failure);
 }
 
 bool answer_decode(const void *body, size_t len, struct answer *ret)
@@ -167,7 +169,9 @@ bool answer_decode(const void *body, size_t len, struct answer *ret)
 	get_text(&r, a.hint, sizeof(a.hint));
 	get_name(&r, a.name);
 	get_endpoint(&r, &a.peer);
-	if (!whole(&r) || error > INT32_MAX)
+	a.failure = rbuf_u32(&r);
+	if (!whole(&r) || error > INT32_MAX ||
+	    !upproxy_failure_valid(a.failure))
 		return false;
 	a.error = (int32_t)error;
 	*ret = a;

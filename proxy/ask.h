@@ -48,6 +48,7 @@ struct answer {
 	char hint[LIMIT_RULE_TEXT]; /* rule that would allow, "" if none */
 	char name[LIMIT_NAME + 1];  /* decided by this name, "" if none */
 	struct endpoint peer;	    /* dialled */
+	uint32_t failure; /* error: the proxy's (upproxy_talk.h), or 0 */
 };
 
 enum { ASK_RESOLVE_CHAIN_TEXT = 1024 };

@@ -5,15 +5,40 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/fd.h"
+#include "policy/upproxy.h"
 
 static const struct connector_type *const chain_direct[] = {
 	&connector_direct,
 	NULL,
 };
 
-int connector_new(const struct connector_env *env,
+static const struct connector_type *const chain_proxy[] = {
+	&connector_reach,
+	&connector_talk,
+	NULL,
+};
+
+bool connector_is_proxy(const struct connector_env *env, const char *name,
+			const struct endpoint *to)
+{
+	const struct upproxy *u = env->proxy;
+
+	if (!u || to->port != u->port)
+		return false;
+	if (name && name[0] && strcmp(name, u->host) == 0)
+		return true;
+	if (!u->host[0])
+		return addr_equal(&to->addr, &u->addr);
+	for (size_t i = 0; i < env->nproxy_addrs; i++)
+		if (addr_equal(&to->addr, &env->proxy_addrs[i]))
+			return true;
+	return false;
+}
+
+int connector_new(struct connector_env *env,
 		  const struct connector_target *target, connector_cb *done,
 		  void *user, struct connector **ret)
 {
@@ -24,7 +49,7 @@ int connector_new(const struct connector_env *env,
 	c->env = env;
 	c->target = *target;
 	c->fd = -1;
-	c->links = chain_direct;
+	c->links = target->by_proxy ? chain_proxy : chain_direct;
 	c->done = done;
 	c->user = user;
 	if ((*c->links)->start(c) < 0) {

@@ -33,6 +33,7 @@
 #include "proxy/dialer_internal.h"
 #include "proxy/happy.h"
 #include "proxy/resolver.h"
+#include "proxy/synth.h"
 
 /* -- the socket to front -- */
 
@@ -312,7 +313,11 @@ int dialer_new(struct event_base *base, int take_front_fd,
 	}
 	d->base = base;
 	d->hooks = *hooks;
-	d->env = (struct connector_env){ .base = base, .hooks = &d->hooks };
+	d->env = (struct connector_env){
+		.base = base,
+		.hooks = &d->hooks,
+		.dialer = d,
+	};
 	TAILQ_INIT(&d->batches);
 	chan_init(&d->front, take_front_fd, ask_dialer_rules, ask_dialer_nrules,
 		  LIMIT_CHAN_QUEUE);
@@ -345,6 +350,7 @@ void dialer_free(struct dialer *d)
 		dialer_drop_posture(d, LIST_FIRST(&d->postures)->id);
 	resolver_free(d->resolver);
 	hosts_free(d->hosts);
+	upproxy_wipe(&d->proxy);
 	event_done(d->readable);
 	event_done(d->writable);
 	event_done(d->broken);
@@ -379,6 +385,7 @@ static void posture_free(struct posture *p)
 {
 	pins_free(p->pins);
 	quota_free(p->quota);
+	synth_free(p->synth);
 	free(p->classes);
 	free(p);
 }

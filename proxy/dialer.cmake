@@ -2,6 +2,8 @@
 target_sources(exeat_proxy PRIVATE
 	connector.c
 	connector_direct.c
+	connector_reach.c
+	connector_talk.c
 	dialer.c
 	dialer_dial.c
 	dialer_hash.c
@@ -10,8 +12,15 @@ target_sources(exeat_proxy PRIVATE
 	dialer_pin.c
 	dialer_quota.c
 	dialer_resolve.c
+	dialer_upproxy.c
 	happy.c
 	pins.c
 	quota.c
 	resolver.c
-	resolver_upstream.c)
+	resolver_upstream.c
+	synth.c
+	upproxy_http.c
+	upproxy_socks.c
+	upproxy_talk.c)
+set_source_files_properties(upproxy_http.c upproxy_socks.c upproxy_talk.c
+	PROPERTIES COMPILE_OPTIONS "-Wconversion;-Wsign-conversion")

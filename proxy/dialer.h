@@ -19,6 +19,7 @@
 struct event_base;
 struct dialer;
 struct upstream_server; /* resolver_upstream.h */
+struct upproxy;
 
 enum dialer_route {
 	DIALER_ROUTE_OK,
@@ -65,6 +66,15 @@ struct dialer_host {
 };
 int dialer_set_hosts(struct dialer *d, const struct dialer_host *hosts,
 		     size_t n, struct err *err);
+
+/*
+ * The caller's own proxy, which every flow goes by from then on but for what
+ * `direct` denies: its deny rules are the exceptions. `direct` is borrowed
+ * until dialer_free(), *u is copied.
+ * Should: before the first posture.
+ */
+void dialer_set_upproxy(struct dialer *d, const struct upproxy *u,
+			const struct policy *direct);
 
 /* `policy` is borrowed until dialer_drop_posture(). */
 int dialer_add_posture(struct dialer *d, uint32_t posture,

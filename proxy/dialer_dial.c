@@ -13,6 +13,15 @@
  *			where it may not), the pinned address, which was
  *			vetted when it was given out
  *			host alias: the host's loopback
+ *			by the caller's own proxy (dialer_upproxy.c): the
+ *			same, but the proxy is asked for each; or only for
+ *			the name
+ *
+ * An explicit proxy brings a name without an address. Nothing can be pinned
+ * for it, and there is nothing to fall back to: what the name stands for is
+ * resolved, vetted and dialled here, and the address that answered is pinned,
+ * as if the payload had asked for it, so that names that come up within the
+ * connection can be held against it.
  *
  * Each address is decided again with the port before it is dialled: deny
  * rules may name ports. UDP has no handshake to race: the original
@@ -29,6 +38,7 @@
 #include "proxy/dialer_internal.h"
 #include "proxy/dns.h"
 #include "proxy/happy.h"
+#include "proxy/upproxy_talk.h"
 
 /* Names of one address that are tried when a flow shows none. */
 enum { CANDIDATES = 64 };
@@ -43,6 +53,15 @@ static struct policy_question question_of(const struct ask *a)
 		.proto = a->proto,
 		.port = a->to.port,
 	};
+}
+
+/* An explicit proxy was given a name: nobody has resolved it yet. */
+static bool unresolved(const struct ask *a)
+{
+	static const struct addr none;
+
+	return a->learnt == POLICY_NAME_PROXY && a->name[0] &&
+	       a->proto == RULE_TCP && addr_equal(&a->to.addr, &none);
 }
 
 static void refuse(struct policy_verdict *v, enum policy_reason reason)
@@ -61,6 +80,11 @@ static struct policy_verdict judge_named(const struct posture *p,
 
 	if (!v.allow)
 		return v;
+	if (unresolved(a)) {
+		if (name_is_localhost(a->name))
+			refuse(&v, POLICY_R_GUARD);
+		return v;
+	}
 	if (v.host_alias) {
 		if (guard_class(&a->to.addr, NULL) != ADDR_HOST_ALIAS)
 			refuse(&v, POLICY_R_NOT_PINNED);
@@ -122,13 +146,24 @@ static struct policy_verdict judge(const struct posture *p, struct ask *a)
 	/* with a name the policy takes it for "not resolved yet", and would not
 	 * look at it; the kernel takes it for the host's loopback */
 	if ((a->proto != RULE_TCP && a->proto != RULE_UDP) ||
-	    addr_equal(&a->to.addr, &nowhere)) {
+	    (addr_equal(&a->to.addr, &nowhere) && !unresolved(a))) {
 		deny.reason = POLICY_R_MALFORMED;
 		return deny;
 	}
 	if (a->learnt == POLICY_NAME_PIN && !a->name[0])
 		return judge_unnamed(p, a);
 	return judge_named(p, a);
+}
+
+/* The same; a synthetic address has become its name in *a. */
+static struct policy_verdict
+judge_unmasked(const struct dialer *d, const struct posture *p, struct ask *a)
+{
+	struct policy_verdict deny = { .rule = POLICY_NO_RULE };
+
+	if (!upproxy_unmask(d, p, a, &deny.reason))
+		return deny;
+	return judge(p, a);
 }
 
 /* The answer as far as the verdict says it. */
@@ -153,21 +188,22 @@ static void put_verdict(const struct posture *p, const struct ask *a,
 }
 
 /* A use prolongs the pin; the kernel need not be waited for. */
-static void use_pin(struct dialer *d, struct posture *p, const struct ask *a)
+static void use_pin(struct dialer *d, struct posture *p, const struct ask *a,
+		    const struct addr *addr)
 {
-	if (a->name[0] && pins_has(p->pins, a->name, &a->to.addr, clock_ms()))
-		(void)pin_addresses(d, p, a->name, &a->to.addr, 1, NULL);
+	if (a->name[0] && pins_has(p->pins, a->name, addr, clock_ms()))
+		(void)pin_addresses(d, p, a->name, addr, 1, NULL);
 }
 
 void dial_check(struct dialer *d, struct posture *p, const struct ask *a)
 {
 	struct ask asked = *a;
-	struct policy_verdict v = judge(p, &asked);
+	struct policy_verdict v = judge_unmasked(d, p, &asked);
 	struct answer r;
 
 	put_verdict(p, &asked, &v, &r);
 	if (v.allow)
-		use_pin(d, p, &asked);
+		use_pin(d, p, &asked, &a->to.addr);
 	send_answer(d, &r, -1);
 }
 
@@ -175,8 +211,8 @@ void dial_used(struct dialer *d, struct posture *p, const struct ask *a)
 {
 	struct ask asked = *a;
 
-	if (p && judge(p, &asked).allow)
-		use_pin(d, p, &asked);
+	if (p && judge_unmasked(d, p, &asked).allow)
+		use_pin(d, p, &asked, &a->to.addr);
 }
 
 /* -- dial -- */
@@ -198,16 +234,28 @@ static void happy_done_cb(void *user, const struct happy_result *r)
 		t->dialled->rule[0] = '\0';
 		return task_answer_dial(t, -1);
 	}
-	if (fd < 0)
+	if (fd < 0) {
+		t->dialled->failure = r->failure;
 		return failed(t, r->error);
+	}
 	t->dialled->peer = r->peer;
+	/* without the pin names within are refused, no more */
+	if (t->families && unresolved(&t->ask))
+		(void)pin_addresses(t->dialer, t->posture, t->ask.name,
+				    &r->peer.addr, 1, NULL);
 	task_answer_dial(t, fd);
 }
 
 static int race(struct task *t, bool host)
 {
-	return happy_new(&t->dialer->env, t->ask.proto, host, happy_done_cb, t,
-			 &t->happy);
+	const struct connector_target like = {
+		.proto = t->ask.proto,
+		.host = host,
+		.by_proxy = t->by_proxy,
+		.name = t->told_name ? t->ask.name : NULL,
+	};
+
+	return happy_new(&t->dialer->env, &like, happy_done_cb, t, &t->happy);
 }
 
 static int dial_original(struct task *t)
@@ -246,6 +294,20 @@ static void add_family(struct task *t, struct dial_family *f)
 	happy_add(t->happy, f->addrs, f->naddrs);
 }
 
+/* A name that came without an address, and none of its own will do. */
+static void nothing_to_dial(struct task *t)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct policy_verdict *v = &t->families[i].refused;
+
+		if (v->reason == POLICY_R_DEFAULT)
+			continue;
+		put_verdict(t->posture, &t->ask, v, t->dialled);
+		return task_answer_dial(t, -1);
+	}
+	failed(t, EHOSTUNREACH);
+}
+
 /* The race begins when the family of the original destination is known. */
 static void feed(struct task *t)
 {
@@ -257,8 +319,11 @@ static void feed(struct task *t)
 	add_family(t, other);
 	if (!other->done)
 		return;
-	if (own->naddrs + other->naddrs == 0)
+	if (own->naddrs + other->naddrs == 0) {
+		if (unresolved(&t->ask))
+			return nothing_to_dial(t);
 		happy_add(t->happy, &t->ask.to, 1);
+	}
 	happy_close(t->happy);
 }
 
@@ -271,10 +336,14 @@ static void take_addrs(struct dial_family *f, const struct addr *addrs,
 
 	for (size_t i = 0; i < n && f->naddrs < LIMIT_DNS_ADDRS; i++) {
 		struct endpoint e = { addrs[i], t->ask.to.port };
+		struct policy_verdict v;
 
 		q.addr = addrs[i];
-		if (!policy_decide(t->posture->policy, &q).allow)
+		v = policy_decide(t->posture->policy, &q);
+		if (!v.allow) {
+			f->refused = v;
 			continue;
+		}
 		if (f->naddrs > 0 && addr_equal(&e.addr, &t->ask.to.addr)) {
 			f->addrs[f->naddrs++] = f->addrs[0];
 			f->addrs[0] = e;
@@ -290,8 +359,13 @@ static void family_cb(void *user, const struct lookup_result *r)
 
 	f->lookup = NULL;
 	f->done = true;
-	if (r->allow)
+	f->refused = (struct policy_verdict){ .rule = POLICY_NO_RULE };
+	if (r->allow) {
 		take_addrs(f, r->addrs, r->naddrs);
+	} else {
+		f->refused.reason = r->reason;
+		f->refused.rule = r->rule;
+	}
 	feed(f->task);
 }
 
@@ -323,17 +397,46 @@ static int dial_name(struct task *t)
 
 void dial_late(struct task *t)
 {
+	if (t->by_proxy)
+		t->dialled->failure = upproxy_failed(UPPROXY_F_LATE, 0);
 	failed(t, t->happy ? happy_error(t->happy) : ETIMEDOUT);
+}
+
+/* Which addresses, if any, by the verdict and the way that it takes. */
+static int dial(struct task *t, const struct policy_verdict *v)
+{
+	const struct dialer *d = t->dialer;
+	const bool nowhere = unresolved(&t->ask);
+
+	if (v->host_alias)
+		return dial_host(t);
+	if (t->by_proxy && nowhere && d->proxy.dns)
+		t->told_name = true;
+	else if (t->by_proxy && nowhere)
+		t->told_name = d->proxy.by == UPPROXY_BY_NAME;
+	else if (t->by_proxy)
+		t->told_name = upproxy_by_name(d, t->posture, &t->ask);
+	if (t->told_name && (!nowhere || d->proxy.dns))
+		return dial_original(t);
+	if (!nowhere && (v->by_address || t->ask.proto == RULE_UDP))
+		return dial_original(t);
+	return dial_name(t);
 }
 
 void dial_ask(struct dialer *d, struct posture *p, const struct ask *a)
 {
 	struct ask asked = *a;
-	struct policy_verdict v = judge(p, &asked);
+	struct policy_verdict v = judge_unmasked(d, p, &asked);
+	enum dial_way way = WAY_REFUSED;
+	enum policy_reason reason;
 	struct answer refused;
 	struct task *t;
 	int r;
 
+	if (v.allow)
+		way = upproxy_way(d, &asked, &v, &reason);
+	if (v.allow && way == WAY_REFUSED)
+		refuse(&v, reason);
 	put_verdict(p, &asked, &v, &refused);
 	if (!v.allow)
 		return send_answer(d, &refused, -1);
@@ -344,14 +447,10 @@ void dial_ask(struct dialer *d, struct posture *p, const struct ask *a)
 		return send_answer(d, &refused, -1);
 	}
 	*t->dialled = refused;
-	if (v.host_alias) {
-		r = dial_host(t);
-	} else if (v.by_address) {
-		r = dial_original(t);
-	} else {
-		use_pin(d, p, &asked);
-		r = asked.proto == RULE_UDP ? dial_original(t) : dial_name(t);
-	}
+	t->by_proxy = way == WAY_PROXY;
+	if (!v.by_address || unresolved(&asked))
+		use_pin(d, p, &asked, &a->to.addr);
+	r = dial(t, &v);
 	if (r < 0)
 		failed(t, -r);
 }

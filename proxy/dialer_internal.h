@@ -4,6 +4,7 @@
  *	dialer.c		its life; messages in and out; tasks
  *	dialer_resolve.c	ASK_RESOLVE
  *	dialer_dial.c		ASK_DIAL, ASK_CHECK, ASK_USED
+ *	dialer_upproxy.c	which flows go by the caller's own proxy
  *	dialer_lookup.c		a name to vetted addresses
  *	dialer_quota.c		how much may be looked up
  *	dialer_pin.c		pins: ours, and the kernel's
@@ -16,6 +17,7 @@
 
 #include "core/base/msg.h"
 #include "policy/policy.h"
+#include "policy/upproxy.h"
 #include "proxy/ask.h"
 #include "proxy/connector.h"
 #include "proxy/dialer.h"
@@ -28,6 +30,7 @@ struct hosts;
 struct lookup;
 struct pin_batch;
 struct resolver;
+struct synth;
 struct task;
 
 enum {
@@ -45,6 +48,7 @@ struct posture {
 	struct pins *pins;
 	struct quota *quota; /* NULL: no name below a wildcard yet */
 	struct quota_rate rate;
+	struct synth *synth; /* NULL: no name has one yet */
 	struct plan_pin_class *classes;
 	size_t nclasses;
 };
@@ -54,6 +58,7 @@ struct dial_family {
 	struct task *task;
 	struct lookup *lookup; /* NULL: not under way */
 	bool done, added;
+	struct policy_verdict refused; /* DEFAULT: nothing was */
 	size_t naddrs;
 	struct endpoint addrs[LIMIT_DNS_ADDRS];
 };
@@ -73,6 +78,7 @@ struct task {
 	struct answer *dialled;
 	struct dial_family *families; /* own family first; NULL: by address */
 	struct happy *happy;
+	bool by_proxy, told_name; /* by the name, not the address */
 };
 
 struct dialer {
@@ -82,6 +88,8 @@ struct dialer {
 	struct chan front;
 	struct event *readable, *writable, *broken;
 	int broken_error; /* 0: front is there */
+	struct upproxy proxy;	/* env.proxy, if there is one */
+	const struct policy *direct; /* its exceptions */
 	struct resolver *resolver;
 	struct hosts *hosts; /* NULL: none */
 	struct quota_rate rate;
@@ -122,6 +130,27 @@ void dial_check(struct dialer *d, struct posture *p, const struct ask *a);
 void dial_used(struct dialer *d, struct posture *p, const struct ask *a);
 void dial_late(struct task *t);
 
+/* -- dialer_upproxy.c -- */
+
+enum dial_way { WAY_REFUSED, WAY_DIRECT, WAY_PROXY };
+/* The way of a flow that the policy allows; refused: the reason. */
+enum dial_way upproxy_way(const struct dialer *d, const struct ask *a,
+			  const struct policy_verdict *v,
+			  enum policy_reason *ret_reason);
+/* Is the proxy told the name of this flow that goes by it? */
+bool upproxy_by_name(const struct dialer *d, const struct posture *p,
+		     const struct ask *a);
+/* Is a name answered with a synthetic address? */
+bool upproxy_resolves(const struct dialer *d, const char *name);
+/* Which one; 0 or -errno. */
+int upproxy_address(struct posture *p, const char *name, struct addr *ret);
+/*
+ * A flow to a synthetic address becomes one to its name, not resolved; any
+ * other is left alone. False: it stands for nothing that the flow may have.
+ */
+bool upproxy_unmask(const struct dialer *d, const struct posture *p,
+		    struct ask *a, enum policy_reason *ret_reason);
+
 /* -- dialer_lookup.c -- */
 
 struct lookup_result {
@@ -140,7 +169,8 @@ struct lookup_result {
 /* Called once, never from within lookup_new(); the lookup is gone then. */
 typedef void lookup_cb(void *user, const struct lookup_result *r);
 
-/* 0 or -errno. `policy` must have allowed the lookup of `name`. */
+/* 0 or -errno. `policy` must have allowed the lookup of `name`; NULL: the
+ * dialer asks for itself, and nothing is vetted. */
 int lookup_new(struct dialer *d, const struct policy *policy, const char *name,
 	       uint16_t qtype, lookup_cb *done, void *user,
 	       struct lookup **ret);

@@ -115,6 +115,8 @@ static bool vet(const struct lookup *l, const struct addr *a, struct vetting *v)
 	const struct dialer_hooks *hooks = &l->dialer->hooks;
 
 	v->rule = POLICY_NO_RULE;
+	if (!l->policy)
+		return true;
 	if (!policy_vet_answer(l->policy, l->names[0], a, &v->reason,
 			       &v->rule)) {
 		v->refused = true;
@@ -183,7 +185,7 @@ static enum link_status add_link(struct lookup *l, const char *name,
 	memcpy(l->names[l->nnames++], name, strlen(name) + 1);
 	chain_text(l, name);
 	*ret_rule = POLICY_NO_RULE;
-	if (policy_name_denied(l->policy, name, ret_rule))
+	if (l->policy && policy_name_denied(l->policy, name, ret_rule))
 		return LINK_DENIED;
 	return LINK_OK;
 }

@@ -196,6 +196,24 @@ static bool over_quota(struct dialer *d, struct posture *p, const struct ask *a,
 	return true;
 }
 
+/* The proxy will resolve it: the name has an address for the payload alone. */
+static void answer_synthetic(struct task *t)
+{
+	struct lookup_result l = {
+		.allow = true,
+		.rcode = DNS_NOERROR,
+		.ttl_s = LIMIT_TTL_MAX_S,
+		.chain = "",
+	};
+
+	if (t->ask.qtype == DNS_TYPE_A) {
+		if (upproxy_address(t->posture, t->ask.name, &l.addrs[0]) < 0)
+			return resolve_late(t);
+		l.naddrs = 1;
+	}
+	looked_up_cb(t, &l);
+}
+
 void resolve_ask(struct dialer *d, struct posture *p, const struct ask *a)
 {
 	struct answer_resolve r = { .id = a->id };
@@ -210,6 +228,8 @@ void resolve_ask(struct dialer *d, struct posture *p, const struct ask *a)
 		return send_answer_resolve(d, &r);
 	}
 	*t->resolved = r;
+	if (upproxy_resolves(d, a->name))
+		return answer_synthetic(t);
 	if (lookup_new(d, p->policy, a->name, a->qtype, looked_up_cb, t,
 		       &t->lookup) < 0)
 		return resolve_late(t);

@@ -219,6 +219,7 @@ static void on_answer(struct question *q, const struct answer *a, int *take_fd)
 	}
 	take_allowance(fl, a);
 	if (a->error || (dialled && *take_fd < 0)) {
+		fl->failure = a->failure;
 		(void)flow_fail(fl, a->error ? a->error : EMFILE);
 		return;
 	}

@@ -10,6 +10,7 @@
 
 #include "core/base/fd.h"
 #include "proxy/flow_private.h"
+#include "proxy/upproxy_talk.h"
 
 enum { LINGER_MS = 2000, RESPONSE_MAX = 2048 };
 
@@ -46,11 +47,14 @@ static void record_fill(const struct flow *fl, struct audit_event *e,
 static void record_end(struct flow *fl, enum audit_verdict verdict)
 {
 	struct audit_event e = { .verdict = verdict, .error = fl->error };
+	char failure[UPPROXY_FAILURE_TEXT];
 
 	record_fill(fl, &e, fl->name, fl->learnt);
 	if (fl->rule[0])
 		e.rule = fl->rule;
 	e.reason = fl->allowed ? policy_reason_name(fl->reason) : NULL;
+	if (fl->failure)
+		e.reason = upproxy_failure_text(fl->failure, failure);
 	e.has_bytes = true;
 	e.bytes_in = fl->down.bytes;
 	e.bytes_out = fl->up.bytes;

@@ -58,6 +58,7 @@ struct flow {
 	enum policy_learnt learnt;
 	enum policy_reason reason;
 	int error;
+	uint32_t failure; /* of the caller's own proxy */
 	char rule[LIMIT_RULE_TEXT];
 };
 

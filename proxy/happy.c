@@ -27,9 +27,9 @@ struct attempt {
 };
 
 struct happy {
-	const struct connector_env *env;
-	enum rule_proto proto;
-	bool host, closed;
+	struct connector_env *env;
+	struct connector_target like;
+	bool closed;
 	happy_cb *done;
 	void *user;
 	struct event *timer;
@@ -38,12 +38,13 @@ struct happy {
 	struct attempt attempts[HAPPY_ATTEMPTS];
 	unsigned running, began;
 	int best_error;
+	uint32_t failure; /* that goes with it */
 	bool own;
 };
 
 static void step_cb(evutil_socket_t fd, short what, void *arg);
 
-int happy_new(const struct connector_env *env, enum rule_proto proto, bool host,
+int happy_new(struct connector_env *env, const struct connector_target *like,
 	      happy_cb *done, void *user, struct happy **ret)
 {
 	struct happy *h = calloc(1, sizeof(*h));
@@ -51,8 +52,7 @@ int happy_new(const struct connector_env *env, enum rule_proto proto, bool host,
 	if (!h)
 		return -ENOMEM;
 	h->env = env;
-	h->proto = proto;
-	h->host = host;
+	h->like = *like;
 	h->done = done;
 	h->user = user;
 	h->timer = event_new(env->base, -1, 0, step_cb, h);
@@ -167,10 +167,12 @@ static int rank(int error)
 	}
 }
 
-static void remember_error(struct happy *h, int error)
+static void remember_error(struct happy *h, int error, uint32_t failure)
 {
-	if (rank(error) > rank(h->best_error))
-		h->best_error = error;
+	if (rank(error) <= rank(h->best_error))
+		return;
+	h->best_error = error;
+	h->failure = failure;
 }
 
 int happy_error(const struct happy *h)
@@ -205,7 +207,7 @@ static void attempt_cb(void *user, struct connector *c, enum connector_end end,
 	if (end == CONNECTOR_OWN)
 		h->own = true;
 	else
-		remember_error(h, error);
+		remember_error(h, error, c->failure);
 	attempt_end(a);
 	step_in_ms(h, 0);
 }
@@ -223,28 +225,31 @@ static struct attempt *place_for_one(struct happy *h)
 		if (!oldest || a->number < oldest->number)
 			oldest = a;
 	}
-	remember_error(h, ETIMEDOUT);
+	remember_error(h, ETIMEDOUT, 0);
 	attempt_end(oldest);
 	return oldest;
 }
 
 static void attempt_begin(struct happy *h, const struct endpoint *to)
 {
-	const struct connector_target target = {
-		.proto = h->proto,
-		.to = *to,
-		.host = h->host,
-	};
+	struct connector_target target = h->like;
 	struct attempt *a = place_for_one(h);
 	int r;
 
+	target.to = *to;
 	a->to = *to;
 	a->number = h->began++;
 	r = connector_new(h->env, &target, attempt_cb, a, &a->connector);
 	if (r < 0)
-		remember_error(h, -r);
+		remember_error(h, -r, 0);
 	else
 		h->running++;
+}
+
+/* A proxy takes its time, and its answer tells: no second one too soon. */
+static int delay_ms(const struct happy *h)
+{
+	return h->like.by_proxy ? LIMIT_HE_PROXY_MS : LIMIT_HE_DELAY_MS;
 }
 
 static void step_cb(evutil_socket_t fd, short what, void *arg)
@@ -255,13 +260,14 @@ static void step_cb(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (h->next < h->nlist) {
 		attempt_begin(h, &h->list[h->next++]);
-		step_in_ms(h, h->running ? LIMIT_HE_DELAY_MS : 0);
+		step_in_ms(h, h->running ? delay_ms(h) : 0);
 		return;
 	}
 	if (h->closed && !h->running) {
 		const struct happy_result r = {
 			.fd = -1,
 			.error = h->best_error,
+			.failure = h->failure,
 			.own = h->own && !h->best_error,
 		};
 

@@ -29,13 +29,14 @@ struct happy_result {
 	int error;	      /* errno of the best failure, 0: none */
 	bool own;	      /* nothing failed, but what was tried is the
 				 * host itself */
+	uint32_t failure;     /* of the proxy that goes with error, or 0 */
 };
 
 /* Called once, never from within one of the calls below. */
 typedef void happy_cb(void *user, const struct happy_result *r);
 
-/* 0 or -ENOMEM. */
-int happy_new(const struct connector_env *env, enum rule_proto proto, bool host,
+/* `like` says all of the target but the address. 0 or -ENOMEM. */
+int happy_new(struct connector_env *env, const struct connector_target *like,
 	      happy_cb *done, void *user, struct happy **ret);
 /* Give up: `done` is not called any more. */
 void happy_free(struct happy *h);

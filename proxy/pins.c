@@ -160,6 +160,14 @@ void pins_told(struct pins *p, const char *name, const struct addr *a,
 		pin->told_ms = now_ms;
 }
 
+void pins_remove(struct pins *p, const char *name, const struct addr *a)
+{
+	struct pin *pin = find(p, name, a);
+
+	if (pin)
+		pin_remove(p, pin);
+}
+
 bool pins_has(const struct pins *p, const char *name, const struct addr *a,
 	      int64_t now_ms)
 {

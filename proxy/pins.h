@@ -39,6 +39,9 @@ int pins_add(struct pins *p, const char *name, const struct addr *a,
 void pins_told(struct pins *p, const char *name, const struct addr *a,
 	       int64_t now_ms);
 
+/* The address is another name's now; the kernel keeps it until its time. */
+void pins_remove(struct pins *p, const char *name, const struct addr *a);
+
 bool pins_has(const struct pins *p, const char *name, const struct addr *a,
 	      int64_t now_ms);
 

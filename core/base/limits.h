@@ -37,6 +37,9 @@ enum {
 	LIMIT_SERVER_FIRST_MS = 300,	/* silence, then the pin decides */
 	LIMIT_DIAL_MS = 30000,
 	LIMIT_HE_DELAY_MS = 250,	/* RFC 8305 5 */
+	LIMIT_HE_PROXY_MS = 3000,	/* the same, asking a proxy */
+	LIMIT_SYNTH = 32768,		/* names with a synthetic address, of one
+					 * posture; the least recently used go */
 	LIMIT_UDP_IDLE_MS = 60000,
 	LIMIT_UDP_SPARE_MS = 2000,	/* silent for that long: gives way */
 	LIMIT_RELAY_CHUNK = 256 << 10,	/* bytes of one copy */

@@ -20,6 +20,7 @@
 #include "core/base/num.h"
 #include "core/base/text.h"
 #include "core/cli/options.h"
+#include "core/cli/upstream.h"
 #include "core/include/exeat.h"
 
 enum {
@@ -31,7 +32,8 @@ enum {
 struct run_options {
 	const char *net, *policy, *ceiling, *work_dir, *cwd, *user, *command;
 	const char *shell, *python, *backend, *audit, *json, *dns_refusal;
-	const char *label;
+	const char *label, *upstream, *upstream_by, *upstream_dns;
+	struct cli_list upstream_direct;
 	struct cli_list allow, allow_files, deny, deny_files, ro, rw, env;
 	struct cli_list max_upload, max_download;
 	bool require_names, explain, fail_on_deny, quiet, with_credentials;
@@ -66,6 +68,18 @@ const struct cli_option cli_run_options[] = {
 	  "with open: refuse connections without a name" },
 	{ 0, "dns-refusal", CLI_TEXT, AT(dns_refusal), "KIND",
 	  "how refused look-ups are answered: nxdomain (default) or refused" },
+	{ 0, "upstream-proxy", CLI_TEXT, AT(upstream), "URL|env|@FILE",
+	  "every allowed connection by this proxy of yours: http://, socks5:// "
+	  "or socks5h://[USER:PASSWORD@]HOST[:PORT]; env: your proxy "
+	  "variables; @FILE: the first line of a file" },
+	{ 0, "upstream-by", CLI_TEXT, AT(upstream_by), "KIND",
+	  "what the proxy is told: the address that was vetted here (default), "
+	  "or the name (default with socks5h)" },
+	{ 0, "upstream-dns", CLI_TEXT, AT(upstream_dns), "WHO",
+	  "who resolves names: local (default) or proxy, by stand-in addresses "
+	  "of 198.18.0.0/15" },
+	{ 0, "upstream-direct", CLI_LIST, AT(upstream_direct), "RULE",
+	  "what goes direct, not by the proxy; repeatable" },
 	{ 'w', "work-dir", CLI_TEXT, AT(work_dir), "DIR",
 	  "the directory to work in, kept (default: a fresh one, removed)" },
 	{ 0, "ro", CLI_LIST, AT(ro), "PATH",
@@ -215,6 +229,8 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 					       "more than one of CMD, -c and "
 					       "--python");
 	if (files_read(o, err) < 0 || env_complete(&o->env, err) < 0 ||
+	    cli_upstream(&o->upstream, &o->upstream_direct, o->quiet, err) <
+		    0 ||
 	    audit_open(o->audit, &x->audit, err) < 0)
 		return -EINVAL;
 	s->backend = o->backend;
@@ -227,6 +243,10 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 	s->max_download = o->max_download.texts;
 	s->require_names = o->require_names;
 	s->dns_refusal = o->dns_refusal;
+	s->upstream_proxy = o->upstream;
+	s->upstream_by = o->upstream_by;
+	s->upstream_dns = o->upstream_dns;
+	s->upstream_direct = o->upstream_direct.texts;
 	s->host_work_dir = o->work_dir;
 	s->read_only_paths = o->ro.texts;
 	s->read_write_paths = o->rw.texts;
@@ -266,6 +286,7 @@ static const struct {
 	{ "not_pinned", "this address was not given for an allowed name" },
 	{ "malformed", "malformed" },
 	{ "own_address", "an address of this host" },
+	{ "upstream_proxy", "the upstream proxy carries TCP alone" },
 	{ "limit", "a limit was reached" },
 	{ "budget", "its budget of bytes is used up" },
 };
@@ -465,5 +486,6 @@ int cli_run(const struct cli_command *c, int argc, char *argv[])
 	cli_list_free(&o.ro);
 	cli_list_free(&o.rw);
 	cli_list_free(&o.env);
+	cli_list_free(&o.upstream_direct);
 	return status;
 }

@@ -7,6 +7,10 @@
  * of the machine: the route question (netlink sockets opened before the
  * system call filter), pins (messages to the keeper), the policies that the
  * keeper passes on, DNS servers and hosts that the caller read.
+ *
+ * The keeper, by whom postures come, is not heard before the caller has opened
+ * us, which it does after it has said whether there is a proxy of its own: no
+ * flow can come before the way that it has to take is known.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -23,6 +27,7 @@
 #include "core/sys/isolate.h"
 #include "core/sys/route.h"
 #include "core/sys/seccomp.h"
+#include "policy/upproxy.h"
 #include "proxy/dialer.h"
 #include "proxy/resolver_upstream.h"
 
@@ -39,6 +44,8 @@ struct dialer_process {
 	struct dialer *dialer;
 	struct routes routes;
 	struct dialer_posture postures[LIMIT_POSTURES];
+	struct image direct; /* what does not go by the caller's own proxy */
+	bool opened;	     /* the keeper is heard */
 };
 
 /* ---- what the dialer asks of the machine ---- */
@@ -190,6 +197,28 @@ static int take_hosts(struct dialer_process *dp, struct rbuf *r,
 	return dialer_set_hosts(dp->dialer, hosts, n, err);
 }
 
+static int take_proxy(struct dialer_process *dp, struct msg *m)
+{
+	struct rbuf r = rbuf_make(m->body, m->len);
+	struct upproxy u;
+	int e;
+
+	if (dp->opened || dp->direct.policy || !upproxy_decode(&r, &u))
+		return -EPROTO;
+	e = image_map(m->fds[0], &dp->direct);
+	if (e == 0)
+		dialer_set_upproxy(dp->dialer, &u, dp->direct.policy);
+	upproxy_wipe(&u);
+	return e;
+}
+
+static int hear_keeper(struct dialer_process *dp)
+{
+	dp->opened = true;
+	return wire_init(&dp->keeper, dp->base, DIALER_FD_KEEPER,
+			 proto_dialer_keeper_rules, proto_dialer_keeper_nrules);
+}
+
 static void caller_message(void *user, struct msg *m)
 {
 	struct dialer_process *dp = user;
@@ -197,11 +226,18 @@ static void caller_message(void *user, struct msg *m)
 	struct err err;
 	int e;
 
-	/* D_OPEN is all that it may say */
+	if (m->type == D_PROXY) {
+		e = take_proxy(dp, m);
+		if (e < 0)
+			fatal(dp, -e, "take upstream proxy");
+		return;
+	}
 	err_clear(&err);
 	e = take_servers(dp, &r, &err);
 	if (e == 0)
 		e = take_hosts(dp, &r, &err);
+	if (e == 0 && !dp->opened)
+		e = hear_keeper(dp);
 	if (e < 0)
 		fatal(dp, -e, "take DNS servers");
 }
@@ -218,19 +254,12 @@ static void end_now(void *user, int error)
 
 static int dialer_wires(struct dialer_process *dp)
 {
-	int r;
-
 	dp->caller.on_message = caller_message;
 	dp->keeper.on_message = keeper_message;
 	dp->caller.on_end = dp->keeper.on_end = end_now;
 	dp->caller.user = dp->keeper.user = dp;
-	r = wire_init(&dp->caller, dp->base, DIALER_FD_CALLER,
-		      proto_dialer_caller_rules, proto_dialer_caller_nrules);
-	if (r == 0)
-		r = wire_init(&dp->keeper, dp->base, DIALER_FD_KEEPER,
-			      proto_dialer_keeper_rules,
-			      proto_dialer_keeper_nrules);
-	return r;
+	return wire_init(&dp->caller, dp->base, DIALER_FD_CALLER,
+			 proto_dialer_caller_rules, proto_dialer_caller_nrules);
 }
 
 static int dialer_start(struct dialer_process *dp, struct err *err)

@@ -144,6 +144,21 @@ struct exeat_session_options {
 	 */
 	const char *const *max_upload;
 	const char *const *max_download;
+	/*
+	 * The caller's own proxy, by which every allowed TCP connection goes;
+	 * none ever goes direct instead. "http://[USER:PASSWORD@]HOST[:PORT]",
+	 * socks5:// or socks5h://; NULL: none, or what network_policy names.
+	 * The other three have no meaning without it.
+	 */
+	const char *upstream_proxy;
+	/* What it is told: NULL | "address", which was vetted here, | "name".
+	 * Unset is "name" for socks5h and if it resolves. */
+	const char *upstream_by;
+	/* Who resolves names: NULL | "local" | "proxy": look-ups inside are
+	 * answered with addresses of 198.18.0.0/15 that stand for names */
+	const char *upstream_dns;
+	/* Deny rules by their form: what goes direct all the same */
+	const char *const *upstream_direct;
 };
 
 #define EXEAT_SESSION_OPTIONS_INIT                                           \

@@ -6,3 +6,5 @@ exeat_fuzz(dns SOURCES fuzz_dns.c LINK exeat_proxy exeat_policy exeat_base)
 exeat_fuzz(ask SOURCES fuzz_ask.c LINK exeat_proxy exeat_policy exeat_base)
 exeat_fuzz(dialer SOURCES fuzz_dialer.c LINK exeat_proxy exeat_policy
 	exeat_base PkgConfig::EVENT)
+exeat_fuzz(upproxy SOURCES fuzz_upproxy.c LINK exeat_proxy exeat_policy
+	exeat_base)

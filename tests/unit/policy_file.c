@@ -141,10 +141,27 @@ static const struct {
 	{ "{\"version\":1,\"max_download\":{\"a\":-1}}", ERR_INVALID,
 	  "max_download.a: line 1 column 30: a size" },
 	{ "{\"version\":1,\"network_allowlist\":[{\"rule\":\"a\","
+	  "\"upstream_proxy\":\"http://p:1\"}]}",
+	  ERR_INVALID,
+	  "network_allowlist[0].upstream_proxy: line 1 column 47" },
+	{ "{\"version\":1,\"network_denylist\":[{\"rule\":\"a\","
 	  "\"upstream_proxy\":\"direct\"}]}",
-	  ERR_UNAVAILABLE, "network_allowlist[0].upstream_proxy" },
-	{ "{\"version\":1,\"upstream_proxy\":\"http://p:1\"}", ERR_UNAVAILABLE,
+	  ERR_INVALID, "network_denylist[0].upstream_proxy" },
+	{ "{\"version\":1,\"upstream_proxy\":\"http://p:x\"}", ERR_INVALID,
+	  "upstream_proxy: line 1 column 14: at byte 9: not a port" },
+	{ "{\"version\":1,\"upstream_proxy\":1}", ERR_INVALID,
 	  "upstream_proxy" },
+	{ "{\"version\":1,\"upstream_by\":\"name\"}", ERR_INVALID,
+	  "upstream_by" },
+	{ "{\"version\":1,\"upstream_proxy\":\"http://p:1\","
+	  "\"upstream_by\":\"magic\"}",
+	  ERR_INVALID, "upstream_by" },
+	{ "{\"version\":1,\"upstream_proxy\":\"http://p:1\","
+	  "\"upstream_dns\":\"both\"}",
+	  ERR_INVALID, "upstream_dns" },
+	{ "{\"version\":1,\"network_ceiling\":{\"upstream_proxy\":"
+	  "\"http://p:1\"}}",
+	  ERR_INVALID, "a ceiling has no upstream_proxy" },
 	{ "{\"version\":1,\"dns_refusal\":\"drop\"}", ERR_INVALID,
 	  "dns_refusal" },
 	{ "{\"version\":1,\"require_names\":1}", ERR_INVALID, "require_names" },
