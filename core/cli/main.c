@@ -35,6 +35,16 @@ const struct cli_command cli_commands[] = {
 	  "Can sessions run here? Every needed feature, and the remedy.",
 	  "Exits 0 if nothing is missing, 1 otherwise.", cli_no_options, 2,
 	  cli_doctor },
+	{ "selftest", "[ROW...]",
+	  "Does it hold here? Tries the attack suite, offline.",
+	  "Each row is one thing that a command might try to get out, or that "
+	  "must get through. Three witnesses judge it, in namespaces of its "
+	  "own: the program inside, a sniffer outside, the audit. It takes "
+	  "under a minute and needs neither root nor a network, but python3, "
+	  "openssl and iproute2. ROW is a number as --list shows it. Exits 0 "
+	  "if all held, 1 if one did not, 2 on wrong usage, 3 if that cannot "
+	  "be told; it names what is missing.",
+	  cli_selftest_options, 2, cli_selftest },
 	{ .name = NULL },
 };
 

@@ -9,6 +9,8 @@ Takes the arguments of `exeat run` and runs the command as it is.
 import os
 import sys
 
+if sys.argv[1] == "doctor":
+    sys.exit(0)
 argv = sys.argv[sys.argv.index("--") + 1:]
 audit = sys.argv[sys.argv.index("--audit") + 1]
 with open(audit, "w", encoding="ascii"):

@@ -106,7 +106,7 @@ def _init(lifeline, test):
             os._exit(1)
 
 
-def _usable(kind):
+def usable(kind):
     if kind == "root" and not real_root():
         return "the caller `root` needs root"
     probe = subprocess.run(_command(kind) + ["true"], capture_output=True,
@@ -124,7 +124,7 @@ def enter(test):
         _init(int(fd), lambda: test(kind))
     worst = 0
     for kind in kinds():
-        why = _usable(kind)
+        why = usable(kind)
         if why:
             skip(why)
         code = _once(kind)
