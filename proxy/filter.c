@@ -5,6 +5,11 @@
 
 #include <string.h>
 
+/* The first line of a client's preface (RFC 9113 3.4), told from any other
+ * bytes by as much of it. */
+static const char preface[] = "PRI * HTTP/2.0";
+enum { PREFACE_ENOUGH = sizeof(preface) - 1 };
+
 void filter_init(struct filter *f, enum policy_carry carry)
 {
 	memset(f, 0, sizeof(*f));
@@ -17,6 +22,12 @@ void filter_init_opaque(struct filter *f)
 	filter_init(f, POLICY_CARRY_ANY);
 	f->mode = FILTER_OPAQUE;
 	f->admitted = true;
+}
+
+void filter_done(struct filter *f)
+{
+	h2_free(f->h2);
+	f->h2 = NULL;
 }
 
 static enum filter_step refuse(struct filter *f, enum policy_reason reason,
@@ -69,9 +80,16 @@ static const char *http_unfit(const struct http_head *head)
 {
 	if (head->method == HTTP_CONNECT)
 		return "CONNECT";
-	if (head->method == HTTP_TRACE)
-		return "TRACE";
-	return head->upgrade == HTTP_UPGRADE_H2C ? "h2c upgrade" : NULL;
+	return head->method == HTTP_TRACE ? "TRACE" : NULL;
+}
+
+/* Only where no byte of an earlier answer can pass for a "101". */
+static enum http_upgrade may_switch(const struct filter *f,
+				    const struct http_head *head)
+{
+	if (f->spoken || f->requested || head->upgrade == HTTP_UPGRADE_OTHER)
+		return HTTP_UPGRADE_NONE;
+	return head->upgrade;
 }
 
 static enum filter_step http_request(struct filter *f,
@@ -89,9 +107,8 @@ static enum filter_step http_request(struct filter *f,
 				 learnt_nameless(f, POLICY_NAME_HOST,
 						 !head->literal);
 	http_body_start(&f->body, head);
-	/* only where no byte of an earlier answer can pass for a "101" */
-	f->want_switch = head->upgrade == HTTP_UPGRADE_WEBSOCKET &&
-			 !f->spoken && !f->requested;
+	f->want = may_switch(f, head);
+	f->preface = head->upgrade == HTTP_UPGRADE_H2C ? 0 : PREFACE_ENOUGH;
 	if (any && head->method == HTTP_CONNECT)
 		next = FILTER_OPAQUE;
 	return grant(f, head->len, next);
@@ -107,6 +124,17 @@ static enum filter_step first_opaque(struct filter *f)
 	f->name[0] = '\0';
 	f->learnt = learnt_nameless(f, POLICY_NAME_NONE, true);
 	return grant(f, 0, FILTER_OPAQUE);
+}
+
+/* The next byte is the first of a client's preface of HTTP/2. */
+static enum filter_step begin_h2(struct filter *f, bool upgraded)
+{
+	f->h2 = h2_new(upgraded);
+	if (!f->h2)
+		return refuse(f, POLICY_R_LIMIT, "out of memory");
+	f->seen = FILTER_SEEN_HTTP;
+	f->mode = FILTER_H2;
+	return FILTER_PASS;
 }
 
 /*
@@ -138,9 +166,7 @@ static enum filter_step first_http(struct filter *f, const uint8_t *data,
 		f->seen = FILTER_SEEN_HTTP;
 		return refuse(f, POLICY_R_MALFORMED, head.why);
 	case HTTP_H2:
-		if (f->carry == POLICY_CARRY_ANY)
-			return first_opaque(f);
-		return refuse(f, POLICY_R_PROTOCOL, "HTTP/2 without TLS");
+		return begin_h2(f, false);
 	case HTTP_NOT_HTTP:
 		break;
 	}
@@ -184,7 +210,7 @@ static enum filter_step next_request(struct filter *f, const uint8_t *data,
 	case HTTP_H2:
 		/* what an h2c upgrade leads to, where any protocol passes */
 		if (f->carry == POLICY_CARRY_ANY)
-			return first_opaque(f);
+			return begin_h2(f, true);
 		break;
 	case HTTP_BAD:
 	case HTTP_NOT_HTTP:
@@ -197,9 +223,27 @@ static enum filter_step next_request(struct filter *f, const uint8_t *data,
 /* Head and body of a request have passed. */
 static void request_passed(struct filter *f)
 {
-	f->mode = f->want_switch && !f->spoken ? FILTER_SWITCH : FILTER_HEAD;
+	f->mode = f->want != HTTP_UPGRADE_NONE && !f->spoken ? FILTER_SWITCH :
+							       FILTER_HEAD;
 	f->requested = true;
-	f->nfirst = 0;
+	http_switch_init(&f->answer, f->want);
+}
+
+/*
+ * A server that wrongly switches to h2c before the body has come waits for a
+ * preface; a body must not be one.
+ */
+static bool begins_h2(struct filter *f, const uint8_t *data, size_t len)
+{
+	for (size_t i = 0; i < len && f->preface < PREFACE_ENOUGH; i++) {
+		if (data[i] != (uint8_t)preface[f->preface]) {
+			f->preface = PREFACE_ENOUGH;
+			return false;
+		}
+		if (++f->preface == PREFACE_ENOUGH)
+			return true;
+	}
+	return false;
 }
 
 static enum filter_step in_body(struct filter *f, const uint8_t *data,
@@ -207,11 +251,69 @@ static enum filter_step in_body(struct filter *f, const uint8_t *data,
 {
 	enum http_status s = http_body_feed(&f->body, data, len, ret_used);
 
+	if (s != HTTP_BAD && begins_h2(f, data, *ret_used))
+		return refuse(f, POLICY_R_MALFORMED, "HTTP/2 in a body");
 	if (s == HTTP_BAD)
 		return refuse(f, POLICY_R_MALFORMED, "broken chunks");
 	if (s == HTTP_OK)
 		request_passed(f);
 	return FILTER_PASS;
+}
+
+static enum filter_step h2_request(struct filter *f,
+				   const struct h2_request *req, size_t n)
+{
+	if (req->connect && f->carry != POLICY_CARRY_ANY)
+		return refuse(f, POLICY_R_PROTOCOL, "CONNECT");
+	memcpy(f->name, req->name, sizeof(f->name));
+	f->learnt = f->name[0] ?
+			    POLICY_NAME_HOST :
+			    learnt_nameless(f, POLICY_NAME_HOST, !req->literal);
+	return grant(f, n, FILTER_H2);
+}
+
+/*
+ * Nothing names anybody yet. A client that waits for the server's settings
+ * before it asks is let through where a silent one would be; its requests
+ * are decided when they come.
+ */
+static enum filter_step h2_without_name(struct filter *f, size_t len)
+{
+	const struct h2_request nobody = { .literal = false };
+	bool silent = f->carry == POLICY_CARRY_PINNED ||
+		      f->carry == POLICY_CARRY_ANY;
+
+	if (silent && f->pending == len && h2_is_idle(f->h2)) {
+		f->pending = 0;
+		return h2_request(f, &nobody, len);
+	}
+	if (len >= LIMIT_PEEK_BYTES)
+		return refuse(f, POLICY_R_MALFORMED, "no request");
+	return FILTER_HOLD;
+}
+
+static enum filter_step in_h2(struct filter *f, const uint8_t *data, size_t len,
+			      size_t *ret_used)
+{
+	struct h2_request req;
+	const char *why;
+	size_t n, at = f->pending;
+
+	switch (h2_feed(f->h2, data + at, len - at, &n, &req, &why)) {
+	case H2_BAD:
+		return refuse(f, POLICY_R_MALFORMED, why);
+	case H2_REQUEST:
+		f->pending = 0;
+		return h2_request(f, &req, at + n);
+	case H2_NEED_MORE:
+		break;
+	}
+	f->pending = at + n;
+	if (!f->admitted)
+		return h2_without_name(f, len);
+	*ret_used = f->pending;
+	f->pending = 0;
+	return *ret_used < len ? FILTER_HOLD : FILTER_PASS;
 }
 
 /* What was allowed as a whole. */
@@ -257,6 +359,8 @@ static enum filter_step step(struct filter *f, const uint8_t *data, size_t len,
 		return next_request(f, data, len);
 	case FILTER_BODY:
 		return in_body(f, data, len, ret_used);
+	case FILTER_H2:
+		return in_h2(f, data, len, ret_used);
 	case FILTER_SWITCH:
 		return FILTER_HOLD;
 	case FILTER_OPAQUE:
@@ -304,28 +408,45 @@ void filter_admit(struct filter *f)
 	f->admitted = true;
 }
 
+void filter_admit_name(struct filter *f, const char *name)
+{
+	f->admitted = true;
+	memcpy(f->allowed, name, strlen(name) + 1);
+}
+
+/* What was asked for is all that may come behind a switch. */
+static void switched(struct filter *f)
+{
+	if (f->want != HTTP_UPGRADE_H2C)
+		f->mode = FILTER_OPAQUE;
+	else if (begin_h2(f, true) != FILTER_PASS)
+		f->mode = FILTER_HEAD; /* which no preface passes */
+}
+
 bool filter_server(struct filter *f, const uint8_t *data, size_t len)
 {
-	size_t n = sizeof(f->first) - f->nfirst;
-	enum http_status s;
-
 	f->answered = true;
-	if (f->mode != FILTER_SWITCH)
-		f->spoken = true;
 	if (f->mode == FILTER_TLS) {
+		f->spoken = true;
 		tls_watch_server(&f->watch, data, len);
 		return f->watch.state != TLS_WATCH_SERVER;
 	}
-	if (f->mode != FILTER_SWITCH)
+	if (f->mode != FILTER_SWITCH) {
+		f->spoken = true;
 		return false;
-	if (n > len)
-		n = len;
-	memcpy(f->first + f->nfirst, data, n);
-	f->nfirst += n;
-	s = http_peek_switch(f->first, f->nfirst);
-	if (s == HTTP_NEED_MORE)
+	}
+	switch (http_switch_feed(&f->answer, data, len)) {
+	case HTTP_NEED_MORE:
 		return false;
-	f->mode = s == HTTP_OK ? FILTER_OPAQUE : FILTER_HEAD;
+	case HTTP_OK:
+		switched(f);
+		return true;
+	case HTTP_NOT_HTTP:
+	case HTTP_BAD:
+	case HTTP_H2:
+		break;
+	}
+	f->mode = FILTER_HEAD;
 	return true;
 }
 

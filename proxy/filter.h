@@ -17,11 +17,13 @@
  *	HEAD	at the start of an HTTP request: it waits until its name is
  *		allowed
  *	BODY	in the body of one: passes
- *	SWITCH	a WebSocket was asked for: waits for the server's answer
+ *	SWITCH	a WebSocket or h2c was asked for: waits for the server's answer
+ *	H2	HTTP/2: the head of each request waits until its name is
+ *		allowed, and all that is behind it with it
  *	OPAQUE	everything passes
  *
  *	FIRST -> TLS -> OPAQUE        FIRST -> BODY -> HEAD -> BODY ...
- *	FIRST -> OPAQUE               BODY -> SWITCH -> OPAQUE | HEAD
+ *	FIRST -> OPAQUE | H2          BODY -> SWITCH -> OPAQUE | H2 | HEAD
  *
  * What a port may carry (policy_carry) is the only thing that differs.
  */
@@ -34,6 +36,7 @@
 
 #include "core/base/limits.h"
 #include "policy/policy.h"
+#include "proxy/h2.h"
 #include "proxy/http.h"
 #include "proxy/tls.h"
 
@@ -43,6 +46,7 @@ enum filter_mode {
 	FILTER_HEAD,
 	FILTER_BODY,
 	FILTER_SWITCH,
+	FILTER_H2,
 	FILTER_OPAQUE,
 };
 
@@ -73,18 +77,21 @@ struct filter {
 	size_t granted;		      /* bytes that pass once allowed */
 	bool asking;
 	enum filter_mode next; /* once allowed */
-	bool want_switch;      /* the request asks for a WebSocket */
+	enum http_upgrade want; /* the request asks for a switch */
 	bool answered;	       /* by the server, since the last request */
 	bool spoken;	       /* the server, outside of SWITCH */
 	bool requested;	       /* a whole request has passed */
 	bool ended;	       /* no more bytes of the client come */
-	size_t nfirst;	       /* SWITCH: what the server said */
-	uint8_t first[16];
+	unsigned preface;      /* of HTTP/2, seen at a body's start */
+	size_t pending;	       /* H2: understood, but not yet passed */
+	struct h2 *h2;
 	struct http_body body;
+	struct http_switch answer; /* SWITCH */
 	struct tls_watch watch;
 };
 
 void filter_init(struct filter *f, enum policy_carry carry);
+void filter_done(struct filter *f);
 /* Nothing comes from this side and everything passes. */
 void filter_init_opaque(struct filter *f);
 
@@ -99,6 +106,8 @@ enum filter_step filter_client(struct filter *f, const uint8_t *data,
 void filter_allowed(struct filter *f);
 /* The flow was admitted without a byte of the client (server-first). */
 void filter_admit(struct filter *f);
+/* The same, by a name that the client said before (an explicit proxy). */
+void filter_admit_name(struct filter *f, const char *name);
 
 /* The client sends no more: call filter_client() again for what waits. */
 void filter_client_ended(struct filter *f);

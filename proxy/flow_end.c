@@ -110,6 +110,7 @@ void flow_close(struct flow *fl, enum flow_end end)
 	fd_close(&fl->target);
 	relay_done(&fl->up);
 	relay_done(&fl->down);
+	filter_done(&fl->filter);
 	LIST_REMOVE(fl, link);
 	f->stats.flows--;
 	free(fl);

@@ -12,22 +12,10 @@
 #include "proxy/http.h"
 
 #include <string.h>
-#include <strings.h>
 
-#include "core/base/addr.h"
-#include "core/base/num.h"
-#include "policy/rule.h"
+#include "proxy/http_text.h"
 
-enum {
-	HEADERS_MAX = 256,
-	AUTHORITY_MAX = LIMIT_NAME + 1 + 6, /* trailing dot, port */
-};
-
-/* A piece of the head; not terminated. */
-struct text {
-	const char *p;
-	size_t len;
-};
+enum { HEADERS_MAX = 256 };
 
 /* What the header lines said. */
 struct seen {
@@ -35,63 +23,6 @@ struct seen {
 	struct text host, length, encoding;
 	bool websocket, h2c, other_upgrade;
 };
-
-static bool is_tchar(unsigned char c)
-{
-	if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-	    (c >= 'A' && c <= 'Z'))
-		return true;
-	return c != '\0' && strchr("!#$%&'*+-.^_`|~", c);
-}
-
-/* Controls other than HTAB; bytes above 0x7f are let by (RFC 9110 5.5). */
-static bool is_control(unsigned char c)
-{
-	return (c < 0x20 && c != '\t') || c == 0x7f;
-}
-
-static bool text_is(struct text t, const char *s)
-{
-	return t.len == strlen(s) && strncasecmp(t.p, s, t.len) == 0;
-}
-
-static bool text_starts(struct text t, const char *s)
-{
-	return t.len >= strlen(s) && strncasecmp(t.p, s, strlen(s)) == 0;
-}
-
-static struct text text_trim(struct text t)
-{
-	while (t.len > 0 && (t.p[0] == ' ' || t.p[0] == '\t')) {
-		t.p++;
-		t.len--;
-	}
-	while (t.len > 0 && (t.p[t.len - 1] == ' ' || t.p[t.len - 1] == '\t'))
-		t.len--;
-	return t;
-}
-
-static bool text_contains(struct text t, const char *s)
-{
-	for (; t.len >= strlen(s); t.p++, t.len--)
-		if (text_starts(t, s))
-			return true;
-	return false;
-}
-
-/* Cut at the first `c`: returns what is before, *t becomes what is behind;
- * the whole, and *t empty, if there is none. */
-static struct text text_cut(struct text *t, char c)
-{
-	const char *at = memchr(t->p, c, t->len);
-	struct text head = *t;
-
-	if (at)
-		head.len = (size_t)(at - t->p);
-	t->p += head.len + (at != NULL);
-	t->len -= head.len + (at != NULL);
-	return head;
-}
 
 static enum http_status bad(struct http_head *h, const char *why)
 {
@@ -147,7 +78,7 @@ static enum http_status classify(const uint8_t *data, size_t len,
 	if (strchr("\r\n\t ", data[0]) && data[0] != '\0')
 		return HTTP_BAD;
 	/* of any length: some servers pass on a method that nobody knows */
-	while (n < len && is_tchar(data[n]))
+	while (n < len && http_is_tchar(data[n]))
 		n++;
 	if (n == len)
 		return HTTP_NEED_MORE;
@@ -160,42 +91,6 @@ static enum http_status classify(const uint8_t *data, size_t len,
 		return HTTP_NEED_MORE;
 	*ret_line = (size_t)(lf - data);
 	return classify_line((struct text){ (const char *)data, *ret_line });
-}
-
-/*
- * host [":" port]: a name into ret, or *ret_literal. userinfo, blanks and
- * brackets around names fail as names do.
- */
-static bool parse_authority(struct text t, char ret[LIMIT_NAME + 1],
-			    bool *ret_literal)
-{
-	char text[AUTHORITY_MAX + 1];
-	const char *cursor = text, *colon;
-	struct addr addr;
-	uint64_t port;
-	bool bracket;
-
-	if (t.len == 0 || t.len > AUTHORITY_MAX || memchr(t.p, '\0', t.len))
-		return false;
-	memcpy(text, t.p, t.len);
-	text[t.len] = '\0';
-	bracket = text[0] == '[';
-	cursor += bracket;
-	*ret_literal = false;
-	if (addr_parse(&cursor, &addr) && (!bracket || *cursor++ == ']') &&
-	    addr_is_v4(&addr) == !bracket && (*cursor == ':' || !*cursor)) {
-		*ret_literal = true;
-		ret[0] = '\0';
-	} else {
-		colon = strchr(text, ':');
-		cursor = colon ? colon : text + t.len;
-		if (!name_canonical(text, (size_t)(cursor - text), ret))
-			return false;
-	}
-	if (*cursor == '\0' || (cursor[0] == ':' && cursor[1] == '\0'))
-		return true; /* RFC 3986 3.2.3: an empty port is one */
-	cursor++;
-	return num_parse_u64(&cursor, UINT16_MAX, &port) && *cursor == '\0';
 }
 
 /* Method, target and version; *ret_authority is that of the target. */
@@ -213,13 +108,10 @@ static const char *parse_request_line(struct text line, struct http_head *h,
 	/* text_is ignores case, the version does not (RFC 9112 2.3) */
 	if (h->version == 0 || memcmp(line.p, "HTTP/", 5) != 0)
 		return "bad request line";
-	for (size_t i = 0; i < method.len; i++)
-		if (!is_tchar((unsigned char)method.p[i]))
-			return "bad method";
-	for (size_t i = 0; i < target.len; i++)
-		if (is_control((unsigned char)target.p[i]) ||
-		    target.p[i] == '\t')
-			return "bad request target";
+	if (!http_is_token(method))
+		return "bad method";
+	if (http_has_control(target) || memchr(target.p, '\t', target.len))
+		return "bad request target";
 	*ret_authority = (struct text){ NULL, 0 };
 	/* methods are case-sensitive; servers are not always */
 	if (text_is(method, "CONNECT")) {
@@ -227,7 +119,8 @@ static const char *parse_request_line(struct text line, struct http_head *h,
 		*ret_authority = target;
 		return target.len > 0 ? NULL : "bad request target";
 	}
-	if (text_is(method, "TRACE"))
+	/* and its twin, which one server knows */
+	if (text_is(method, "TRACE") || text_is(method, "TRACK"))
 		h->method = HTTP_TRACE;
 	if (text_starts(target, "http://")) {
 		target.p += 7;
@@ -259,6 +152,22 @@ static void see_upgrade(struct seen *s, struct text value)
 	}
 }
 
+/*
+ * Connection names fields that the next server takes out before it hands the
+ * request on (RFC 9110 7.6.1): then it would be another request.
+ */
+static bool names_framing(struct text value)
+{
+	while (value.len > 0) {
+		struct text item = text_trim(text_cut(&value, ','));
+
+		if (text_is(item, "Host") || text_is(item, "Content-Length") ||
+		    text_is(item, "Transfer-Encoding"))
+			return true;
+	}
+	return false;
+}
+
 static const char *parse_header(struct text line, struct seen *s)
 {
 	struct text name, value = line;
@@ -269,14 +178,10 @@ static const char *parse_header(struct text line, struct seen *s)
 		return "header without a colon";
 	name = text_cut(&value, ':');
 	value = text_trim(value);
-	if (name.len == 0)
-		return "header without a name";
-	for (size_t i = 0; i < name.len; i++)
-		if (!is_tchar((unsigned char)name.p[i]))
-			return "bad header name";
-	for (size_t i = 0; i < value.len; i++)
-		if (is_control((unsigned char)value.p[i]))
-			return "control character in a header";
+	if (!http_is_token(name) || http_is_lookalike(name))
+		return "bad header name";
+	if (http_has_control(value))
+		return "control character in a header";
 	if (text_is(name, "Host")) {
 		s->hosts++;
 		s->host = value;
@@ -288,6 +193,8 @@ static const char *parse_header(struct text line, struct seen *s)
 		s->encoding = value;
 	} else if (text_is(name, "Upgrade")) {
 		see_upgrade(s, value);
+	} else if (text_is(name, "Connection")) {
+		return names_framing(value) ? "bad Connection" : NULL;
 	} else if (text_is(name, "HTTP2-Settings")) {
 		s->h2c = true;
 	}
@@ -296,9 +203,6 @@ static const char *parse_header(struct text line, struct seen *s)
 
 static const char *judge_body(const struct seen *s, struct http_head *h)
 {
-	char digits[24];
-	const char *cursor = digits;
-
 	if (s->encodings > 1 || s->lengths > 1)
 		return "two lengths of the body";
 	if (s->encodings && s->lengths)
@@ -311,13 +215,7 @@ static const char *judge_body(const struct seen *s, struct http_head *h)
 	}
 	if (!s->lengths)
 		return NULL;
-	if (s->length.len == 0 || s->length.len >= sizeof(digits))
-		return "bad Content-Length";
-	memcpy(digits, s->length.p, s->length.len);
-	digits[s->length.len] = '\0';
-	if (!num_parse_u64(&cursor, INT64_MAX, &h->length) || *cursor)
-		return "bad Content-Length";
-	return NULL;
+	return http_length(s->length, &h->length) ? NULL : "bad Content-Length";
 }
 
 /* Host and target must be of one mind. */
@@ -331,11 +229,11 @@ static const char *judge_host(const struct seen *s, struct text authority,
 		return "more than one Host";
 	if (s->hosts == 0 && h->version == 11)
 		return "no Host";
-	if (s->hosts && !parse_authority(s->host, h->name, &h->literal))
+	if (s->hosts && !http_authority(s->host, h->name, &h->literal))
 		return "bad Host";
 	if (!authority.p)
 		return NULL;
-	if (!parse_authority(authority, name, &literal))
+	if (!http_authority(authority, name, &literal))
 		return "bad authority";
 	if (s->hosts && (literal != h->literal || strcmp(name, h->name) != 0))
 		return "Host is not the target's";
@@ -431,14 +329,4 @@ enum http_status http_peek(const uint8_t *data, size_t len,
 		s = parse_head(data, len, ret);
 	}
 	return s == HTTP_NEED_MORE && full ? bad(ret, "head too long") : s;
-}
-
-enum http_status http_peek_switch(const uint8_t *data, size_t len)
-{
-	static const char expect[] = "HTTP/1.1 101";
-	size_t n = len < sizeof(expect) - 1 ? len : sizeof(expect) - 1;
-
-	if (memcmp(data, expect, n) != 0)
-		return HTTP_NOT_HTTP;
-	return n == sizeof(expect) - 1 ? HTTP_OK : HTTP_NEED_MORE;
 }

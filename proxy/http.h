@@ -69,6 +69,8 @@ struct http_body {
 	unsigned trailers; /* bytes of all trailer lines */
 	bool cr;	   /* the last byte was CR */
 	bool extension;	   /* behind the digits of a chunk size */
+	bool value;	   /* behind the name of a trailer */
+	char name[20];	   /* its beginning */
 };
 
 /* Start at the end of a head. */
@@ -82,9 +84,21 @@ enum http_status http_body_feed(struct http_body *b, const uint8_t *data,
 				size_t len, size_t *ret_used);
 
 /*
- * The first bytes of a server: has it switched protocols (101)? NEED_MORE,
- * OK: yes, NOT_HTTP: no.
+ * Has the server switched protocols as it was asked to? Its bytes, from the
+ * first on, to the end of its answer's head. NEED_MORE; OK: it has, everything
+ * behind the head is of the new protocol; NOT_HTTP: it has not.
  */
-enum http_status http_peek_switch(const uint8_t *data, size_t len);
+struct http_switch {
+	enum http_upgrade want; /* WEBSOCKET or H2C */
+
+	/* private */
+	char line[64]; /* its beginning */
+	size_t nline, bytes;
+	bool status, upgraded, accepted; /* seen */
+};
+
+void http_switch_init(struct http_switch *w, enum http_upgrade want);
+enum http_status http_switch_feed(struct http_switch *w, const uint8_t *data,
+				  size_t len);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "proxy/http.h"
+#include "proxy/http_text.h"
 
 enum {
 	SIZE_DIGITS_MAX = 15, /* < 2^60 */
@@ -40,6 +41,7 @@ static void next_state(struct http_body *b, enum http_body_state state)
 	b->line = 0;
 	b->cr = false;
 	b->extension = false;
+	b->value = false;
 }
 
 /* One byte that is part of a line's end. False: a CR or LF out of place. */
@@ -69,10 +71,10 @@ static bool feed_size(struct http_body *b, uint8_t c)
 	if (++b->line > SIZE_LINE_MAX)
 		return false;
 	if (b->extension)
-		return c >= 0x20 || c == '\t';
+		return !http_is_control(c);
 	if (digit < 0) {
 		b->extension = true;
-		return b->line > 1 && (c == ';' || c == ' ' || c == '\t');
+		return b->line > 1 && c == ';';
 	}
 	b->left = b->left << 4 | (unsigned)digit;
 	return b->line <= SIZE_DIGITS_MAX;
@@ -89,16 +91,44 @@ static bool feed_chunk_end(struct http_body *b, uint8_t c)
 	return true;
 }
 
+/* Servers that merge trailers into the head do it behind their checks. */
+static bool may_trail(const struct http_body *b)
+{
+	static const char *const heads[] = { "Host", "Content-Length",
+					     "Transfer-Encoding" };
+	size_t n = b->line < sizeof(b->name) ? b->line : sizeof(b->name);
+	const struct text name = { b->name, n };
+
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
+		if (text_is(name, heads[i]))
+			return false;
+	return b->line > 0 && !http_is_lookalike(name);
+}
+
+static bool feed_trailer_byte(struct http_body *b, uint8_t c)
+{
+	if (b->value)
+		return !http_is_control(c);
+	b->value = c == ':';
+	if (b->value)
+		return may_trail(b);
+	if (b->line < sizeof(b->name))
+		b->name[b->line] = (char)c;
+	b->line++;
+	return http_is_tchar(c);
+}
+
 static bool feed_trailer(struct http_body *b, uint8_t c)
 {
 	bool ended;
 
 	if (++b->trailers > TRAILERS_MAX || !line_end(b, c, &ended))
 		return false;
-	if (ended)
-		next_state(b, b->line == 0 ? HTTP_BODY_END : HTTP_BODY_TRAILER);
-	else if (!b->cr)
-		b->line++;
+	if (b->cr && !ended)
+		return b->value || b->line == 0;
+	if (!ended)
+		return feed_trailer_byte(b, c);
+	next_state(b, b->value ? HTTP_BODY_TRAILER : HTTP_BODY_END);
 	return true;
 }
 

@@ -1,5 +1,6 @@
 exeat_fuzz(tls SOURCES fuzz_tls.c LINK exeat_proxy exeat_policy exeat_base)
 exeat_fuzz(http SOURCES fuzz_http.c LINK exeat_proxy exeat_policy exeat_base)
+exeat_fuzz(h2 SOURCES fuzz_h2.c LINK exeat_proxy exeat_policy exeat_base)
 exeat_fuzz(filter SOURCES fuzz_filter.c LINK exeat_proxy exeat_policy
 	exeat_base)
 exeat_fuzz(dns SOURCES fuzz_dns.c LINK exeat_proxy exeat_policy exeat_base)

@@ -17,6 +17,11 @@
 #include "tests/unit/proxy_hello.h"
 
 #define GET(name) "GET / HTTP/1.1\r\nHost: " name "\r\n\r\n"
+#define WS_ANSWER                                  \
+	"HTTP/1.1 101 x\r\nUpgrade: websocket\r\n" \
+	"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+#define H2C_ANSWER "HTTP/1.1 101 x\r\nUpgrade: h2c\r\n\r\n"
+#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define CHAT(kind)                           \
 	"GET / HTTP/1.1\r\nHost: a.test\r\n" \
 	"Upgrade: " kind "\r\n\r\n"
@@ -103,6 +108,7 @@ static void play(size_t row, const struct script *s)
 		if (says == FILTER_PASS)
 			assert_int_equal(held, 0);
 	}
+	filter_done(&f);
 }
 
 static void http_scripts(void **state)
@@ -128,11 +134,6 @@ static void http_scripts(void **state)
 		  { ASK(GET("192.0.2.1"), "", POLICY_NAME_HOST) } },
 		{ POLICY_CARRY_ANY,
 		  { ASK(GET("192.0.2.1"), "", POLICY_NAME_NONE) } },
-		{ POLICY_CARRY_HTTP,
-		  { REFUSE("PRI * HTTP/2.0\r\n", POLICY_R_PROTOCOL) } },
-		{ POLICY_CARRY_ANY,
-		  { ASK("PRI * HTTP/2.0\r\n", "", POLICY_NAME_NONE), ALLOWED,
-		    SAY("anything") } },
 		{ POLICY_CARRY_HTTP,
 		  { REFUSE("CONNECT a.test:443 HTTP/1.1\r\n"
 			   "Host: a.test:443\r\n\r\n",
@@ -177,23 +178,65 @@ static void upgrade_scripts(void **state)
 		    ASK(GET("b.test"), "b.test", POLICY_NAME_HOST) } },
 		{ POLICY_CARRY_HTTP,
 		  { ASK(GET("a.test"), "a.test", POLICY_NAME_HOST), ALLOWED,
-		    SAY(CHAT("websocket")), ANSWERS("HTTP/1.1 101 x"),
+		    SAY(CHAT("websocket")), ANSWERS(WS_ANSWER),
 		    ASK(GET("b.test"), "b.test", POLICY_NAME_HOST) } },
 		{ POLICY_CARRY_HTTP,
 		  { ASK(CHAT("websocket"), "a.test", POLICY_NAME_HOST), ALLOWED,
-		    HOLD("\x81\1"), ANSWERS("HTTP/1"), HOLD("z"),
-		    ANSWERS(".1 101 x\r\n"), SAY("\x81\1") } },
+		    HOLD("\x81\1"), ANSWERS("HTTP/1.1 101 x\r\nUpg"), HOLD("z"),
+		    ANSWERS("rade: WebSocket\r\nSec-WebSocket-Accept: "
+			    "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"),
+		    SAY("\x81\1") } },
 		{ POLICY_CARRY_HTTP,
 		  { ASK(CHAT("websocket"), "a.test", POLICY_NAME_HOST), ALLOWED,
-		    ANSWERS("HTTP/1.1 101 x\r\n"), SAY("\x81\1z") } },
+		    ANSWERS(WS_ANSWER), SAY("\x81\1z") } },
+		/* a status that some page was asked for */
+		{ POLICY_CARRY_HTTP,
+		  { ASK(CHAT("websocket"), "a.test", POLICY_NAME_HOST), ALLOWED,
+		    ANSWERS("HTTP/1.1 101 x\r\nContent-Length: 0\r\n\r\n"),
+		    ASK(GET("b.test"), "b.test", POLICY_NAME_HOST) } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK(CHAT("websocket"), "a.test", POLICY_NAME_HOST), ALLOWED,
+		    ANSWERS(H2C_ANSWER),
+		    REFUSE("\x81\1", POLICY_R_MALFORMED) } },
 		{ POLICY_CARRY_HTTP,
 		  { ASK(CHAT("websocket"), "a.test", POLICY_NAME_HOST), ALLOWED,
 		    ANSWERS("HTTP/1.1 200 OK\r\n"), SAY(GET("a.test")),
 		    REFUSE("\x81\1", POLICY_R_MALFORMED) } },
+		/* h2c: HTTP/2 behind a switch and nothing else, else HTTP/1 */
 		{ POLICY_CARRY_HTTP,
-		  { REFUSE(CHAT("h2c"), POLICY_R_PROTOCOL) } },
-		{ POLICY_CARRY_PINNED,
-		  { REFUSE(CHAT("h2c"), POLICY_R_PROTOCOL) } },
+		  { ASK(CHAT("h2c"), "a.test", POLICY_NAME_HOST), ALLOWED,
+		    HOLD(PREFACE), ANSWERS(H2C_ANSWER), SAY(""),
+		    HOLD("\1\1\1") } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK(CHAT("h2c"), "a.test", POLICY_NAME_HOST), ALLOWED,
+		    ANSWERS(H2C_ANSWER),
+		    REFUSE(GET("a.test"), POLICY_R_MALFORMED) } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK(CHAT("h2c"), "a.test", POLICY_NAME_HOST), ALLOWED,
+		    ANSWERS("HTTP/1.1 200 OK\r\n"),
+		    ASK(GET("b.test"), "b.test", POLICY_NAME_HOST) } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK(CHAT("h2c"), "a.test", POLICY_NAME_HOST), ALLOWED,
+		    ANSWERS("HTTP/1.1 200 OK\r\n"),
+		    REFUSE(PREFACE, POLICY_R_MALFORMED) } },
+		/* a later one is not followed: its preface is refused */
+		{ POLICY_CARRY_HTTP,
+		  { ASK(GET("a.test"), "a.test", POLICY_NAME_HOST), ALLOWED,
+		    ANSWERS("HTTP/1.1 200 OK\r\n\r\n"), SAY(CHAT("h2c")),
+		    ANSWERS(H2C_ANSWER),
+		    REFUSE(PREFACE, POLICY_R_MALFORMED) } },
+		/* a body that would be HTTP/2 for who switches too early */
+		{ POLICY_CARRY_HTTP,
+		  { ASK("POST / HTTP/1.1\r\nHost: a.test\r\nUpgrade: h2c\r\n"
+			"Content-Length: 99\r\n\r\n",
+			"a.test", POLICY_NAME_HOST),
+		    ALLOWED, SAY("PRI * "),
+		    REFUSE("HTTP/2.0\r\n", POLICY_R_MALFORMED) } },
+		{ POLICY_CARRY_HTTP,
+		  { ASK("POST / HTTP/1.1\r\nHost: a.test\r\nUpgrade: h2c\r\n"
+			"Content-Length: 4\r\n\r\nPRIx",
+			"a.test", POLICY_NAME_HOST),
+		    ALLOWED, HOLD(PREFACE), ANSWERS(H2C_ANSWER), SAY("") } },
 		/* a switch that nobody asked for opens nothing */
 		{ POLICY_CARRY_HTTP,
 		  { ASK(CHAT("other/1"), "a.test", POLICY_NAME_HOST), ALLOWED,

@@ -8,6 +8,7 @@
 
 #include "core/base/fd.h"
 #include "proxy/front_private.h"
+#include "tests/unit/proxy_h2.h"
 #include "tests/unit/proxy_hello.h"
 #include "tests/unit/proxy_world.h"
 
@@ -111,7 +112,7 @@ static void first_bytes_refused(void **state)
 		{ 443, "\x15\x03\x01\x00\x02\x01\x00", POLICY_R_MALFORMED },
 		{ 80, "\x16\x03\x01\x02\x00\x01", POLICY_R_PROTOCOL },
 		{ 80, "EHLO x\r\n", POLICY_R_PROTOCOL },
-		{ 80, "PRI * HTTP/2.0\r\n\r\n", POLICY_R_PROTOCOL },
+		{ 80, "PRI * HTTP/2.0\r\n\r\nSM\r\nX", POLICY_R_MALFORMED },
 		{ 80, "\r\nGET / HTTP/1.1\r\nHost: allowed.test\r\n\r\n",
 		  POLICY_R_MALFORMED },
 		{ 80, "GET / HTTP/1.1\r\n\r\n", POLICY_R_MALFORMED },
@@ -289,7 +290,10 @@ static void websocket(void **state)
 	static const char ask[] = "GET /ws HTTP/1.1\r\nHost: allowed.test\r\n"
 				  "Connection: Upgrade\r\n"
 				  "Upgrade: websocket\r\n\r\n";
-	static const char yes[] = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
+	static const char yes[] =
+		"HTTP/1.1 101 Switching Protocols\r\n"
+		"Upgrade: websocket\r\n"
+		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 	struct world *w = world_new(POLICY_ALLOWLIST);
 	int client = world_connect(NAMED, 80), target;
 
@@ -303,6 +307,36 @@ static void websocket(void **state)
 	world_hear(w, client, yes);
 	world_hear(w, target, "\x81\x01z");
 	finish(w, client, target);
+	world_free(w);
+}
+
+/* A client that waits for the server's settings before it names anybody. */
+static void http2(void **state)
+{
+	static uint8_t bytes[512];
+	struct wbuf w2 = wbuf_make(bytes, sizeof(bytes));
+	struct world *w = world_new(POLICY_ALLOWLIST);
+	int client = world_connect(NAMED, PORT_OTHER), target;
+	char text[64];
+	size_t n;
+
+	(void)state;
+	h2_begin(&w2);
+	n = wbuf_len(&w2);
+	world_send(w, client, bytes, n);
+	target = world_accept(w);
+	assert_string_equal(w->last.name, "");
+	assert_int_equal(w->last.learnt, POLICY_NAME_PIN);
+	world_hear(w, target, H2_PREFACE);
+	h2_headers(&w2, H2_END_HEADERS, 1,
+		   ":method=GET|:scheme=http|:path=/|:authority=evil.test");
+	world_send(w, client, bytes + n, wbuf_len(&w2) - n);
+	assert_int_equal(world_read_end(w, client, text, sizeof(text)),
+			 ECONNRESET);
+	assert_string_equal(w->last.name, "evil.test");
+	assert_int_equal(w->last.learnt, POLICY_NAME_HOST);
+	fd_close(&client);
+	fd_close(&target);
 	world_free(w);
 }
 
@@ -684,6 +718,7 @@ int main(void)
 		cmocka_unit_test(http_keep_alive),
 		cmocka_unit_test(http_pipelined),
 		cmocka_unit_test(websocket),
+		cmocka_unit_test(http2),
 		cmocka_unit_test(server_first),
 		cmocka_unit_test(late_name),
 		cmocka_unit_test(by_address),

@@ -7,6 +7,8 @@ SPDX-License-Identifier: Apache-2.0
     GET  /status/CODE   that status;  /to/URL  redirects there
     GET  /reset         resets the connection in the middle of the body
     GET  /ws            echoes WebSocket frames
+    GET  /101           says that it switched, and goes on in HTTP/1
+    HTTP/2              by its preface, or by upgrade: see h2.py
     PUT, POST any       answers the body's length and SHA-256
     index.test          a package index; files.index.test the files
     git.test            one repository, by git http-backend
@@ -22,7 +24,7 @@ import socket
 import struct
 import urllib.parse
 
-from . import fixtures
+from . import fixtures, h2
 
 CHUNK = 1 << 16
 HEAD_LIMIT = 1 << 16
@@ -72,6 +74,8 @@ class Server:
     async def request(self, reader, writer):
         """One request; False when the connection is to end."""
         head = await reader.readuntil(b"\r\n\r\n")
+        if head == h2.PREFACE[:len(head)]:
+            return await h2.Connection(self, reader, writer).serve()
         lines = head.decode("latin-1").split("\r\n")
         method, target, version = (lines[0].split(" ") + ["", ""])[:3]
         headers = {}
@@ -106,6 +110,10 @@ class Request:
         self.path, _, self.query = target.partition("?")
 
     async def answer(self):
+        if self.headers.get("upgrade") == "h2c" and self.path != "/101":
+            return await self.h2c()
+        if self.path == "/101":
+            return self.head(101)
         if self.path == "/ws" and "upgrade" in self.headers:
             return await self.websocket()
         if self.host == "git.test":
@@ -232,6 +240,16 @@ class Request:
             elif key:
                 headers[key.replace("-", "_").lower()] = value
         self.send(body, status=status, **headers)
+
+    async def h2c(self):
+        """RFC 7540 3.2: the request is stream 1 of what follows."""
+        self.last = True
+        async for _ in self.body():
+            pass
+        self.head(101, upgrade="h2c", connection="Upgrade")
+        await self.reader.readuntil(b"\r\n\r\n")
+        await h2.Connection(self.server, self.reader, self.writer).serve(
+            {":path": self.path, "host": self.host})
 
     async def websocket(self):
         """RFC 6455, as little as an echo needs."""

@@ -130,12 +130,6 @@ ROWS = [
      "sees": [f"dns {NAME}"], "may": [f"tcp {AT} 80"],
      "logs": {"http": own_hosts}, "control": HTTP},
 
-    {"id": "D21", "title": "HTTP/2 by prior knowledge",
-     "options": OPTIONS,
-     "try": [LOOKUP, raw("PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n")],
-     "says": [FOUND, status(400, 403)], "sees": [f"dns {NAME}"],
-     "control": HTTP},
-
     {"id": "D25", "title": "CONNECT and absolute forms at the gate",
      "options": OPTIONS,
      "try": [LOOKUP, raw("CONNECT 203.0.113.66:22 HTTP/1.1\\r\\n"
