@@ -27,6 +27,7 @@ LOCAL = (
     "2002:a9fe:a9fe::/48", "2001:0:a9fe::/48", "::169.254.169.254",
     "fec0::/64", "100::/64")
 DNS_ADDRESSES = ("192.0.2.53", "8.8.8.8", "1.1.1.1", "2001:db8:53::53")
+DNS_OF_LINK = ("fe80::53", "net0")
 HTTP_PORTS = (80, 8080)
 TLS_PORTS = (443, 8443)
 BANNERS = {22: b"SSH-2.0-World\r\n", 25: b"220 smtp.test ESMTP\r\n",
@@ -142,6 +143,7 @@ async def serve(folder, zone, writers, ready):
     names = dns.Server(dns.Zone(zone), writers["dns"])
     for address in DNS_ADDRESSES:
         await names.start(address)
+    await names.start(DNS_OF_LINK[0], socket.if_nametoindex(DNS_OF_LINK[1]))
     web = http.Server(folder, writers["http"])
     misc = Misc(writers["net"])
     context = tls_context(folder)

@@ -192,129 +192,6 @@ def _request(s, f, host):
     return int(line.split()[1])
 
 
-# ---- HTTP/2 without TLS ----
-
-H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-H2_DATA, H2_HEADERS, H2_SETTINGS, H2_CONTINUATION = 0, 1, 4, 9
-
-
-def h2_frame(kind, flags, stream, payload=b""):
-    return struct.pack("!I", len(payload))[1:] + \
-        struct.pack("!BBI", kind, flags, stream) + payload
-
-
-def h2_fields(*fields):
-    """Literals without indexing, names too (RFC 7541 6.2.2)."""
-    return b"".join(b"\0" + bytes([len(x)]) + x.encode() +
-                    bytes([len(y)]) + y.encode() for x, y in fields)
-
-
-def h2_ask(stream, host, how, first):
-    """The frames of one request."""
-    kind = "host" if "host" in how else ":authority"
-    fields = [(":method", "POST" if "echo" in how else "GET"),
-              (":scheme", "http"), (":path", "/echo" if "echo" in how
-                                    else "/")]
-    ends = 0 if "echo" in how else 1
-    block = h2_fields(*fields, (kind, host))
-    if "indexed" in how:
-        # Once in full, then everything but the name by its index, and the
-        # name's own name by index 62 (RFC 7541 6.2.1).
-        block = block.replace(b"\0", b"\x40") if first else \
-            b"\xc1\xc0\xbf\x7e" + bytes([len(host)]) + host.encode()
-    if "split" not in how:
-        return h2_frame(H2_HEADERS, 4 | ends, stream, block)
-    return h2_frame(H2_HEADERS, 8 | 32 | ends, stream,
-                    b"\3\0\0\0\0\x10" + block[:7] + bytes(3)) + \
-        b"".join(h2_frame(H2_CONTINUATION, 0, stream, block[i:i + 9])
-                 for i in range(7, len(block), 9)) + \
-        h2_frame(H2_CONTINUATION, 4, stream)
-
-
-def h2_read(f):
-    head = f.read(9)
-    if len(head) < 9:
-        raise ConnectionResetError(errno.ECONNRESET, "end of file")
-    flags, stream = struct.unpack("!xxxxBI", head)
-    return head[3], flags, stream, f.read(int.from_bytes(head[:3], "big"))
-
-
-def h2_answer(f, stream):
-    """To the end of a stream: (headers came, data)."""
-    headers, data, flags = 0, b"", 0
-    while not flags & 1 or at != stream:
-        kind, flags, at, payload = h2_read(f)
-        flags *= kind in (H2_DATA, H2_HEADERS)
-        headers += (kind, at) == (H2_HEADERS, stream)
-        if (kind, at) == (H2_DATA, stream):
-            data += payload
-    return headers, data
-
-
-def h2(address, port, how, *hosts):
-    """One request for each host, each when the one before was answered.
-
-    how: "plain", or joined by "+": "host" the field of HTTP/1, "split" in many
-    frames, "indexed" by the table, "once" all of it in one segment, "wait" for
-    the server's settings, as gRPC does, "echo" a stream both ways, "upgrade"
-    from HTTP/1.
-    """
-    how = how.split("+")
-    with dial(address, port) as s:
-        f = s.makefile("rb")
-        first = 3 if "upgrade" in how else 1
-        begin = h2_upgrade(s, f, hosts[0]) if first == 3 else b""
-        begin += H2_PREFACE + h2_frame(H2_SETTINGS, 0, 0)
-        if "wait" in how:
-            step("settings")
-            s.sendall(begin)
-            while h2_read(f)[0] != H2_SETTINGS:
-                pass
-            begin = b""
-        answers = []
-        asks = [h2_ask(first + 2 * i, host, how, i == 0)
-                for i, host in enumerate(hosts)]
-        if "once" in how:
-            asks = [b"".join(asks)] + [b""] * (len(asks) - 1)
-        for i, ask in enumerate(asks):
-            try:
-                step("request")
-                s.sendall(begin + ask)
-                begin = b""
-                answers.append(h2_exchange(s, f, first + 2 * i, how))
-            except OSError as e:
-                answers.append(errno.errorcode[e.errno])
-                break
-        return {"answers": answers}
-
-
-def h2_upgrade(s, f, host):
-    step("upgrade")
-    s.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: h2c\r\n"
-              "Connection: Upgrade, HTTP2-Settings\r\n"
-              "HTTP2-Settings: AAMAAABk\r\n\r\n".encode())
-    if b" 101 " not in f.readline():
-        raise ConnectionResetError(errno.ECONNRESET, "no upgrade")
-    while f.readline().strip():
-        pass
-    return b""
-
-
-def h2_exchange(s, f, stream, how):
-    if "echo" not in how:
-        return text(h2_answer(f, stream)[1])
-    got = b""
-    for word in (b"one", b"two", b"three"):
-        s.sendall(h2_frame(H2_DATA, 0, stream, word))
-        while not got.endswith(word):
-            kind, _, at, payload = h2_read(f)
-            if (kind, at) == (H2_DATA, stream):
-                got += payload
-    s.sendall(h2_frame(H2_DATA, 1, stream))
-    headers, rest = h2_answer(f, stream)
-    return text(got + rest) + (" and trailers" if headers else "")
-
-
 def tls(address, port, sni="", *how):
     """A handshake and a request; "drip" sends the hello byte by byte."""
     context = ssl.create_default_context()
@@ -415,7 +292,7 @@ def dns(server, how, kind, *names):
 def _answer(data):
     if len(data) < 12:
         return {"rcode": None, "short": len(data)}
-    ident, flags, qd, an = struct.unpack_from("!4H", data)
+    ident, flags, qd, an, ns, more = struct.unpack_from("!6H", data)
     at = 12
     for _ in range(qd):
         at = _skip_name(data, at) + 4
@@ -426,8 +303,84 @@ def _answer(data):
         rdata = data[at + 10:at + 10 + size]
         at += 10 + size
         records.append({"type": kind, "ttl": ttl, "rdata": _show(kind, rdata)})
-    return {"rcode": RCODES.get(flags & 15, flags & 15), "id": ident,
+    said = {"rcode": RCODES.get(flags & 15, flags & 15), "id": ident,
             "answers": len(records), "records": records}
+    if ns == 0 and more == 1 and data[at:at + 3] == b"\0\0\51":
+        said.update(_extended(data[at + 11:]))
+    return said
+
+
+def _extended(options):
+    """The extended error (RFC 8914) of an answer, if there is one."""
+    while len(options) >= 4:
+        code, size = struct.unpack_from("!HH", options)
+        if code == 15 and size >= 2:
+            return {"ede": struct.unpack_from("!H", options, 4)[0],
+                    "why": text(options[6:4 + size])}
+        options = options[4 + size:]
+    return {}
+
+
+def made_up(suffix, count):
+    """Names as a tunnel would have them."""
+    return [hashlib.sha256(str(i).encode()).hexdigest()[:26] + "." + suffix
+            for i in range(count)]
+
+
+def tunnel(server, suffix, count):
+    """Different names below one, one after the other."""
+    return _ask_all(server, made_up(suffix, int(count)))
+
+
+def again(server, name, count):
+    """The same name, time after time."""
+    return _ask_all(server, [name] * int(count))
+
+
+def _ask_all(server, names):
+    rcodes = {}
+    for name in names:
+        answer = dns(server, "udp+edns=00", "A", name)
+        rcodes[answer["rcode"]] = rcodes.get(answer["rcode"], 0) + 1
+    return {"rcodes": rcodes, "last": answer}
+
+
+def pair(server, name):
+    """A and AAAA from one socket, neither waiting for the other (musl)."""
+    with socket.socket(family(server), socket.SOCK_DGRAM) as s:
+        s.settimeout(TIMEOUT)
+        for ident, kind in ((1, "A"), (2, "AAAA")):
+            step("send")
+            s.sendto(struct.pack("!6H", ident, 0x0100, 1, 0, 0, 0) +
+                     wire_name(name) + struct.pack("!HH", TYPES[kind], 1),
+                     (server, 53))
+        found = {}
+        for _ in range(2):
+            step("read")
+            answer = _answer(s.recv(65536))
+            found[answer["id"]] = answer
+    return {"A": found[1], "AAAA": found[2]}
+
+
+def pieces(server, *names):
+    """Queries by TCP, one behind the other, in single bytes."""
+    out = b""
+    for ident, name in enumerate(names):
+        query = struct.pack("!6H", ident, 0x0100, 1, 0, 0, 0) + \
+            wire_name(name) + struct.pack("!HH", 1, 1)
+        out += struct.pack("!H", len(query)) + query
+    with dial(server, 53) as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        step("send")
+        for i in range(len(out)):
+            s.sendall(out[i:i + 1])
+        f, found = s.makefile("rb"), {}
+        for _ in names:
+            step("read")
+            size = struct.unpack("!H", f.read(2))[0]
+            answer = _answer(f.read(size))
+            found[answer["id"]] = answer["rcode"]
+    return {"rcodes": [found.get(i) for i in range(len(names))]}
 
 
 def _show(kind, rdata):
@@ -566,6 +519,84 @@ def bind_send(source, address, port):
         s.sendto(b"forged", (address, int(port)))
         step("read")
         return {"data": text(s.recv(1024))}
+
+
+def neighbour(server, name):
+    """Sit at a resolver's address, hear questions to it, forge answers."""
+    said = {"bound": [], "heard": 0, "forged": 0}
+    sockets = []
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        s = socket.socket(family(server), kind)
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            s.setsockopt(socket.SOL_SOCKET, option, 1)
+        try:
+            s.bind((server, 53))
+            said["bound"].append(kind.name)
+        except OSError:
+            pass
+        s.setblocking(False)
+        sockets.append(s)
+    victim = socket.socket(family(server), socket.SOCK_DGRAM)
+    victim.bind(("127.0.0.1", 0))
+    try:
+        sockets[0].sendto(b"forged", victim.getsockname())
+    except OSError as e:
+        said["errno"] = errno.errorcode.get(e.errno)
+    said["udp"] = dns(server, "udp", "A", name)["records"]
+    said["tcp"] = dns(server, "tcp", "A", name)["records"]
+    ready, _, _ = select.select([sockets[0]], [], [], 0)
+    said["heard"] = len(ready)
+    ready, _, _ = select.select([victim], [], [], 0.2)
+    said["forged"] = len(ready)
+    for s in (*sockets, victim):
+        s.close()
+    return said
+
+
+def bind_ports(*ports):
+    """Which of these ports can be had, by any flag and address?"""
+    got = []
+    for port in ports:
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            for address in ("0.0.0.0", "127.0.0.1", "203.0.113.10", "::",
+                            "::1", "2001:db8:113::10"):
+                if _hears(kind, address, int(port)):
+                    got.append(f"{kind.name} {address} {port}")
+    return {"got": got}
+
+
+def _hears(kind, address, port):
+    """Does a socket there get what is sent elsewhere?"""
+    with socket.socket(family(address), kind) as s:
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            s.setsockopt(socket.SOL_SOCKET, option, 1)
+        try:
+            s.bind((address, port))
+            if kind == socket.SOCK_STREAM:
+                s.listen()
+        except OSError:
+            return False
+        far = "2001:db8:113::10" if ":" in address else "203.0.113.10"
+        for to in (53, 443) if kind == socket.SOCK_STREAM else (53, 9999):
+            with socket.socket(family(address), kind) as c:
+                c.settimeout(0.1)
+                try:
+                    c.connect((far, to))
+                    c.send(b"x")
+                except OSError:
+                    pass
+        return bool(select.select([s], [], [], 0.05)[0])
+
+
+def simultaneous(address, port):
+    """Both ends of a TCP connection send a SYN: a socket to itself."""
+    with socket.socket(family(address), socket.SOCK_STREAM) as s:
+        s.settimeout(TIMEOUT)
+        step("bind")
+        s.bind((address, int(port)))
+        step("connect")
+        s.connect((address, int(port)))
+        return {"peer": s.getpeername()[0]}
 
 
 # ---- confinement ----
@@ -894,7 +925,8 @@ def status():
 
 
 PROBES = {f.__name__: f for f in (
-    tcp, banner_then, duplex, websocket, mapped, http, h2, tls, resolve, dns, udp,
+    tcp, banner_then, duplex, websocket, mapped, http, tls, resolve, dns,
+    tunnel, again, pair, pieces, neighbour, bind_ports, simultaneous, udp,
     ping, open_socket, vsock, io_uring, bind_send, program, nftables,
     link_add, nested, nest, unix_bind,
     unix_connect, others, setuid_bits, file_caps, discipline, reopen,
