@@ -192,6 +192,129 @@ def _request(s, f, host):
     return int(line.split()[1])
 
 
+# ---- HTTP/2 without TLS ----
+
+H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+H2_DATA, H2_HEADERS, H2_SETTINGS, H2_CONTINUATION = 0, 1, 4, 9
+
+
+def h2_frame(kind, flags, stream, payload=b""):
+    return struct.pack("!I", len(payload))[1:] + \
+        struct.pack("!BBI", kind, flags, stream) + payload
+
+
+def h2_fields(*fields):
+    """Literals without indexing, names too (RFC 7541 6.2.2)."""
+    return b"".join(b"\0" + bytes([len(x)]) + x.encode() +
+                    bytes([len(y)]) + y.encode() for x, y in fields)
+
+
+def h2_ask(stream, host, how, first):
+    """The frames of one request."""
+    kind = "host" if "host" in how else ":authority"
+    fields = [(":method", "POST" if "echo" in how else "GET"),
+              (":scheme", "http"), (":path", "/echo" if "echo" in how
+                                    else "/")]
+    ends = 0 if "echo" in how else 1
+    block = h2_fields(*fields, (kind, host))
+    if "indexed" in how:
+        # Once in full, then everything but the name by its index, and the
+        # name's own name by index 62 (RFC 7541 6.2.1).
+        block = block.replace(b"\0", b"\x40") if first else \
+            b"\xc1\xc0\xbf\x7e" + bytes([len(host)]) + host.encode()
+    if "split" not in how:
+        return h2_frame(H2_HEADERS, 4 | ends, stream, block)
+    return h2_frame(H2_HEADERS, 8 | 32 | ends, stream,
+                    b"\3\0\0\0\0\x10" + block[:7] + bytes(3)) + \
+        b"".join(h2_frame(H2_CONTINUATION, 0, stream, block[i:i + 9])
+                 for i in range(7, len(block), 9)) + \
+        h2_frame(H2_CONTINUATION, 4, stream)
+
+
+def h2_read(f):
+    head = f.read(9)
+    if len(head) < 9:
+        raise ConnectionResetError(errno.ECONNRESET, "end of file")
+    flags, stream = struct.unpack("!xxxxBI", head)
+    return head[3], flags, stream, f.read(int.from_bytes(head[:3], "big"))
+
+
+def h2_answer(f, stream):
+    """To the end of a stream: (headers came, data)."""
+    headers, data, flags = 0, b"", 0
+    while not flags & 1 or at != stream:
+        kind, flags, at, payload = h2_read(f)
+        flags *= kind in (H2_DATA, H2_HEADERS)
+        headers += (kind, at) == (H2_HEADERS, stream)
+        if (kind, at) == (H2_DATA, stream):
+            data += payload
+    return headers, data
+
+
+def h2(address, port, how, *hosts):
+    """One request for each host, each when the one before was answered.
+
+    how: "plain", or joined by "+": "host" the field of HTTP/1, "split" in many
+    frames, "indexed" by the table, "once" all of it in one segment, "wait" for
+    the server's settings, as gRPC does, "echo" a stream both ways, "upgrade"
+    from HTTP/1.
+    """
+    how = how.split("+")
+    with dial(address, port) as s:
+        f = s.makefile("rb")
+        first = 3 if "upgrade" in how else 1
+        begin = h2_upgrade(s, f, hosts[0]) if first == 3 else b""
+        begin += H2_PREFACE + h2_frame(H2_SETTINGS, 0, 0)
+        if "wait" in how:
+            step("settings")
+            s.sendall(begin)
+            while h2_read(f)[0] != H2_SETTINGS:
+                pass
+            begin = b""
+        answers = []
+        asks = [h2_ask(first + 2 * i, host, how, i == 0)
+                for i, host in enumerate(hosts)]
+        if "once" in how:
+            asks = [b"".join(asks)] + [b""] * (len(asks) - 1)
+        for i, ask in enumerate(asks):
+            try:
+                step("request")
+                s.sendall(begin + ask)
+                begin = b""
+                answers.append(h2_exchange(s, f, first + 2 * i, how))
+            except OSError as e:
+                answers.append(errno.errorcode[e.errno])
+                break
+        return {"answers": answers}
+
+
+def h2_upgrade(s, f, host):
+    step("upgrade")
+    s.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: h2c\r\n"
+              "Connection: Upgrade, HTTP2-Settings\r\n"
+              "HTTP2-Settings: AAMAAABk\r\n\r\n".encode())
+    if b" 101 " not in f.readline():
+        raise ConnectionResetError(errno.ECONNRESET, "no upgrade")
+    while f.readline().strip():
+        pass
+    return b""
+
+
+def h2_exchange(s, f, stream, how):
+    if "echo" not in how:
+        return text(h2_answer(f, stream)[1])
+    got = b""
+    for word in (b"one", b"two", b"three"):
+        s.sendall(h2_frame(H2_DATA, 0, stream, word))
+        while not got.endswith(word):
+            kind, _, at, payload = h2_read(f)
+            if (kind, at) == (H2_DATA, stream):
+                got += payload
+    s.sendall(h2_frame(H2_DATA, 1, stream))
+    headers, rest = h2_answer(f, stream)
+    return text(got + rest) + (" and trailers" if headers else "")
+
+
 def tls(address, port, sni="", *how):
     """A handshake and a request; "drip" sends the hello byte by byte."""
     context = ssl.create_default_context()
@@ -925,7 +1048,7 @@ def status():
 
 
 PROBES = {f.__name__: f for f in (
-    tcp, banner_then, duplex, websocket, mapped, http, tls, resolve, dns,
+    tcp, banner_then, duplex, websocket, mapped, http, h2, tls, resolve, dns,
     tunnel, again, pair, pieces, neighbour, bind_ports, simultaneous, udp,
     ping, open_socket, vsock, io_uring, bind_send, program, nftables,
     link_add, nested, nest, unix_bind,
