@@ -40,6 +40,20 @@ static void posture_failed(struct exeat_session *s, struct rbuf *r)
 	}
 }
 
+static void policy_answered(struct exeat_session *s, uint32_t type,
+			    struct rbuf *r)
+{
+	struct posture *p = posture_by_id(s, rbuf_u32(r));
+
+	/* it may have been dropped meanwhile */
+	if (!p || p->change != CHANGE_SENT)
+		return;
+	p->change = type == K_POLICY_SET ? CHANGE_DONE : CHANGE_FAILED;
+	if (type == K_POLICY_FAILED && !proto_get_err(r, &s->change_err))
+		(void)err_new(&s->change_err, ERR_INTERNAL, "change policy",
+			      "keeper", "malformed message");
+}
+
 static void run_ended(struct exeat_session *s, struct rbuf *r)
 {
 	struct exeat_run *run = run_by_id(s, rbuf_u32(r));
@@ -133,6 +147,9 @@ void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 		return;
 	case K_POSTURE_FAILED:
 		return posture_failed(s, &r);
+	case K_POLICY_SET:
+	case K_POLICY_FAILED:
+		return policy_answered(s, m->type, &r);
 	case K_RUN_FAILED:
 		return run_not_started(s, &r);
 	case K_EXITED:

@@ -26,6 +26,7 @@ const struct msg_rule proto_keeper_caller_rules[] = {
 	{ K_OPEN, ANY, 20, VIEW_MAX, 0, MSG_FDS_MAX },
 	{ K_POSTURE, ANY, 4, 4, 1, 1 },
 	{ K_POSTURE_DROP, ANY, 4, 4, 0, 0 },
+	{ K_POLICY, ANY, 4, 4, 1, 1 },
 	{ K_PREPARE, ANY, 8, 8, 0, 0 },
 	{ K_RUN, ANY, 24, COMMAND_MAX, 3, 3 },
 	{ K_KILL, ANY, 8, 8, 0, 0 },
@@ -51,6 +52,7 @@ const size_t proto_front_caller_nrules = COUNT(proto_front_caller_rules);
 const struct msg_rule proto_front_keeper_rules[] = {
 	{ G_POSTURE, ANY, 8, 8, 1, MSG_FDS_MAX },
 	{ G_POSTURE_DROP, ANY, 4, 4, 0, 0 },
+	{ G_POLICY, ANY, 4, 4, 1, 1 },
 	{ G_RUN, ANY, 8, 8, 0, 0 },
 	{ G_FLUSH, ANY, 16, 256, 0, 0 },
 };
@@ -65,6 +67,7 @@ const size_t proto_dialer_caller_nrules = COUNT(proto_dialer_caller_rules);
 const struct msg_rule proto_dialer_keeper_rules[] = {
 	{ G_POSTURE, ANY, 8, 8, 1, 1 },
 	{ G_POSTURE_DROP, ANY, 4, 4, 0, 0 },
+	{ G_POLICY, ANY, 4, 4, 1, 1 },
 	{ G_PINNED, ANY, 8, 8, 0, 0 },
 };
 const size_t proto_dialer_keeper_nrules = COUNT(proto_dialer_keeper_rules);
@@ -75,6 +78,8 @@ static const struct msg_rule caller_keeper_rules[] = {
 	{ K_OPENED, SERVING, 0, 0, 0, 0 },
 	{ K_POSTURE_READY, SERVING, 4, 4, 0, 0 },
 	{ K_POSTURE_FAILED, SERVING, 8, ERR_MAX, 0, 0 },
+	{ K_POLICY_SET, SERVING, 4, 4, 0, 0 },
+	{ K_POLICY_FAILED, SERVING, 8, ERR_MAX, 0, 0 },
 	{ K_RUN_FAILED, SERVING, 8, ERR_MAX, 0, 0 },
 	{ K_EXITED, SERVING, 41, 41, 0, 0 },
 };

@@ -14,6 +14,10 @@
  * tells the other two, waits for both, then answers the caller. No payload
  * enters before.
  *
+ * Another policy for a posture that lives: the keeper puts it in force in the
+ * kernel, then tells the dialer, then front, each when the one before has it.
+ * So a live posture never allows what neither policy does.
+ *
  * Bodies are fixed sequences of big-endian numbers and length-prefixed
  * strings (sbuf_* writes, rbuf_* reads), given beside each type.
  */
@@ -53,6 +57,9 @@ enum proto_message {
 	K_POSTURE_READY,	/* u32 posture */
 	K_POSTURE_FAILED,	/* u32 posture, err */
 	K_POSTURE_DROP,		/* u32 posture */
+	K_POLICY,		/* u32 posture, ready: another policy. fd: image */
+	K_POLICY_SET,		/* u32 posture; in force everywhere */
+	K_POLICY_FAILED,	/* u32 posture, err; perhaps in force somewhere */
 	K_PREPARE,		/* u32 run, posture: a run without its command */
 	K_RUN,			/* u32 run, posture; u64 timeout_ms, grace_ms (0:
 				 * none); command. fds: stdin, stdout, stderr */
@@ -64,7 +71,8 @@ enum proto_message {
 	/* keeper to front and dialer */
 	G_POSTURE,		/* u32 posture; u32 sockets (bit set of those
 				 * passed). fds: policy image, sockets */
-	G_POSTURE_READY,	/* back: u32 posture */
+	G_POSTURE_READY,	/* back: u32 posture; to G_POLICY too */
+	G_POLICY,		/* u32 posture, known. fd: policy image */
 	G_POSTURE_DROP,		/* u32 posture */
 	G_RUN,			/* u32 posture, run: whose the events are (0:
 				 * nobody's or several runs') */

@@ -278,6 +278,7 @@ static struct exeat_run *run_new(struct exeat_session *s,
 		return NULL;
 	run->session = s;
 	run->posture = p;
+	run->named = posture_is_named(o);
 	run->id = run_id(s, p);
 	run->on_output = o->on_output;
 	run->on_exit = o->on_exit;
@@ -329,7 +330,7 @@ static int run_start(struct exeat_session *s, const struct exeat_run_options *o,
 		return r;
 	run = run_new(s, o, p);
 	if (!run) {
-		posture_put(s, p);
+		posture_put(s, p, posture_is_named(o));
 		r = err_sys(err, ENOMEM, "make", "run");
 	} else {
 		r = run_send(run, o, &preset_env, err);
@@ -374,7 +375,7 @@ void run_check(struct exeat_run *run)
 		return;
 	run->phase = PHASE_OVER;
 	stream_close(&run->streams[EXEAT_STDIN]);
-	posture_put(s, run->posture);
+	posture_put(s, run->posture, run->named);
 	run->posture = NULL;
 	if (run->on_exit)
 		run->on_exit(run->user_data, run);
@@ -400,7 +401,10 @@ void run_exited(struct exeat_run *run, int status, unsigned reason)
 						       WEXITSTATUS(status);
 	set_reason(run, status, reason);
 	run->exited = true;
+	run->exited_ms = clock_ms();
 	run->session->unended--;
+	if (!run->flushed)
+		overdue_watch(run->session);
 	stream_drain(&run->streams[EXEAT_STDOUT]);
 	stream_drain(&run->streams[EXEAT_STDERR]);
 	run_check(run);
@@ -547,7 +551,7 @@ void exeat_run_free(struct exeat_run *run)
 	if (run->phase != PHASE_OVER) {
 		(void)exeat_run_kill(run, SIGKILL, NULL);
 		run->phase = PHASE_OVER;
-		posture_put(s, run->posture);
+		posture_put(s, run->posture, run->named);
 		run->posture = NULL;
 	}
 	for (int i = 0; i < 3; i++)

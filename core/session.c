@@ -202,6 +202,9 @@ int exeat_session_dispatch(struct exeat_session *s, int timeout_ms,
 		case SOURCE_PIDFD:
 			pidfd_ready(source->owner);
 			break;
+		case SOURCE_OVERDUE:
+			overdue_ready(source->owner);
+			break;
 		case SOURCE_STREAM:
 			stream_ready(source->owner, events[i].events);
 			break;
@@ -456,7 +459,8 @@ static int session_build(struct exeat_session *s,
 		r = front_start(s, pairs, err);
 	if (r == 0)
 		r = send_front(s, o->audit_fd, err);
-	if (r == 0 && s->network.has_mode && s->network.mode != POLICY_BLOCKED)
+	if (r == 0 && s->settings.network.has_mode &&
+	    s->settings.network.mode != POLICY_BLOCKED)
 		r = session_need_dialer(s, err);
 	/* the keeper needs the folder, not yet what is in it */
 	if (r == 0 && !o->host_work_dir)
@@ -503,6 +507,8 @@ static struct exeat_session *session_new(void)
 	s->dialer_own = -1;
 	s->resolv.fd = -1;
 	s->resolv.source = (struct source){ SOURCE_RESOLV, s };
+	s->overdue = -1;
+	s->overdue_source = (struct source){ SOURCE_OVERDUE, s };
 	s->self = pidfd_open(getpid(), 0);
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (s->epoll < 0 || s->self < 0 ||
@@ -654,6 +660,7 @@ void exeat_session_close(struct exeat_session *s)
 		fd_close(&s->dialer_fds[i]);
 	fd_close(&s->dialer_own);
 	helpers_done(s);
+	fd_close(&s->overdue);
 	fd_close(&s->self);
 	fd_close(&s->epoll);
 	free(s->label);

@@ -3,6 +3,9 @@ target_sources(exeat_core PRIVATE
 	environ.c
 	helperpath.c
 	message.c
+	network.c
+	overdue.c
+	policy_live.c
 	posture.c
 	proto.c
 	resolv.c

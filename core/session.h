@@ -41,6 +41,7 @@ enum source_kind {
 	SOURCE_PIDFD,  /* a helper's life */
 	SOURCE_STREAM, /* a pipe of a run */
 	SOURCE_RESOLV, /* the machine's resolvers may have changed */
+	SOURCE_OVERDUE, /* time is up for what a helper owes */
 };
 
 /* What an epoll event points to. */
@@ -62,6 +63,9 @@ struct helper {
 
 enum { HELPER_KEEPER, HELPER_FRONT, HELPER_DIALER, HELPERS };
 
+/* A policy that was sent for a posture that is READY. */
+enum posture_change { CHANGE_NONE, CHANGE_SENT, CHANGE_DONE, CHANGE_FAILED };
+
 enum posture_state { POSTURE_MAKING, POSTURE_READY, POSTURE_FAILED };
 
 struct posture {
@@ -70,6 +74,8 @@ struct posture {
 	void *image; /* of `policy`; NULL: that is the session's own */
 	struct policy *policy;
 	uint32_t users; /* live runs */
+	uint32_t named; /* those of them that named the posture themselves */
+	enum posture_change change;
 	uint64_t last_used;
 	bool is_private;
 };
@@ -79,6 +85,15 @@ struct network {
 	bool has_mode;
 	enum policy_mode mode;
 	struct list allow;
+};
+
+/* What exeat_session_set_policy() replaces. */
+struct settings {
+	struct network network;
+	struct list deny;
+	bool require_names;
+	enum policy_dns_refusal dns_refusal;
+	struct budgets budgets;
 };
 
 /* One end of a pipe to or from a run, with what is in between. */
@@ -101,7 +116,9 @@ struct exeat_run {
 	uint32_t id;
 	struct posture *posture; /* NULL once over */
 	enum run_phase phase;
+	bool named; /* its posture; else it is the session's */
 	bool exited, flushed, lost; /* lost: the session broke */
+	int64_t exited_ms;
 	struct err err;		    /* lost, or the sandbox failed */
 	struct stream streams[3];
 	void (*on_output)(void *user_data, struct exeat_run *run,
@@ -142,11 +159,7 @@ struct exeat_session {
 	struct viewplan view;
 	bool work_dir_sockets, with_credentials;
 	struct list env, preset_env, preset_files;
-	struct network network; /* the session's own posture */
-	struct list deny;
-	struct budgets budgets; /* the session's own, as given */
-	bool require_names;
-	enum policy_dns_refusal dns_refusal;
+	struct settings settings; /* the session's own posture */
 	void *session_image; /* the session's own posture */
 	struct policy *session_policy;
 	void *ceiling_image;
@@ -160,6 +173,11 @@ struct exeat_session {
 	struct upproxy proxy; /* kind UPPROXY_NONE: there is none */
 	void *proxy_direct;   /* image; its deny rules go direct */
 	size_t proxy_direct_len;
+	bool changing;	/* in exeat_session_set_policy() */
+	struct err change_err; /* of the last K_POLICY_FAILED */
+	int overdue;	/* timerfd; -1: none yet */
+	bool overdue_armed;
+	struct source overdue_source;
 	struct exeat_run *runs;
 	unsigned dispatching; /* depth; while it is, runs are buried: */
 	struct exeat_run *dead;
@@ -187,17 +205,33 @@ int session_watch(struct exeat_session *s, int fd, struct source *source,
 /* ---- message.c ---- */
 void session_message(struct exeat_session *s, struct helper *h, struct msg *m);
 
-/* ---- posture.c ---- */
+/* ---- network.c ---- */
 
 /* Parse the session's lists and ceiling; make the bound. */
 int network_open(struct exeat_session *s, const struct exeat_session_options *o,
 		 struct err *err);
+
+/* ---- posture.c ---- */
+
 void network_close(struct exeat_session *s);
+/* Does a run name its posture itself? */
+bool posture_is_named(const struct exeat_run_options *o);
 /* Find or make the posture that a run names; counts as its user. */
 int posture_get(struct exeat_session *s, const struct exeat_run_options *o,
 		struct list *ret_env, struct posture **ret, struct err *err);
-void posture_put(struct exeat_session *s, struct posture *p);
+void posture_put(struct exeat_session *s, struct posture *p, bool named);
+/* K_POSTURE or K_POLICY; starts the dialer if the policy needs it. */
+int posture_send(struct exeat_session *s, uint32_t type, uint32_t id,
+		 const struct policy *policy, struct err *err);
+void posture_forget(struct exeat_session *s, struct posture *p);
 struct posture *posture_by_id(struct exeat_session *s, uint32_t id);
+
+/* ---- overdue.c ---- */
+
+/* Should: when a run has ended. The session breaks if front does not tell its
+ * refusals in time. */
+void overdue_watch(struct exeat_session *s);
+void overdue_ready(struct exeat_session *s);
 
 /* ---- run.c ---- */
 struct exeat_run *run_by_id(struct exeat_session *s, uint32_t id);

@@ -39,6 +39,8 @@ struct work {
 	const struct policy *of; /* whose rules are walked */
 	const struct policy *by; /* by whose they are bounded */
 	struct texts allow, deny;
+	struct policy_budget *budgets;
+	size_t nbudgets;
 	size_t pairs;
 	int error; /* 0 or -errno; -E2BIG: too many pairs */
 };
@@ -227,7 +229,29 @@ static void add_denies(struct work *w, const struct policy *p)
 	}
 }
 
+static void take_budgets(struct work *w, const struct policy *p)
+{
+	for (uint32_t i = 0; i < policy_nbudgets(p) && !w->error; i++) {
+		for (enum policy_way way = POLICY_UP; way < POLICY_WAYS;
+		     way++) {
+			uint64_t max = policy_budget_max(p, i, way);
+
+			if (max > 0 && !w->error)
+				w->error = policy_budget_add(
+					&w->budgets, &w->nbudgets,
+					policy_budget_text(p, i), way, max);
+		}
+	}
+}
+
 /* ---- both ---- */
+
+static void work_done(struct work *w)
+{
+	texts_free(&w->allow);
+	texts_free(&w->deny);
+	policy_budgets_free(w->budgets, w->nbudgets);
+}
 
 static int compile(const struct work *w, const struct policy *p,
 		   const struct policy *bound, void **ret_image,
@@ -244,6 +268,8 @@ static int compile(const struct work *w, const struct policy *p,
 		.require_names = policy_get_require_names(p) ||
 				 policy_get_require_names(bound),
 		.dns_refusal = policy_get_dns_refusal(p),
+		.budgets = w->budgets,
+		.nbudgets = w->nbudgets,
 	};
 
 	return policy_compile(&spec, ret_image, ret_len, err);
@@ -257,6 +283,7 @@ int policy_intersect(const struct policy *p, const struct policy *bound,
 
 	add_denies(&w, p);
 	add_denies(&w, bound);
+	take_budgets(&w, bound);
 	if (policy_get_mode(p) != POLICY_BLOCKED &&
 	    policy_get_mode(bound) != POLICY_BLOCKED) {
 		walk_allow(&w, p, bound);
@@ -269,8 +296,7 @@ int policy_intersect(const struct policy *p, const struct policy *bound,
 		r = err_sys(err, -w.error, "intersect policies", "rules");
 	else
 		r = compile(&w, p, bound, ret_image, ret_len, err);
-	texts_free(&w.allow);
-	texts_free(&w.deny);
+	work_done(&w);
 	return r;
 }
 
@@ -282,13 +308,13 @@ int policy_add_denies(const struct policy *p, const struct policy *denies,
 
 	add_denies(&w, p);
 	add_denies(&w, denies);
+	take_budgets(&w, denies);
 	for (uint32_t i = 0; i < policy_nrules(p) && !w.error; i++) {
 		if (image_shape(p, i)->side == RULE_ALLOW)
 			texts_add(&w, &w.allow, policy_rule_text(p, i));
 	}
 	r = w.error ? err_sys(err, -w.error, "add deny rules", "rules") :
 		      compile(&w, p, p, ret_image, ret_len, err);
-	texts_free(&w.allow);
-	texts_free(&w.deny);
+	work_done(&w);
 	return r;
 }

@@ -259,12 +259,13 @@ bool policy_within(const struct policy *outer, const struct policy *inner,
  * What both allow: every deny rule of either, the narrower mode, and of each
  * pair of allow rules what is one rule again. Never wider than either; two
  * globs that merely overlap, or a name and a range, have nothing in common.
- * Options are p's, names are required if either does. *ret_image is heap.
+ * Options are p's, names are required if either does; budgets are the bound's,
+ * as they are in every posture of a session. *ret_image is heap.
  * ERR_LIMIT: too many rules, or pairs of them.
  */
 int policy_intersect(const struct policy *p, const struct policy *bound,
 		     void **ret_image, size_t *ret_len, struct err *err);
-/* The policy p with the deny rules of `denies` besides. */
+/* The policy p with the deny rules of `denies` besides, and its budgets. */
 int policy_add_denies(const struct policy *p, const struct policy *denies,
 		      void **ret_image, size_t *ret_len, struct err *err);
 /* Does p deny every name that q denies? May say no where several rules of p

@@ -217,7 +217,7 @@ void task_answer_resolve(struct task *t)
 
 /* -- questions -- */
 
-static struct posture *posture_find(struct dialer *d, uint32_t id)
+struct posture *dialer_posture(struct dialer *d, uint32_t id)
 {
 	struct posture *p;
 
@@ -237,7 +237,7 @@ static int take_ask(struct dialer *d, const struct msg *m)
 
 	if (!ask_decode(m->body, m->len, &a))
 		return -EPROTO;
-	p = posture_find(d, a.posture);
+	p = dialer_posture(d, a.posture);
 	open = task_find(d, a.id);
 	if (m->type == ASK_CANCEL) {
 		if (open)
@@ -396,7 +396,7 @@ int dialer_add_posture(struct dialer *d, uint32_t posture,
 	struct posture *p;
 	int r;
 
-	if (posture_find(d, posture))
+	if (dialer_posture(d, posture))
 		return -EEXIST;
 	p = calloc(1, sizeof(*p));
 	if (!p)
@@ -434,7 +434,7 @@ static void refuse_task(struct task *t)
 
 void dialer_drop_posture(struct dialer *d, uint32_t posture)
 {
-	struct posture *p = posture_find(d, posture);
+	struct posture *p = dialer_posture(d, posture);
 	struct task *t, *next;
 
 	if (!p)

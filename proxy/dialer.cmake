@@ -5,6 +5,7 @@ target_sources(exeat_proxy PRIVATE
 	connector_reach.c
 	connector_talk.c
 	dialer.c
+	dialer_change.c
 	dialer_dial.c
 	dialer_hash.c
 	dialer_hosts.c

@@ -79,6 +79,15 @@ void dialer_set_upproxy(struct dialer *d, const struct upproxy *u,
 /* `policy` is borrowed until dialer_drop_posture(). */
 int dialer_add_posture(struct dialer *d, uint32_t posture,
 		       const struct policy *policy);
+/*
+ * Another policy for a posture that lives; it decides from now on. What is
+ * under way, and the pins that it still allows, wait for dialer_renew(): the
+ * owner says in between that pins which come now are of the new policy. The
+ * old one is borrowed until then. 0, -ENOENT, or -ENOMEM: the old one stays.
+ */
+int dialer_set_policy(struct dialer *d, uint32_t posture,
+		      const struct policy *policy);
+void dialer_renew(struct dialer *d, uint32_t posture);
 void dialer_drop_posture(struct dialer *d, uint32_t posture);
 
 void dialer_pinned(struct dialer *d, uint32_t seq, int error);

@@ -9,6 +9,7 @@
  *	dialer_quota.c		how much may be looked up
  *	dialer_pin.c		pins: ours, and the kernel's
  *	dialer_hosts.c		the host's own names
+ *	dialer_change.c		another policy for a live posture
  */
 #ifndef EXEAT_PROXY_DIALER_INTERNAL_H
 #define EXEAT_PROXY_DIALER_INTERNAL_H
@@ -102,6 +103,7 @@ struct dialer {
 
 /* -- dialer.c -- */
 
+struct posture *dialer_posture(struct dialer *d, uint32_t id);
 /* Send the answer and be done with the task. Nothing follows these. */
 void task_answer_dial(struct task *t, int fd);
 void task_answer_resolve(struct task *t);
@@ -204,6 +206,8 @@ int posture_take_classes(struct posture *p);
 int pin_addresses(struct dialer *d, struct posture *p, const char *name,
 		  const struct addr *addrs, size_t n, struct task *waiting);
 void pin_batch_forget_task(struct pin_batch *b);
+/* Tell the kernel all of a posture's pins, which it has lost. */
+void pins_renew(struct dialer *d, struct posture *p);
 /* Those of one posture: what is acknowledged later counts for nothing. */
 void pin_batches_drop(struct dialer *d, const struct posture *p);
 

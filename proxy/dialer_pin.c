@@ -21,6 +21,9 @@ enum {
 	NAME_RANGES = 128, /* port ranges of one name; the rest: no pin */
 	/* what nft_pin() takes when it is not a class of its own */
 	SMALL_RANGE = LIMIT_RULE_PORTS,
+	/* told to the kernel once more when the policy has changed, the most
+	 * recent first; the rest is, when its name is looked up again */
+	RENEWED = 16384,
 };
 
 struct pin_batch {
@@ -146,8 +149,11 @@ void pin_batches_drop(struct dialer *d, const struct posture *p)
 
 	for (b = TAILQ_FIRST(&d->batches); b; b = next) {
 		next = TAILQ_NEXT(b, link);
-		if (b->posture == p)
-			batch_free(d, b);
+		if (b->posture != p)
+			continue;
+		if (b->task)
+			b->task->batch = NULL;
+		batch_free(d, b);
 	}
 }
 
@@ -213,6 +219,9 @@ int pin_addresses(struct dialer *d, struct posture *p, const char *name,
 			batch_free(d, b);
 			return r;
 		}
+		if (waiting)
+			pins_set_chained(p->pins, name, &addrs[i],
+					 waiting->resolved->chain[0]);
 		if (stale)
 			b->addrs[b->naddrs++] = addrs[i];
 	}
@@ -228,6 +237,66 @@ int pin_addresses(struct dialer *d, struct posture *p, const char *name,
 	if (r < 0)
 		batch_free(d, b);
 	return r;
+}
+
+/* -- all of a posture, once more -- */
+
+struct renewal {
+	struct dialer *dialer;
+	struct posture *posture;
+	struct pin_batch *batch; /* NULL: none begun */
+	size_t left;		 /* of RENEWED */
+};
+
+static void renewal_send(struct renewal *r)
+{
+	struct pin_batch *b = r->batch;
+	struct range_list l;
+
+	if (!b)
+		return;
+	r->batch = NULL;
+	ranges_of_name(r->posture, b->name, &l);
+	if (l.n == 0)
+		all_told(b);
+	if (b->naddrs * l.n > r->left)
+		r->left = 0;
+	else
+		r->left -= b->naddrs * l.n;
+	/* what cannot be sent is sent at the next use */
+	if (l.n == 0 || r->left == 0 || batch_send(r->dialer, b, &l) < 0)
+		batch_free(r->dialer, b);
+}
+
+static void renew_pin(void *user, const char *name, const struct addr *a)
+{
+	struct renewal *r = user;
+	struct pin_batch *b = r->batch;
+
+	if (b && (b->naddrs == LIMIT_DNS_ADDRS || strcmp(b->name, name) != 0))
+		renewal_send(r);
+	if (r->left == 0)
+		return;
+	if (!r->batch) {
+		b = calloc(1, sizeof(*b));
+		if (!b)
+			return;
+		TAILQ_INSERT_TAIL(&r->dialer->batches, b, link);
+		b->seq = r->dialer->next_seq++;
+		b->posture = r->posture;
+		b->asked_ms = clock_ms();
+		memcpy(b->name, name, strlen(name) + 1);
+		r->batch = b;
+	}
+	b->addrs[b->naddrs++] = *a;
+}
+
+void pins_renew(struct dialer *d, struct posture *p)
+{
+	struct renewal r = { .dialer = d, .posture = p, .left = RENEWED };
+
+	pins_each(p->pins, clock_ms(), renew_pin, &r);
+	renewal_send(&r);
 }
 
 void dialer_pinned(struct dialer *d, uint32_t seq, int error)

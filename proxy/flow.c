@@ -53,9 +53,8 @@ void flow_timer(struct flow *fl, int ms)
 
 /* -- budgets -- */
 
-/* Count for what this name and address have. */
-static void flow_meter(struct flow *fl, struct meter *m, const char *name,
-		       const struct addr *addr)
+void flow_meter(struct flow *fl, struct meter *m, const char *name,
+		const struct addr *addr)
 {
 	struct posture *p = fl->posture;
 	const struct policy_question q = {
@@ -92,6 +91,9 @@ bool flow_ask(struct flow *fl)
 	bool dial = fl->target < 0;
 	int r;
 
+	/* nothing is asked then; there may be nobody to ask */
+	if (policy_get_mode(fl->posture->policy) == POLICY_BLOCKED)
+		return flow_refuse_bytes(fl, POLICY_R_BLOCKED, NULL);
 	memcpy(a.name, fl->filter.name, sizeof(a.name));
 	/* nothing leaves then, but a deny rule is the better reason */
 	r = front_ask(fl->posture->front,
@@ -229,6 +231,8 @@ static void on_answer(struct question *q, const struct answer *a, int *take_fd)
 		filter_allowed(&fl->filter);
 	else
 		filter_admit(&fl->filter);
+	if (fl->stale && !flow_recheck(fl))
+		return;
 	if (flow_judge(fl) && flow_pump_up(fl))
 		flow_settle(fl);
 }

@@ -95,6 +95,7 @@ void flow_close(struct flow *fl, enum flow_end end)
 	struct front *f = fl->posture->front;
 
 	front_cancel(f, &fl->question);
+	front_cancel(f, &fl->recheck);
 	stop_events(fl);
 	if (end != FLOW_DONE) {
 		/* one that lingered has said what it had to */
@@ -269,6 +270,21 @@ bool flow_refuse_spent(struct flow *fl, const struct counter *spent)
 
 	return flow_refuse(fl, POLICY_R_BUDGET, spent->text, "",
 			   counter_why(spent, why));
+}
+
+bool flow_refuse_changed(struct flow *fl, const char *rule, const char *hint)
+{
+	struct audit_event e = {
+		.verdict = AUDIT_DENY,
+		.reason = FRONT_REASON_CHANGED,
+		.rule = rule[0] ? rule : NULL,
+		.hint = hint[0] ? hint : NULL,
+	};
+
+	record_fill(fl, &e, fl->name, fl->learnt);
+	front_event(fl->posture, &e);
+	flow_close(fl, FLOW_REFUSED);
+	return false;
 }
 
 void flow_record_name(struct flow *fl, const struct answer *a)

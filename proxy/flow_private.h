@@ -51,6 +51,11 @@ struct flow {
 	struct question question;
 	int64_t start_ms;
 
+	/* whether a new policy allows it still (flow_change.c) */
+	struct question recheck;
+	bool rechecked_name; /* the first name; the present one is asked for */
+	bool stale;	     /* an answer of the old policy may be on the way */
+
 	/* what the record will say */
 	bool waits_fd; /* counted in front.unconnected */
 	bool allowed;  /* by the policy: `reason`, `rule` */
@@ -67,6 +72,14 @@ struct flow {
 /* Dial if there is no target yet, else only check. */
 bool flow_ask(struct flow *fl);
 void flow_timer(struct flow *fl, int ms);
+/* Count for what this name and address have. */
+void flow_meter(struct flow *fl, struct meter *m, const char *name,
+		const struct addr *addr);
+
+/* ---- flow_change.c ---- */
+
+/* Hold a relayed flow against the present policy. */
+bool flow_recheck(struct flow *fl);
 
 /* ---- flow_relay.c ---- */
 
@@ -103,6 +116,8 @@ bool flow_refuse_bytes(struct flow *fl, enum policy_reason reason,
 		       const char *why);
 /* The same where nothing is left of a budget of the filter's present name. */
 bool flow_refuse_spent(struct flow *fl, const struct counter *spent);
+/* It lived, and a new policy refuses it. Always false. */
+bool flow_refuse_changed(struct flow *fl, const char *rule, const char *hint);
 /* A record for a further name that was allowed on a flow. */
 void flow_record_name(struct flow *fl, const struct answer *a);
 

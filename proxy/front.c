@@ -332,6 +332,7 @@ static void tick_cb(evutil_socket_t fd, short what, void *front)
 	(void)what;
 	dns_tick(f, now_ms);
 	udp_tick(f, now_ms);
+	flow_tick(f, now_ms);
 }
 
 /* -- events -- */
@@ -537,6 +538,21 @@ int front_add_posture(struct front *f, uint32_t posture,
 	LIST_INSERT_HEAD(&f->postures, p, link);
 	if (f->paused)
 		listen_all(f, false);
+	return 0;
+}
+
+int front_set_policy(struct front *f, uint32_t posture,
+		     const struct policy *policy)
+{
+	struct posture *p = posture_find(f, posture);
+	int r = p ? counters_take(&f->counters, policy, &p->counters) : -ENOENT;
+
+	if (r < 0)
+		return r;
+	p->policy = policy;
+	p->peek_any = names_matter(policy);
+	flow_policy_changed(p);
+	udp_policy_changed(p);
 	return 0;
 }
 

@@ -44,6 +44,15 @@ void front_free(struct front *f);
 int front_add_posture(struct front *f, uint32_t posture,
 		      const struct policy *policy, struct front_sockets *take,
 		      struct err *err);
+/*
+ * Another policy for a posture that lives, borrowed like the first, which is
+ * not needed any more. Should: after the dialer has it. Every flow is held
+ * against it at once; what it refuses is reset, recorded with the reason
+ * "policy". -ENOENT: no such posture; -ENOMEM, -E2BIG (budgets): Mustn't go on,
+ * the old one is not in force any more.
+ */
+int front_set_policy(struct front *f, uint32_t posture,
+		     const struct policy *policy);
 /* Close its listeners and every flow of it. */
 void front_drop_posture(struct front *f, uint32_t posture);
 

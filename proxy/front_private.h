@@ -90,6 +90,7 @@ struct front {
 	int fd_max;	   /* accept pauses from this one on */
 	int fd_last;	   /* the newest that was accepted */
 	struct event tick; /* one coarse timer for what is many */
+	int64_t told_ms;   /* the dialer, which pins TCP flows use */
 	struct front_stats stats;
 	uint32_t unconnected; /* flows that will get a descriptor */
 	uint8_t *chunk;	      /* LIMIT_RELAY_CHUNK bytes, for nobody
@@ -131,14 +132,23 @@ bool front_may_dial(struct front *f);
 /* accept4() failed: true if there is no sense in trying again now. */
 bool front_accept_failed(struct front *f, int error);
 
+/* The reason in the record of a flow that lived when the policy changed. */
+#define FRONT_REASON_CHANGED "policy"
+
 /* flow.c */
 void flow_accept_cb(evutil_socket_t listener, short what, void *posture);
 void flow_drop_all(struct posture *p);
+
+/* flow_change.c */
+void flow_policy_changed(struct posture *p);
+/* A pin lives as long as a flow that came by it. */
+void flow_tick(struct front *f, int64_t now_ms);
 
 /* udp.c */
 void udp_readable_cb(evutil_socket_t fd, short what, void *posture);
 void udp_tick(struct front *f, int64_t now_ms);
 void udp_drop_all(struct posture *p);
+void udp_policy_changed(struct posture *p);
 /* End a flow that is silent; false if there is none. */
 bool udp_give_way(struct front *f, int64_t now_ms);
 

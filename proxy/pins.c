@@ -25,6 +25,8 @@ struct pin {
 	TAILQ_ENTRY(pin) by_use;
 	int64_t expires_ms;
 	int64_t told_ms; /* 0: the kernel never was */
+	bool lost;	 /* the kernel was told, but has forgotten */
+	bool chained;
 	struct addr addr;
 	char name[];
 };
@@ -146,7 +148,7 @@ int pins_add(struct pins *p, const char *name, const struct addr *a,
 			return -ENOMEM;
 	}
 	pin->expires_ms = now_ms + LIMIT_PIN_S * INT64_C(1000);
-	*ret_stale = !pin->told_ms ||
+	*ret_stale = !pin->told_ms || pin->lost ||
 		     now_ms - pin->told_ms >= PIN_RENEW_S * INT64_C(1000);
 	return 0;
 }
@@ -156,8 +158,48 @@ void pins_told(struct pins *p, const char *name, const struct addr *a,
 {
 	struct pin *pin = find(p, name, a);
 
+	if (!pin)
+		return;
+	pin->told_ms = now_ms;
+	pin->lost = false;
+}
+
+void pins_set_chained(struct pins *p, const char *name, const struct addr *a,
+		      bool chained)
+{
+	struct pin *pin = find(p, name, a);
+
 	if (pin)
-		pin->told_ms = now_ms;
+		pin->chained = chained;
+}
+
+void pins_prune(struct pins *p,
+		bool (*keeps)(void *user, const char *name,
+			      const struct addr *a, bool chained),
+		void *user)
+{
+	struct pin *pin = TAILQ_FIRST(&p->by_use);
+
+	while (pin) {
+		struct pin *next = TAILQ_NEXT(pin, by_use);
+
+		pin->lost = true;
+		if (!keeps(user, pin->name, &pin->addr, pin->chained))
+			pin_remove(p, pin);
+		pin = next;
+	}
+}
+
+void pins_each(const struct pins *p, int64_t now_ms,
+	       void (*each)(void *user, const char *name, const struct addr *a),
+	       void *user)
+{
+	const struct pin *pin;
+
+	TAILQ_FOREACH(pin, &p->by_use, by_use) {
+		if (pin->told_ms && pin->expires_ms > now_ms)
+			each(user, pin->name, &pin->addr);
+	}
 }
 
 void pins_remove(struct pins *p, const char *name, const struct addr *a)

@@ -41,6 +41,23 @@ void pins_told(struct pins *p, const char *name, const struct addr *a,
 
 /* The address is another name's now; the kernel keeps it until its time. */
 void pins_remove(struct pins *p, const char *name, const struct addr *a);
+/* Was it the last answer's, and did that come through other names, which are
+ * not kept? */
+void pins_set_chained(struct pins *p, const char *name, const struct addr *a,
+		      bool chained);
+/*
+ * Another policy: keep those that `keeps` says. The kernel has none of them
+ * any more.
+ */
+void pins_prune(struct pins *p,
+		bool (*keeps)(void *user, const char *name,
+			      const struct addr *a, bool chained),
+		void *user);
+/* Those that live, in the order of use: the addresses of one answer come one
+ * after the other. `each` Mustn't add any. */
+void pins_each(const struct pins *p, int64_t now_ms,
+	       void (*each)(void *user, const char *name, const struct addr *a),
+	       void *user);
 
 bool pins_has(const struct pins *p, const char *name, const struct addr *a,
 	      int64_t now_ms);

@@ -54,6 +54,7 @@ struct udp_flow {
 	struct endpoint client, to;
 	int target; /* -1: asking, or refused */
 	bool refused;
+	bool stale;	/* an answer of an old policy may be on the way */
 	bool waits_fd;	/* counted in front.unconnected */
 	bool counts_fd; /* counted in front.udp_fds */
 	struct event target_in;
@@ -326,6 +327,36 @@ static void flow_spent(struct udp_flow *fl, const struct counter *spent)
 		record_end(fl);
 }
 
+/* -- another policy -- */
+
+/* It lived, and a new policy refuses it: its socket is closed. */
+static void flow_end_changed(struct udp_flow *fl, const char *rule,
+			     const char *hint)
+{
+	struct audit_event e = {
+		.verdict = AUDIT_DENY,
+		.reason = FRONT_REASON_CHANGED,
+		.rule = rule[0] ? rule : NULL,
+		.hint = hint[0] ? hint : NULL,
+	};
+
+	record_fill(fl, &e);
+	front_event(fl->posture, &e);
+	tell_error(fl, PACKET_PROHIBITED);
+	flow_close(fl, 0);
+}
+
+/* How the dialer finds the name of a destination, if it needs one. */
+static enum policy_learnt learnt_by(const struct posture *p,
+				    const struct endpoint *to)
+{
+	enum policy_carry carry =
+		policy_carry(p->policy, &to->addr, RULE_UDP, to->port);
+
+	return carry == POLICY_CARRY_PINNED ? POLICY_NAME_PIN :
+					      POLICY_NAME_NONE;
+}
+
 /* -- relaying -- */
 
 /* False: the flow passes nothing any more. */
@@ -379,6 +410,53 @@ static void target_readable_cb(evutil_socket_t fd, short what, void *flow)
 		flow_used(fl, clock_ms());
 }
 
+static void flow_changed(struct udp_flow *fl)
+{
+	const struct posture *p = fl->posture;
+	struct ask a = {
+		.posture = p->id,
+		.proto = RULE_UDP,
+		.to = fl->to,
+	};
+
+	/* one that is refused begins anew with its next datagram */
+	if (fl->refused)
+		return flow_close(fl, 0);
+	fl->learnt = learnt_by(p, &fl->to);
+	if (fl->target < 0) {
+		fl->stale = true;
+		return;
+	}
+	fl->stale = false;
+	front_cancel(p->front, &fl->question);
+	a.learnt = fl->learnt;
+	if (policy_get_mode(p->policy) == POLICY_BLOCKED ||
+	    front_ask(p->front, ASK_CHECK, &a, &fl->question) < 0)
+		flow_end_changed(fl, "", "");
+}
+
+void udp_policy_changed(struct posture *p)
+{
+	struct udp_flow *fl = LIST_FIRST(&p->udp_flows);
+
+	while (fl) {
+		struct udp_flow *next = LIST_NEXT(fl, link);
+
+		flow_changed(fl);
+		fl = next;
+	}
+}
+
+/* What an answer of the present policy says of a flow that lives. */
+static void on_recheck(struct udp_flow *fl, const struct answer *a)
+{
+	if (!a->allow)
+		return flow_end_changed(fl, a->rule, a->hint);
+	fl->reason = a->reason;
+	memcpy(fl->rule, a->rule, sizeof(fl->rule));
+	flow_meter(fl, &fl->meter, &fl->to.addr);
+}
+
 static void on_answer(struct question *q, const struct answer *a, int *take_fd)
 {
 	struct udp_flow *fl =
@@ -387,6 +465,8 @@ static void on_answer(struct question *q, const struct answer *a, int *take_fd)
 	const struct counter *spent;
 	unsigned n = fl->nqueued;
 
+	if (fl->target >= 0)
+		return on_recheck(fl, a);
 	flow_asks(fl, false);
 	if (a->name[0])
 		memcpy(fl->name, a->name, sizeof(fl->name));
@@ -412,6 +492,8 @@ static void on_answer(struct question *q, const struct answer *a, int *take_fd)
 		if (!send_out(fl, fl->queue[i]->data, fl->queue[i]->len))
 			return;
 	queue_free(fl);
+	if (fl->stale)
+		flow_changed(fl);
 }
 
 static void enqueue(struct udp_flow *fl, const struct datagram *d)
@@ -440,10 +522,14 @@ static void flow_ask(struct udp_flow *fl)
 		.to = fl->to,
 		.learnt = fl->learnt,
 	};
-	int r = front_ask(fl->posture->front,
-			  will_be_spent(fl) ? ASK_CHECK : ASK_DIAL, &a,
-			  &fl->question);
+	int r;
 
+	/* nothing is asked then; there may be nobody to ask */
+	if (policy_get_mode(fl->posture->policy) == POLICY_BLOCKED)
+		return flow_refuse(fl, POLICY_R_BLOCKED, "", "");
+	r = front_ask(fl->posture->front,
+		      will_be_spent(fl) ? ASK_CHECK : ASK_DIAL, &a,
+		      &fl->question);
 	if (r < 0)
 		return flow_close(fl, -r);
 	flow_asks(fl, true);
@@ -498,8 +584,6 @@ static bool has_place(struct front *f, int64_t now_ms)
 static void flow_begin(struct posture *p, const struct datagram *d,
 		       int64_t now_ms)
 {
-	enum policy_carry carry =
-		policy_carry(p->policy, &d->to.addr, RULE_UDP, d->to.port);
 	struct audit_event full = {
 		.layer = AUDIT_UDP,
 		.verdict = AUDIT_DENY,
@@ -515,8 +599,7 @@ static void flow_begin(struct posture *p, const struct datagram *d,
 		fl = flow_new(p, d, now_ms);
 	if (!fl)
 		return front_event(p, &full);
-	fl->learnt = carry == POLICY_CARRY_PINNED ? POLICY_NAME_PIN :
-						    POLICY_NAME_NONE;
+	fl->learnt = learnt_by(p, &d->to);
 	if (p->front->is_own(&d->to.addr))
 		return flow_refuse(fl, POLICY_R_OWN, "", "");
 	enqueue(fl, d);

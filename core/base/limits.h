@@ -22,6 +22,9 @@ enum {
 	/* sessions and runs: over it, the call fails with ERR_LIMIT */
 	LIMIT_POSTURES = 32,		/* idle ones go least recently used */
 	LIMIT_RUNS = 1024,		/* alive at a time in a session */
+	LIMIT_FLUSH_MS = 5000,		/* front tells a run's refusals: else the
+					 * session ends */
+	LIMIT_POLICY_MS = 30000,	/* a new policy is in force: likewise */
 	LIMIT_REFUSALS = 64,		/* kept in one result */
 	LIMIT_ARGS_BYTES = 4 << 20,	/* argv and envp of one run */
 

@@ -138,6 +138,24 @@ static void posture_add(struct dialer_process *dp, uint32_t id, struct msg *m)
 	wire_send(&dp->keeper, G_POSTURE_READY, m->body, 4, NULL, 0);
 }
 
+/* What cannot be changed ends the session: the kernel has the new one. */
+static void posture_change(struct dialer_process *dp, struct dialer_posture *p,
+			   struct msg *m)
+{
+	struct image image;
+	int r = image_map(m->fds[0], &image);
+
+	if (r == 0)
+		r = dialer_set_policy(dp->dialer, p->id, image.policy);
+	if (r < 0)
+		return fatal(dp, -r, "change policy");
+	/* the keeper takes pins from here on */
+	wire_send(&dp->keeper, G_POSTURE_READY, m->body, 4, NULL, 0);
+	dialer_renew(dp->dialer, p->id);
+	image_unmap(&p->image);
+	p->image = image;
+}
+
 static void keeper_message(void *user, struct msg *m)
 {
 	struct dialer_process *dp = user;
@@ -150,7 +168,11 @@ static void keeper_message(void *user, struct msg *m)
 	if (m->type == G_PINNED)
 		return dialer_pinned(dp->dialer, id, (int)rbuf_u32(&r));
 	p = posture_find(dp, id);
-	if (p && p->id != 0)
+	if (!p || p->id == 0)
+		return;
+	if (m->type == G_POLICY)
+		posture_change(dp, p, m);
+	else
 		posture_drop(dp, p);
 }
 

@@ -349,6 +349,27 @@ static void posture_add(struct front_process *fp, struct msg *m)
 	wire_send(&fp->keeper, G_POSTURE_READY, m->body, 4, NULL, 0);
 }
 
+/* Flows that the new policy refuses end with it. */
+static void posture_change(struct front_process *fp, struct front_posture *p,
+			   struct msg *m)
+{
+	struct image image;
+	struct err err;
+	int error = image_map(m->fds[0], &image);
+
+	err_clear(&err);
+	if (error == 0)
+		error = front_set_policy(fp->front, p->id, image.policy);
+	if (error < 0) {
+		(void)err_sys(&err, -error, "change policy", "posture %u",
+			      p->id);
+		_exit(helper_fail(fp->caller.chan.fd, &err));
+	}
+	image_unmap(&p->image);
+	p->image = image;
+	wire_send(&fp->keeper, G_POSTURE_READY, m->body, 4, NULL, 0);
+}
+
 static void keeper_message(void *user, struct msg *m)
 {
 	struct front_process *fp = user;
@@ -364,6 +385,8 @@ static void keeper_message(void *user, struct msg *m)
 		return;
 	if (m->type == G_POSTURE_DROP)
 		return posture_drop(fp, p);
+	if (m->type == G_POLICY)
+		return posture_change(fp, p, m);
 	p->run = rbuf_u32(&r);
 	front_set_run(fp->front, p->id, p->run);
 }

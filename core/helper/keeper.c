@@ -87,6 +87,8 @@ static void caller_message(void *user, struct msg *m)
 	switch (m->type) {
 	case K_POSTURE:
 		return keeper_posture_add(k, m);
+	case K_POLICY:
+		return keeper_posture_policy(k, m);
 	case K_POSTURE_DROP:
 		return keeper_posture_drop(k, rbuf_u32(&r));
 	case K_PREPARE:

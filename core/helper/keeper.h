@@ -16,6 +16,9 @@
  * The first posture's namespace, and a child in it, need not know what the
  * posture is: they are made as soon as the view stands.
  *
+ * A policy for a READY posture: `unchanged` says how far it has come. What the
+ * dialer pins before it has the new one is refused.
+ *
  * A run: PREPARED or WAITING -> BORN -> RUNNING -> DONE (the caller is told) ->
  * gone (the child's pidfd says that nothing of it is left).
  */
@@ -47,6 +50,9 @@ struct keeper_posture {
 	bool dials;		/* not blocked: the dialer knows it */
 	unsigned missing;	/* enum keeper_ack: who has not got it yet */
 	uint32_t live_runs;	/* with a command */
+	/* another policy, in force in the kernel: */
+	int next_image;		/* front has still to get it; -1: none */
+	unsigned unchanged;	/* enum keeper_ack: who has not got it yet */
 };
 
 enum run_state {
@@ -99,6 +105,7 @@ void keeper_fatal(struct keeper *k, const struct err *err);
 /* ---- keeper_posture.c ---- */
 void keeper_posture_add(struct keeper *k, struct msg *m);
 void keeper_posture_drop(struct keeper *k, uint32_t id);
+void keeper_posture_policy(struct keeper *k, struct msg *m);
 void keeper_posture_ack(struct keeper *k, uint32_t id, enum keeper_ack who);
 void keeper_pin(struct keeper *k, const struct msg *m);
 struct keeper_posture *keeper_posture_find(struct keeper *k, uint32_t id);

@@ -6,6 +6,9 @@
  * as they are sent: the gate alone holds them. Two acknowledgements make the
  * posture ready. A `blocked` posture reaches nothing: there may be no dialer,
  * and it is not told.
+ *
+ * A posture has all of the gate's sockets in every mode: its policy may change
+ * while payloads live in it, and they must not have taken the ports.
  */
 #include "core/helper/keeper.h"
 
@@ -38,6 +41,7 @@ static struct keeper_posture *slot_new(struct keeper *k, uint32_t id)
 		*p = (struct keeper_posture){
 			.id = id,
 			.netns = -1,
+			.next_image = -1,
 			.missing = ACK_FRONT,
 		};
 		return p;
@@ -49,7 +53,8 @@ static void slot_free(struct keeper_posture *p)
 {
 	nft_free(p->nft);
 	fd_close(&p->netns);
-	*p = (struct keeper_posture){ .netns = -1 };
+	fd_close(&p->next_image);
+	*p = (struct keeper_posture){ .netns = -1, .next_image = -1 };
 }
 
 static void tell(struct wire *w, uint32_t type, uint32_t a)
@@ -110,11 +115,7 @@ static int wall_make(struct keeper *k, struct keeper_posture *p,
 	if (r == 0)
 		r = nft_load(p->nft, plan, err);
 	if (r == 0)
-		r = gate_sockets_open(policy_get_mode(policy) ==
-						      POLICY_BLOCKED ?
-					      GATE_SOCKETS_DNS_ONLY :
-					      GATE_SOCKETS_ALL,
-				      s, err);
+		r = gate_sockets_open(GATE_SOCKETS_ALL, s, err);
 	policy_plan_free(plan);
 	return r;
 }
@@ -143,7 +144,8 @@ static int posture_make(struct keeper *k, struct keeper_posture *p, int image,
 	return r;
 }
 
-static void posture_failed(struct keeper *k, uint32_t id, const struct err *err)
+static void tell_failed(struct keeper *k, uint32_t type, uint32_t id,
+			const struct err *err)
 {
 	struct sbuf body;
 
@@ -152,8 +154,13 @@ static void posture_failed(struct keeper *k, uint32_t id, const struct err *err)
 	proto_put_err(&body, err);
 	if (body.bad)
 		return keeper_fatal(k, err);
-	wire_send(&k->caller, K_POSTURE_FAILED, body.s, body.len, NULL, 0);
+	wire_send(&k->caller, type, body.s, body.len, NULL, 0);
 	sbuf_done(&body);
+}
+
+static void posture_failed(struct keeper *k, uint32_t id, const struct err *err)
+{
+	tell_failed(k, K_POSTURE_FAILED, id, err);
 	keeper_runs_of_posture(k, id, err);
 }
 
@@ -194,10 +201,93 @@ void keeper_posture_drop(struct keeper *k, uint32_t id)
 	slot_free(p);
 }
 
+/* ---- another policy ---- */
+
+static void tell_policy(struct wire *w, uint32_t type, uint32_t posture,
+			int image)
+{
+	static const struct gate_sockets none = { -1, -1, -1, -1, -1, -1, -1 };
+	uint8_t body[4];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+
+	if (type == G_POSTURE)
+		return tell_gate(w, posture, image, &none);
+	wbuf_u32(&b, posture);
+	wire_send(w, type, body, wbuf_len(&b), &image, 1);
+}
+
+static int policy_load(struct keeper_posture *p, const struct policy *policy,
+		       struct err *err)
+{
+	struct plan *plan;
+	int r = policy_plan_new(policy, &plan);
+
+	if (r < 0)
+		return err_sys(err, -r, "plan", "posture %u", p->id);
+	r = nft_load(p->nft, plan, err);
+	policy_plan_free(plan);
+	return r;
+}
+
+static int policy_change(struct keeper *k, struct keeper_posture *p,
+			 int *take_image, struct err *err)
+{
+	struct image map;
+	bool dials;
+	int r = image_map(*take_image, &map);
+
+	if (r < 0)
+		return err_sys(err, -r, "map policy", "posture %u", p->id);
+	dials = p->dials || policy_get_mode(map.policy) != POLICY_BLOCKED;
+	r = policy_load(p, map.policy, err);
+	image_unmap(&map);
+	if (r < 0)
+		return r;
+	p->next_image = fd_steal(take_image);
+	p->unchanged = ACK_FRONT;
+	if (!dials) {
+		tell_policy(&k->front, G_POLICY, p->id, p->next_image);
+		return 0;
+	}
+	p->unchanged |= ACK_DIALER;
+	tell_policy(&k->dialer, p->dials ? G_POLICY : G_POSTURE, p->id,
+		    p->next_image);
+	p->dials = true;
+	return 0;
+}
+
+void keeper_posture_policy(struct keeper *k, struct msg *m)
+{
+	struct rbuf r = rbuf_make(m->body, m->len);
+	uint32_t id = rbuf_u32(&r);
+	struct keeper_posture *p = keeper_posture_find(k, id);
+	struct err err;
+
+	err_clear(&err);
+	if (!p || p->missing || p->unchanged)
+		(void)err_new(&err, ERR_INTERNAL, "change policy", NULL,
+			      "posture %u is not ready", id);
+	else if (policy_change(k, p, &m->fds[0], &err) == 0)
+		return;
+	tell_failed(k, K_POLICY_FAILED, id, &err);
+}
+
+static void policy_ack(struct keeper *k, struct keeper_posture *p,
+		       enum keeper_ack who)
+{
+	p->unchanged &= ~(unsigned)who;
+	if (who == ACK_DIALER)
+		return tell_policy(&k->front, G_POLICY, p->id, p->next_image);
+	fd_close(&p->next_image);
+	tell(&k->caller, K_POLICY_SET, p->id);
+}
+
 void keeper_posture_ack(struct keeper *k, uint32_t id, enum keeper_ack who)
 {
 	struct keeper_posture *p = keeper_posture_find(k, id);
 
+	if (p && (p->unchanged & who))
+		return policy_ack(k, p, who);
 	if (!p || !(p->missing & who))
 		return;
 	p->missing &= ~(unsigned)who;
@@ -276,6 +366,9 @@ void keeper_pin(struct keeper *k, const struct msg *m)
 	struct err err;
 	int error = p ? pins_decode(&r, n, &pins) : -ENOENT;
 
+	/* found by the policy that is no more in force */
+	if (p && (p->unchanged & ACK_DIALER))
+		error = -ESTALE;
 	if (error == 0)
 		error = nft_pin(p->nft, pins, n, ttl_s, &err);
 	wbuf_u32(&b, seq);

@@ -205,8 +205,35 @@ EXEAT_API int
 exeat_session_work_dir_is_fresh(const struct exeat_session *session);
 EXEAT_API const char *
 exeat_session_backend(const struct exeat_session *session);
-/* The session's own posture as canonical policy JSON. Heap; free(). */
+/* The session's own posture, as it is in force, as canonical policy JSON.
+ * Heap; free(). */
 EXEAT_API char *exeat_session_policy(const struct exeat_session *session);
+struct exeat_policy_options;
+/*
+ * Another policy for a session that lives, in place of the one that it was
+ * opened with: mode, lists, require_names. (dns_refusal stays unless a policy
+ * file is given.) Returns when it is in force; as one transaction: after an
+ * error the old one is in force, everywhere, and exeat_session_policy() says
+ * which.
+ *
+ * Runs that named no posture of their own have it at once, in the namespace
+ * that they are in. It is also the new bound, if the session has no
+ * network_ceiling: for runs that named theirs, what exceeds it is refused from
+ * now on; nothing gets wider for them. Connections and UDP flows that are
+ * refused now are reset within a second (audited as "policy"). A name that was
+ * resolved before and is allowed stays usable; between the two policies there
+ * may be a moment, some milliseconds, in which new connections to it are
+ * refused. There is none in which more passes than one of the two allows.
+ *
+ * EXEAT_INVALID: a bad policy, one that names neither mode nor list, a ceiling
+ * in it; EXEAT_POLICY: wider than network_ceiling (object: the rule);
+ * EXEAT_CONFLICT: called from a callback. Dispatches while it waits: callbacks
+ * may come, in which no run can be started (EXEAT_CONFLICT).
+ */
+EXEAT_API int
+exeat_session_set_policy(struct exeat_session *session,
+			 const struct exeat_policy_options *options,
+			 struct exeat_error *error);
 /* The file view in force. Heap, NULL-terminated; one free() for each list. */
 EXEAT_API int exeat_session_fs_allowlist(const struct exeat_session *session,
 					 char ***ret_read_only,

@@ -436,6 +436,12 @@ static void enforce_prerouting(struct nft_batch *b, const char *table,
 	if (plan->mode != POLICY_BLOCKED) {
 		to_gate(b, table, IPPROTO_TCP, NULL, GATE_PORT_TCP);
 		to_gate(b, table, IPPROTO_UDP, NULL, GATE_PORT_UDP);
+	} else {
+		/* What lives of another policy is the gate's to end. */
+		r = nft_rule_begin(b, table, prerouting);
+		nft_match_tcp_later(&r);
+		nft_do_tproxy(&r, GATE_PORT_TCP);
+		part_accept(&r);
 	}
 	/* tproxy does not match while nobody listens. */
 	part_reject(b, table, prerouting);

@@ -1,0 +1,149 @@
+/* flow_change.c - TCP flows that live when the policy changes
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Theory of operation
+ *
+ * By state of the flow:
+ *
+ *	PEEK	the dialer will decide by the new policy. Where the port may
+ *		carry something else now, the flow ends: its filter was made
+ *		for what it was
+ *	ASK	the dialer asks itself again; but an answer of the old policy
+ *		may be on the way, so the flow is `stale`: it is held against
+ *		the new one as soon as it is relayed
+ *	RELAY	asked for (ASK_CHECK): the name that it was opened by, then the
+ *		present one, if that is another. Bytes go on meanwhile; an
+ *		answer takes no time. A flow that was opened by its address
+ *		alone ends when its address alone opens nothing any more,
+ *		whatever name was seen on it
+ *	LINGER	has ended already
+ *
+ * What cannot be asked ends. A check asks for the pin as the dial did, so the
+ * pin of a flow must live as long as the flow: flow_tick() says so.
+ */
+#include <string.h>
+
+#include "proxy/flow_private.h"
+
+enum { TELL_MS = LIMIT_PIN_S / 4 * 1000 };
+
+static const char *present_name(const struct flow *fl)
+{
+	return fl->filter.allowed;
+}
+
+static bool check(struct flow *fl, const char *name, enum policy_learnt learnt)
+{
+	struct ask a = {
+		.posture = fl->posture->id,
+		.proto = RULE_TCP,
+		.to = fl->to,
+		.learnt = learnt,
+	};
+
+	memcpy(a.name, name, strlen(name) + 1);
+	if (policy_get_mode(fl->posture->policy) == POLICY_BLOCKED ||
+	    front_ask(fl->posture->front, ASK_CHECK, &a, &fl->recheck) < 0)
+		return flow_refuse_changed(fl, "", "");
+	return true;
+}
+
+static void on_recheck(struct question *q, const struct answer *a, int *take_fd)
+{
+	struct flow *fl =
+		(struct flow *)((char *)q - offsetof(struct flow, recheck));
+	const char *name = present_name(fl);
+
+	(void)take_fd; /* none comes with a check */
+	if (!a->allow) {
+		(void)flow_refuse_changed(fl, a->rule, a->hint);
+		return;
+	}
+	flow_meter(fl, &fl->meter, a->name, &fl->to.addr);
+	if (fl->rechecked_name || !name[0] || strcmp(name, fl->name) == 0)
+		return;
+	fl->rechecked_name = true;
+	(void)check(fl, name, fl->filter.learnt);
+}
+
+static bool by_address(enum policy_carry carry)
+{
+	return carry == POLICY_CARRY_ANY;
+}
+
+static enum policy_carry carry_now(const struct flow *fl)
+{
+	return policy_carry(fl->posture->policy, &fl->to.addr, RULE_TCP,
+			    fl->to.port);
+}
+
+bool flow_recheck(struct flow *fl)
+{
+	fl->stale = false;
+	/* its client was never held to what a name rule lets pass */
+	if (by_address(fl->filter.carry) && !by_address(carry_now(fl)))
+		return flow_refuse_changed(fl, "", "");
+	front_cancel(fl->posture->front, &fl->recheck);
+	fl->recheck.on_answer = on_recheck;
+	fl->rechecked_name = false;
+	return check(fl, fl->name, fl->learnt);
+}
+
+static void flow_changed(struct flow *fl)
+{
+	switch (fl->state) {
+	case FLOW_PEEK:
+		if (fl->filter.carry != carry_now(fl))
+			(void)flow_refuse_changed(fl, "", "");
+		return;
+	case FLOW_ASK:
+		fl->stale = true;
+		return;
+	case FLOW_RELAY:
+		if (flow_recheck(fl))
+			fl->stale = fl->question.id != 0;
+		return;
+	case FLOW_LINGER:
+		return;
+	}
+}
+
+void flow_policy_changed(struct posture *p)
+{
+	struct flow *fl = LIST_FIRST(&p->flows);
+
+	while (fl) {
+		struct flow *next = LIST_NEXT(fl, link);
+
+		flow_changed(fl);
+		fl = next;
+	}
+}
+
+static void tell_used(const struct flow *fl)
+{
+	struct ask a = {
+		.posture = fl->posture->id,
+		.proto = RULE_TCP,
+		.to = fl->to,
+		.learnt = fl->learnt,
+	};
+
+	if (fl->state != FLOW_RELAY || !fl->name[0])
+		return;
+	memcpy(a.name, fl->name, sizeof(a.name));
+	front_tell(fl->posture->front, ASK_USED, &a);
+}
+
+void flow_tick(struct front *f, int64_t now_ms)
+{
+	const struct posture *p;
+	const struct flow *fl;
+
+	if (now_ms - f->told_ms < TELL_MS)
+		return;
+	f->told_ms = now_ms;
+	LIST_FOREACH(p, &f->postures, link)
+		LIST_FOREACH(fl, &p->flows, link)
+			tell_used(fl);
+}
