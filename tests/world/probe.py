@@ -378,7 +378,8 @@ def wire_name(name):
 
 
 def dns(server, how, kind, *names):
-    """A query made by hand. how: udp, tcp, then +edns=HEX, +chaos, ..."""
+    """A query made by hand. how: udp, tcp, then +edns=[CODE:]HEX, +chaos, ...
+    """
     flags = how.split("+")
     qclass = 3 if "chaos" in flags else 1
     body = b"".join(wire_name(n) + struct.pack("!HH", TYPES[kind], qclass)
@@ -392,9 +393,10 @@ def dns(server, how, kind, *names):
     options = [f[5:] for f in flags if f.startswith("edns=")]
     extra = b""
     for o in options:
-        data = bytes.fromhex(o)
+        code, _, value = o.rpartition(":")
+        data = bytes.fromhex(value)
         extra = b"\0" + struct.pack("!HHIHHH", 41, 1232, 0, len(data) + 4,
-                                    65001, len(data)) + data
+                                    int(code or 65001), len(data)) + data
     query = struct.pack("!6H", 0x4242, head_flags, len(names), 0, 0,
                         1 if extra else 0) + body + extra
     if flags[0] == "tcp":

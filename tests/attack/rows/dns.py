@@ -27,8 +27,7 @@ def one_case(queries):
 
 def our_edns(queries):
     """upstream saw no option of the payload's"""
-    return queries and all(code != 65001 for q in queries
-                           for code, _ in q["options"])
+    return queries and not any(q["options"] for q in queries)
 
 
 ROWS = [
@@ -91,9 +90,13 @@ ROWS = [
 
     {"id": "A11", "title": "EDNS options as a channel",
      "options": ALLOW, "passes": True,
-     "try": [["dns", "8.8.8.8", "udp+edns=736563726574", "A",
-              "allowed.test"]],
-     "says": ANSWERED, "sees": ["dns allowed.test"],
+     # a code of our own, client subnet (RFC 7871), cookie (RFC 7873)
+     "try": [["dns", "8.8.8.8", "udp+edns=" + option, "A", name]
+             for name, option in (("allowed.test", "736563726574"),
+                                  ("a.wild.test", "8:000118003a2b3c"),
+                                  ("b.wild.test", "10:7365637265747365"))],
+     "says": ANSWERED,
+     "sees": ["dns allowed.test", "dns a.wild.test", "dns b.wild.test"],
      "logs": {"dns": our_edns}},
 
     {"id": "A13", "title": "DNS over TLS",
@@ -135,7 +138,9 @@ ROWS = [
      "control": {"try": [["resolve", "a.chain.test", "4"]],
                  "says": found("203.0.113.31"),
                  "sees": ["dns a.chain.test"], "may": ["dns b.chain.test"],
-                 "audit": [allow(layer="dns", name="a.chain.test")]}},
+                 "audit": [allow(layer="dns", name="a.chain.test",
+                                 chain=["b.chain.test",
+                                        "c.chain.test"])]}},
 
     {"id": "A18", "title": "alias loop, and a chain of twenty",
      "options": ["--allow", "*.deep.test", "--allow", "loop1.test",
