@@ -182,7 +182,8 @@ class Request:
             self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
             while True:
-                size = int(await self.reader.readuntil(b"\r\n"), 16)
+                size = int((await self.reader.readuntil(b"\r\n"))
+                           .partition(b";")[0], 16)
                 data = await self.reader.readexactly(size + 2)
                 if size == 0:
                     return

@@ -192,6 +192,147 @@ def _request(s, f, host):
     return int(line.split()[1])
 
 
+def late(address, port, ms, first, *then):
+    """Silence, then words, one segment each with the same silence between."""
+    with dial(address, port) as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for words in (first, *then):
+            time.sleep(int(ms) / 1000)
+            step("send")
+            s.sendall(unescape(words))
+        step("read")
+        data = s.recv(65536)
+        return {"data": text(data), "eof": not data}
+
+
+def crowd(address, port, count, host):
+    """Many that begin a request and never end it; then one that does."""
+    begun = []
+    try:
+        for _ in range(int(count)):
+            begun.append(dial(address, port))
+            step("begin")
+            begun[-1].sendall(b"GET / HT")
+        return http(address, port, host)
+    finally:
+        for s in begun:
+            s.close()
+
+
+def quic_then_tcp(address, sni, payload):
+    """What a browser does: QUIC first, TLS over TCP when that is refused."""
+    with socket.socket(family(address), socket.SOCK_DGRAM) as s:
+        s.settimeout(TIMEOUT)
+        s.connect((address, 443))
+        try:
+            s.send(unescape(payload).ljust(1200, b"\0"))
+            s.recv(65536)
+            return {"quic": "answered"}
+        except OSError as e:
+            refused = errno.errorcode.get(e.errno, repr(e))
+    return {"quic": refused, **tls(address, "443", sni)}
+
+
+# ---- ClientHellos by hand (RFC 8446 4.1.2) ----
+
+RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891"
+                      "c2a211167abb8c5e079e09e2c8a8339c")
+
+
+def extension(kind, data):
+    return struct.pack("!HH", kind, len(data)) + data
+
+
+def vector(data, size=2):
+    return len(data).to_bytes(size, "big") + data
+
+
+def server_name(*names):
+    return extension(0, vector(b"".join(
+        b"\0" + vector(n.encode("latin-1")) for n in names)))
+
+
+def client_hello(names, how=(), share=True):
+    """The message. how: "twice" a second extension, "ech", "big"."""
+    exts = server_name(*names) if names else b""
+    if "twice" in how:
+        exts += server_name(*names)
+    if "ech" in how:
+        exts += extension(0xfe0d, b"\0\0\1\0\1\7" + vector(bytes(32)) +
+                          vector(os.urandom(144)))
+    exts += extension(43, b"\2\3\4") + extension(10, b"\0\2\0\x1d") + \
+        extension(13, b"\0\4\4\3\x08\4")
+    key = b"\0\x1d" + vector(b"\x09" + bytes(31)) if share else b""
+    exts += extension(51, vector(key))
+    if "big" in how:
+        exts += extension(21, bytes(17000))
+    body = b"\3\3" + bytes(range(32)) + vector(bytes(range(32)), 1) + \
+        vector(b"\x13\1\x13\2\x13\3") + b"\1\0" + vector(exts)
+    return b"\1" + vector(body, 3)
+
+
+def record(data, kind=22, size=16384):
+    return b"".join(bytes([kind, 3, 1]) + vector(data[i:i + size])
+                    for i in range(0, len(data), size))
+
+
+def hello_bytes(names, how):
+    message = client_hello(names, how, "retry" not in how)
+    if "small" in how:
+        return record(message, size=100)
+    if "first" in how:
+        return record(b"\1", 20) + record(message)
+    if "alert" in how:
+        return record(b"\1\0", 21) + record(message)
+    if "data" in how:
+        return record(b"junk", 23) + record(message)
+    if "empty" in how:
+        return b"\x16\3\1\0\0" + record(message)
+    if "tail" in how:
+        return record(message + b"\1")
+    if "ssl2" in how:
+        return b"\x80\x2e\1\3\1\0\x15\0\0\0\x10" + bytes(37)
+    return record(message)
+
+
+def read_handshake(f):
+    """The server's next handshake message: (type, is it a retry?)."""
+    while True:
+        head = f.read(5)
+        if len(head) < 5:
+            raise ConnectionResetError(errno.ECONNRESET, "end of file")
+        data = f.read(int.from_bytes(head[3:], "big"))
+        if head[0] == 22:
+            return data[0], data[6:38] == RETRY
+        if head[0] == 21:
+            raise ConnectionResetError(errno.ECONNRESET, "alert")
+
+
+def hello(address, port, how, *names):
+    """A hello for the names, and what the server says to it.
+
+    how, joined by "+": see client_hello() and hello_bytes(); "retry": without
+    a key, so that a second hello is asked for, which is for the last name;
+    "junk": with early data between; "eager": not waiting to be asked.
+    """
+    how = how.split("+")
+    second = record(client_hello(names[-1:], how))
+    first = hello_bytes(names[:1] if "retry" in how else names, how)
+    junk = record(b"early", 23) if "junk" in how else b""
+    with dial(address, port) as s:
+        f = s.makefile("rb")
+        step("hello")
+        s.sendall(first + junk + (second if "eager" in how else b""))
+        kind, retry = read_handshake(f)
+        if "retry" not in how or not retry:
+            return {"message": kind, "retry": retry}
+        step("second hello")
+        if "eager" not in how:
+            s.sendall(junk + second)
+        kind, retry = read_handshake(f)
+        return {"message": kind, "retry": retry}
+
+
 # ---- HTTP/2 without TLS ----
 
 H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -529,7 +670,7 @@ def _skip_name(data, at):
 def udp(address, port, how="unconnected", payload="ping"):
     with socket.socket(family(address), socket.SOCK_DGRAM) as s:
         s.settimeout(1.0)
-        data = payload.encode()
+        data = unescape(payload)
         to = (address, int(port))
         if how == "connected":
             step("connect")
@@ -1050,7 +1191,8 @@ def status():
 
 
 PROBES = {f.__name__: f for f in (
-    tcp, banner_then, duplex, websocket, mapped, http, h2, tls, resolve, dns,
+    tcp, banner_then, duplex, websocket, mapped, http, h2, tls, hello,
+    late, crowd, quic_then_tcp, resolve, dns,
     tunnel, again, pair, pieces, neighbour, bind_ports, simultaneous, udp,
     ping, open_socket, vsock, io_uring, bind_send, program, nftables,
     link_add, nested, nest, unix_bind,

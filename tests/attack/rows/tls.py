@@ -6,6 +6,7 @@ SPDX-License-Identifier: Apache-2.0
 from . import ALLOW, OPEN, allow, deny, found
 
 AT = "203.0.113.10"
+SHARED = "shared.test"  # has the same address
 NAME = "allowed.test"
 OPTIONS = ["--allow", NAME]
 RESET = {"errno": "ECONNRESET"}
@@ -18,6 +19,10 @@ SHUT = ({"errno": "ECONNRESET"}, {"eof": True, "data": ""})
 
 def raw(text, port="80"):
     return ["tcp", AT, port, text]
+
+
+def hello(how, *names):
+    return ["hello", AT, "443", how, *names]
 
 
 def status(*codes):
@@ -40,6 +45,13 @@ HTTP = {"options": OPTIONS, "try": [LOOKUP, ["http", AT, "80", NAME]],
         "says": [FOUND, {"status": [200]}],
         "sees": [f"dns {NAME}", f"tcp {AT} 80"],
         "audit": [allow(layer="http", name=NAME, port=80)]}
+
+SERVER = {"message": 2, "retry": False}
+HELLO = {"options": OPTIONS, "try": [LOOKUP, hello("", NAME)],
+         "says": [FOUND, SERVER], "sees": [f"dns {NAME}", f"tcp {AT} 443"]}
+# Initial packets of version 1 and 2, of a version that nobody has, and none.
+QUIC = ("\\xc3\\0\\0\\0\\1\\x08abcdefgh", "\\xd3\\x6b\\x33\\x43\\xcf\\x08a",
+        "\\xc0\\x1a\\x2a\\x3a\\x4a\\x08a", "\\x80\\0\\0\\0\\0\\x08a")
 
 ROWS = [
     {"id": "D1", "title": "TLS without a name",
@@ -69,6 +81,42 @@ ROWS = [
      "audit": [deny(layer="tls", name="evil.test", rule="evil.test")],
      "control": {"try": [["tls", AT, "443", NAME]], "says": OK,
                  "sees": [f"tcp {AT} 443"]}},
+
+    {"id": "D4", "title": "a ClientHello of more than one full record",
+     "options": OPTIONS, "passes": True,
+     "try": [LOOKUP, hello("big", NAME), hello("big+ech", NAME),
+             hello("small", NAME)],
+     "says": [FOUND, *[SERVER] * 3], "sees": [f"dns {NAME}", f"tcp {AT} 443"],
+     "audit": [allow(layer="tls", name=NAME, port=443)]},
+
+    {"id": "D4b", "title": "the same for another name on the same address",
+     "options": OPTIONS,
+     "try": [LOOKUP, *[hello(how, SHARED) for how in ("big", "small")]],
+     "says": [FOUND, *[RESET] * 2], "sees": [f"dns {NAME}"],
+     "audit": [deny(layer="tls", name=SHARED, port=443)], "control": HELLO},
+
+    {"id": "D5b", "title": "names that are none, and more than one",
+     "options": OPTIONS,
+     "try": [LOOKUP, *[hello("", *names) for names in (
+         ("",), (AT,), (f"{NAME}\\0",), (f"{NAME} ",), (f".{NAME}",),
+         (f"{NAME}..",), (f"{NAME}:443",), (f"*.{NAME}",), ("[::1]",),
+         (f"{SHARED}@{NAME}",), (f"{NAME}#.{SHARED}",), (NAME, SHARED),
+         ("a" * 64 + ".test",), ("a." * 127 + "test",),
+         ("\xd0\xb0llowed.test",))], hello("twice", NAME)],
+     "says": [FOUND, *[RESET] * 16], "sees": [f"dns {NAME}"],
+     "audit": [deny(layer="tls", reason="malformed")], "control": HELLO},
+
+    {"id": "D8", "title": "ECH, which may be GREASE: the outer name decides",
+     "options": OPTIONS, "passes": True,
+     "try": [LOOKUP, hello("ech", NAME)], "says": [FOUND, SERVER],
+     "sees": [f"dns {NAME}", f"tcp {AT} 443"]},
+
+    {"id": "D8b", "title": "ECH whose outer name is not allowed",
+     "options": OPTIONS,
+     "try": [LOOKUP, hello("ech", SHARED), hello("ech", "cloudflare-ech.com")],
+     "says": [FOUND, *[RESET] * 2], "sees": [f"dns {NAME}"],
+     "audit": [deny(layer="tls", name="cloudflare-ech.com", port=443)],
+     "control": HELLO},
 
     {"id": "D9", "title": "hints and ECH in HTTPS records",
      "options": ["--allow", "h3.test"], "passes": True,
@@ -102,34 +150,6 @@ ROWS = [
      "sees": [f"dns {NAME}"],
      "audit": [deny(address=AT, port=443)], "control": HTTPS},
 
-    {"id": "D12", "title": "keep-alive: another name in the second request",
-     "options": OPTIONS,
-     "try": [LOOKUP, ["http", AT, "80", NAME, "evil.test"]],
-     "says": [FOUND, {"status": lambda s: s[0] == 200 and
-                      s[1:] in ([403], ["closed"],
-                                ["ConnectionResetError"])}],
-     "sees": [f"dns {NAME}", f"tcp {AT} 80"],
-     "audit": [deny(layer="http", name="evil.test", port=80)],
-     "logs": {"http": own_hosts},
-     "control": {**HTTP, "try": [LOOKUP, ["http", AT, "80", NAME, NAME]],
-                 "says": [FOUND, {"status": [200, 200]}]}},
-
-    {"id": "D14", "title": "two Host lines, none, folded, malformed",
-     "options": OPTIONS,
-     "try": [LOOKUP,
-             raw(f"GET / HTTP/1.1\\r\\nHost: {NAME}\\r\\n"
-                 "Host: evil.test\\r\\n\\r\\n"),
-             raw("GET / HTTP/1.1\\r\\n\\r\\n"),
-             raw(f"GET / HTTP/1.1\\r\\nX: y\\r\\n Host: evil.test\\r\\n"
-                 f"Host: {NAME}\\r\\n\\r\\n"),
-             raw(f"GET / HTTP/1.1\\r\\nHost : {NAME}\\r\\n\\r\\n"),
-             raw(f"GET / HTTP/1.1\\nHost: {NAME}\\n\\n"),
-             raw(f"GET / HTTP/1.1\\r\\nHost: {NAME}\\x00\\r\\n\\r\\n"),
-             raw(f"GET /\\r\\n")],
-     "says": [FOUND, *[status(400, 403)] * 7],
-     "sees": [f"dns {NAME}"], "may": [f"tcp {AT} 80"],
-     "logs": {"http": own_hosts}, "control": HTTP},
-
     {"id": "D25", "title": "CONNECT and absolute forms at the gate",
      "options": OPTIONS,
      "try": [LOOKUP, raw("CONNECT 203.0.113.66:22 HTTP/1.1\\r\\n"
@@ -146,6 +166,37 @@ ROWS = [
      "sees": [f"dns {NAME}"],
      "audit": [deny(layer="kernel", address=AT, port=443, protocol="udp")],
      "control": HTTPS},
+
+    {"id": "D34", "title": "STARTTLS, and the question for TLS of Postgres",
+     "options": ["--allow", "smtp.test:2525", "--allow", NAME + ":9999"],
+     "passes": True, "prompt_ms": 2000,
+     "try": [LOOKUP, ["resolve", "smtp.test", "4"],
+             ["banner_then", "203.0.113.41", "2525", "STARTTLS\\r\\n"],
+             raw("\\0\\0\\0\\x08\\x04\\xd2\\x16\\x2f", "9999")],
+     "says": [FOUND, found("203.0.113.41"), {"then": "250 STARTTLS\r\n"},
+              {"data": "\0\0\0\x08\x04\xd2\x16\x2f"}],
+     "sees": [f"dns {NAME}", "dns smtp.test", "tcp 203.0.113.41 2525",
+              f"tcp {AT} 9999"]},
+
+    {"id": "D33", "title": "QUIC of other versions, its hello in pieces",
+     "options": OPTIONS,
+     "try": [LOOKUP, *[["udp", AT, "443", how, first + "x" * 1180]
+                       for how in ("connected", "unconnected")
+                       for first in QUIC]],
+     "says": [FOUND, *[{"errno": ("EPERM", "ECONNREFUSED")}] * 8],
+     "prompt_ms": 1100, "sees": [f"dns {NAME}"],
+     "audit": [deny(layer="kernel", address=AT, port=443, protocol="udp")],
+     "control": {"try": [["udp", AT, "443", "connected", QUIC[0]]],
+                 "options": ["--allow", f"udp/{AT}:443"],
+                 "says": {"from": AT}, "sees": [f"udp {AT} 443"]}},
+
+    {"id": "D32b", "title": "QUIC is refused, TCP is there, all in a second",
+     "options": OPTIONS, "passes": True,
+     "try": [LOOKUP, ["quic_then_tcp", AT, NAME, QUIC[0]]],
+     "says": [FOUND, {"quic": ("EPERM", "ECONNREFUSED"), **OK}],
+     "sees": [f"dns {NAME}", f"tcp {AT} 443"],
+     "audit": [deny(layer="kernel", address=AT, port=443, protocol="udp"),
+               allow(layer="tls", name=NAME, port=443)]},
 
     {"id": "D40", "title": "empty lines and records first",
      "options": OPTIONS,
@@ -175,6 +226,62 @@ ROWS = [
                  "says": [found("203.0.113.41"),
                           {"then": "250 EHLO me\r\n"}],
                  "sees": ["dns smtp.test", "tcp 203.0.113.41 2525"]}},
+
+    {"id": "D40b", "title": "records that are no hello first",
+     "options": [OPTIONS, ["--allow", NAME + ":8443"]],
+     "try": [LOOKUP, *[["hello", AT, port, how, NAME]
+                       for port in ("443", "8443")
+                       for how in ("first", "alert", "data", "empty",
+                                   "tail")], hello("ssl2", NAME)],
+     "says": [FOUND, *[({"errno": ("ECONNRESET", "ECONNREFUSED")})] * 11],
+     "sees": [f"dns {NAME}"], "control": HELLO},
+
+    {"id": "D40c", "title": "one byte, then another name, on a port of its own",
+     "options": ["--allow", NAME + ":8080"],
+     "try": [LOOKUP, *[["late", AT, "8080", "20", *words] for words in (
+         ("G", f"ET / HTTP/1.1\\r\\nHost: {SHARED}\\r\\n\\r\\n"),
+         ("\\r", f"\\nGET / HTTP/1.1\\r\\nHost: {SHARED}\\r\\n\\r\\n"),
+         (" ", f"GET / HTTP/1.1\\r\\nHost: {SHARED}\\r\\n\\r\\n"),
+         ("P", f"RI / HTTP/1.1\\r\\nHost: {SHARED}\\r\\n\\r\\n"))]],
+     "says": [FOUND, *[status(400, 403)] * 4], "sees": [f"dns {NAME}"],
+     "audit": [deny(layer="http", name=SHARED, port=8080),
+               deny(layer="http", reason="malformed", port=8080)],
+     "control": {"options": ["--allow", NAME + ":8080"],
+                 "try": [LOOKUP, ["late", AT, "8080", "20", "G",
+                                  "ET / HTTP/1.1\\r\\nHost: "
+                                  f"{NAME}\\r\\n\\r\\n"]],
+                 "says": [FOUND, OK],
+                 "sees": [f"dns {NAME}", f"tcp {AT} 8080"]}},
+
+    {"id": "D41b", "title": "silence, then another name",
+     "options": ["--allow", NAME + ":8080,8443"],
+     "try": [LOOKUP, ["late", AT, "8080", "600",
+                      f"GET / HTTP/1.1\\r\\nHost: {SHARED}\\r\\n\\r\\n"],
+             ["late", AT, "8443", "600", "\\x16\\3\\1\\0\\4\\2\\0\\0\\0"]],
+     "says": [FOUND, *[status(400, 403)] * 2], "prompt_ms": 2000,
+     "sees": [f"dns {NAME}", f"tcp {AT} 8080", f"tcp {AT} 8443"],
+     "logs": {"http": own_hosts},
+     "audit": [deny(name=SHARED, port=8080), deny(layer="tls", port=8443)],
+     "control": {"options": ["--allow", NAME + ":8080"], "prompt_ms": 2000,
+                 "try": [LOOKUP, ["late", AT, "8080", "600",
+                                  "GET / HTTP/1.1\\r\\nHost: "
+                                  f"{NAME}\\r\\n\\r\\n"]],
+                 "says": [FOUND, OK],
+                 "sees": [f"dns {NAME}", f"tcp {AT} 8080"]}},
+
+    {"id": "D42", "title": "another name in the second hello",
+     "options": OPTIONS,
+     "try": [LOOKUP, *[hello(how, NAME, SHARED) for how in
+                       ("retry", "retry+junk", "retry+eager",
+                        "retry+eager+junk")]],
+     "says": [FOUND, *[RESET] * 4],
+     "sees": [f"dns {NAME}", f"tcp {AT} 443"],
+     "audit": [deny(layer="tls", reason="malformed", port=443)],
+     "control": {"options": OPTIONS,
+                 "try": [LOOKUP, *[hello(how, NAME, NAME) for how in
+                                   ("retry", "retry+eager")]],
+                 "says": [FOUND, *[SERVER] * 2],
+                 "sees": [f"dns {NAME}", f"tcp {AT} 443"]}},
 
     {"id": "D28", "title": "a redirect to metadata", "needs": ["curl"],
      "options": [OPTIONS, OPEN],
