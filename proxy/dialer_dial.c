@@ -431,8 +431,15 @@ void dial_ask(struct dialer *d, struct posture *p, const struct ask *a)
 	enum policy_reason reason;
 	struct answer refused;
 	struct task *t;
+	uint32_t rule;
 	int r;
 
+	/* a name that a proxy inside was given is as good as one looked up */
+	if (v.allow && unresolved(&asked) &&
+	    !quota_say(p, asked.name, &rule)) {
+		refuse(&v, POLICY_R_LIMIT);
+		v.rule = rule;
+	}
 	if (v.allow)
 		way = upproxy_way(d, &asked, &v, &reason);
 	if (v.allow && way == WAY_REFUSED)

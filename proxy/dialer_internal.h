@@ -188,9 +188,11 @@ enum quota_verdict {
 	QUOTA_WITHIN,
 };
 /*
- * May the payload have this name, which the policy allows, looked up once
- * more? Counts it. *ret_rule: what it is counted under, or POLICY_NO_RULE.
+ * May the payload say this name, which the policy allows? Counts it. *ret_rule:
+ * what it is counted under, or POLICY_NO_RULE.
  */
+bool quota_say(struct posture *p, const char *name, uint32_t *ret_rule);
+/* The same, and may it be looked up once more? */
 enum quota_verdict quota_lookup(struct dialer *d, struct posture *p,
 				const char *name, uint16_t qtype,
 				uint32_t *ret_rule);

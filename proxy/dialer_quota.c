@@ -83,15 +83,20 @@ static bool is_free(struct dialer *d, const char *name, uint16_t qtype)
 	       resolver_knows(d->resolver, name, qtype);
 }
 
+bool quota_say(struct posture *p, const char *name, uint32_t *ret_rule)
+{
+	*ret_rule = counting_rule(p, name);
+	return *ret_rule == POLICY_NO_RULE ||
+	       within_names(p, name, *ret_rule, clock_ms());
+}
+
 enum quota_verdict quota_lookup(struct dialer *d, struct posture *p,
 				const char *name, uint16_t qtype,
 				uint32_t *ret_rule)
 {
 	const int64_t now_ms = clock_ms();
 
-	*ret_rule = counting_rule(p, name);
-	if (*ret_rule != POLICY_NO_RULE &&
-	    !within_names(p, name, *ret_rule, now_ms))
+	if (!quota_say(p, name, ret_rule))
 		return QUOTA_OVER_NAMES;
 	if (is_free(d, name, qtype))
 		return QUOTA_WITHIN;

@@ -156,6 +156,29 @@ static void test_tunnel_below_a_wildcard(void **state)
 	world_free(w);
 }
 
+static void test_names_given_to_a_proxy(void **state)
+{
+	struct world *w =
+		world_new(POLICY_ALLOWLIST, LIST("*.wild.test"), NULL);
+	struct answer a = { 0 };
+	char name[64];
+	int fd;
+
+	(void)state;
+	for (int i = 0; i <= LIMIT_DNS_NAMES; i++) {
+		(void)snprintf(name, sizeof(name), "x%d.wild.test", i);
+		a = world_dial(w, name, POLICY_NAME_PROXY, "::", 443, &fd);
+		assert_int_equal(fd, -1);
+		if (i < LIMIT_DNS_NAMES)
+			assert_true(a.allow);
+	}
+	assert_false(a.allow);
+	assert_int_equal(a.reason, POLICY_R_LIMIT);
+	assert_string_equal(a.rule, "*.wild.test");
+	assert_int_equal(world_asked(w, name, DNS_TYPE_A), 0);
+	world_free(w);
+}
+
 static void test_wide_rule_counts_owners(void **state)
 {
 	struct world *w =
@@ -273,6 +296,7 @@ int dialer_limits_tests(void)
 		cmocka_unit_test(test_names_of_all_rules),
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_tunnel_below_a_wildcard),
+		cmocka_unit_test(test_names_given_to_a_proxy),
 		cmocka_unit_test(test_wide_rule_counts_owners),
 		cmocka_unit_test(test_questions_a_second),
 		cmocka_unit_test(test_failure_is_kept_for_a_moment),
