@@ -15,6 +15,7 @@
 #include "core/preset.h"
 #include "policy/file.h"
 #include "policy/guard.h"
+#include "policy/lint.h"
 #include "policy/policy.h"
 #include "policy/preset.h"
 #include "policy/rule.h"
@@ -298,6 +299,45 @@ int exeat_policy_test(const struct exeat_policy *policy, const char *target,
 	sbuf_done(&text);
 	*ret = a;
 	return 0;
+}
+
+/* ---- warnings ---- */
+
+struct warn {
+	const struct policy *policy;
+	void (*each)(void *user_data,
+		     const struct exeat_policy_warning *warning);
+	void *user_data;
+};
+
+static void warn_one(void *user, const struct policy_warning *w)
+{
+	const struct warn *warn = user;
+	const struct exeat_policy_warning warning = {
+		.rule = policy_rule_text(warn->policy, w->rule),
+		.origin = policy_rule_origin(warn->policy, w->rule),
+		.reason = w->reason,
+		.advice = w->advice,
+	};
+
+	warn->each(warn->user_data, &warning);
+}
+
+int exeat_policy_warnings(
+	const struct exeat_policy *policy,
+	void (*each)(void *user_data,
+		     const struct exeat_policy_warning *warning),
+	void *user_data, struct exeat_error *error)
+{
+	struct warn warn = { policy->view, each, user_data };
+	struct err err = { 0 };
+	int r = policy_lint(policy->view, warn_one, &warn);
+
+	if (r < 0) {
+		(void)err_sys(&err, -r, "check policy", NULL);
+		exeat_error_from(error, &err);
+	}
+	return r;
 }
 
 /* ---- presets ---- */

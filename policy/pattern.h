@@ -59,5 +59,8 @@ const char *pattern_literal_suffix(const char *pattern, bool *ret_plain);
 
 /* A wildcard under which anybody can register a name. */
 bool pattern_is_public(const char *pattern);
+/* The same, of a suffix that is one company's, for its customers. Never true
+ * in ascii.c. */
+bool pattern_is_shared(const char *pattern);
 
 #endif

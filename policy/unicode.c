@@ -46,3 +46,13 @@ bool pattern_is_public(const char *pattern)
 	/* without the list nobody can say that it is not */
 	return suffix[0] == '\0' || !psl || psl_is_public_suffix(psl, suffix);
 }
+
+bool pattern_is_shared(const char *pattern)
+{
+	const psl_ctx_t *psl = psl_builtin();
+	bool plain;
+	const char *suffix = pattern_literal_suffix(pattern, &plain);
+
+	return suffix[0] && psl &&
+	       psl_is_public_suffix2(psl, suffix, PSL_TYPE_PRIVATE);
+}

@@ -21,13 +21,17 @@ const struct cli_command cli_commands[] = {
 	  cli_run_options, 125, cli_run },
 	{ "policy check", "[FILE]",
 	  "Is a policy valid? Prints its canonical form.",
-	  "Exits 0 if it is, 1 if not, 2 on wrong usage.", cli_policy_options,
-	  2, cli_policy_check },
+	  "Warns on standard error of rules that open more than they seem to: "
+	  "hosts where anybody can have a name or leave data, wide ranges, all "
+	  "ports; a budget (--max-upload, --max-download) for such a host "
+	  "quiets it. Exits 0 if the policy is valid, 1 if not, or, with "
+	  "--strict, if there are warnings, 2 on wrong usage.",
+	  cli_policy_check_options, 2, cli_policy_check },
 	{ "policy test", "TARGET...", "Would these targets pass, and why?",
 	  "A target is NAME, NAME:PORT, ADDRESS:PORT, [V6]:PORT, with udp/ or "
 	  "tcp/ before it, or a URL. Exits 0 if all pass, 1 if one does not, 2 "
 	  "on wrong usage, 3 if the policy is not valid.",
-	  cli_policy_options, 2, cli_policy_test },
+	  &cli_policy_check_options[1], 2, cli_policy_test },
 	{ "policy presets", "[NAME]",
 	  "What the presets stand for on this machine.", NULL, cli_no_options,
 	  2, cli_policy_presets },

@@ -84,7 +84,8 @@ int cli_doctor(const struct cli_command *c, int argc, char *argv[]);
 int cli_selftest(const struct cli_command *c, int argc, char *argv[]);
 
 extern const struct cli_option cli_run_options[];
-extern const struct cli_option cli_policy_options[];
+/* The first is of check alone. */
+extern const struct cli_option cli_policy_check_options[];
 extern const struct cli_option cli_selftest_options[];
 extern const struct cli_option cli_no_options[];
 

@@ -16,12 +16,14 @@ struct policy_options {
 	const char *net, *policy;
 	struct cli_list allow, allow_files, deny, deny_files;
 	struct cli_list max_upload, max_download;
-	bool require_names;
+	bool require_names, strict;
 };
 
 #define AT(field) offsetof(struct policy_options, field)
 
-const struct cli_option cli_policy_options[] = {
+const struct cli_option cli_policy_check_options[] = {
+	{ 0, "strict", CLI_FLAG, AT(strict), NULL,
+	  "exit 1 if there are warnings" },
 	{ 0, "net", CLI_TEXT, AT(net), "MODE",
 	  "blocked, allowlist or open; --allow alone means allowlist" },
 	{ 0, "allow", CLI_LIST, AT(allow), "RULE",
@@ -99,13 +101,42 @@ static int policy_open(struct policy_options *o, const char *file,
 	return r < 0 ? fail(NO, &error) : 0;
 }
 
+static void warning_print(void *user, const struct exeat_policy_warning *w)
+{
+	char rule[1024];
+
+	(void)user;
+	(void)fprintf(stderr, "exeat: warning: %s%s%s: %s; %s\n",
+		      text_shown(w->rule, rule, sizeof(rule)),
+		      *w->origin == '@' ? " of " : "",
+		      *w->origin == '@' ? w->origin : "", w->reason, w->advice);
+}
+
+/* The policy on stdout, what is to be said about it on stderr. */
+static int policy_print(const struct exeat_policy *policy, bool strict)
+{
+	struct exeat_error error = { 0 };
+	char *text = exeat_policy_json(policy);
+	int n;
+
+	if (!text) {
+		(void)fputs("exeat: policy: out of memory\n", stderr);
+		return UNKNOWN;
+	}
+	printf("%s\n", text);
+	free(text);
+	n = exeat_policy_warnings(policy, warning_print, NULL, &error);
+	if (n < 0)
+		return fail(UNKNOWN, &error);
+	return n > 0 && strict ? NO : YES;
+}
+
 int cli_policy_check(const struct cli_command *c, int argc, char *argv[])
 {
 	struct policy_options o = { 0 };
 	struct exeat_policy *policy = NULL;
 	struct err err;
 	const char *file;
-	char *text;
 	int status, at;
 
 	err_clear(&err);
@@ -118,10 +149,8 @@ int cli_policy_check(const struct cli_command *c, int argc, char *argv[])
 	}
 	file = argc > at ? argv[at] : o.policy;
 	status = policy_open(&o, file, &policy);
-	text = status == 0 ? exeat_policy_json(policy) : NULL;
-	if (text)
-		printf("%s\n", text);
-	free(text);
+	if (status == YES)
+		status = policy_print(policy, o.strict);
 	exeat_policy_free(policy);
 	options_done(&o);
 	return status;

@@ -402,6 +402,23 @@ EXEAT_API int exeat_policy_test(const struct exeat_policy *policy,
 				struct exeat_policy_answer *ret,
 				struct exeat_error *error);
 
+struct exeat_policy_warning {
+	const char *rule;   /* as the list has it; of a preset, its rule */
+	const char *origin; /* "allow", or "@preset" */
+	const char *reason;
+	const char *advice;
+};
+/*
+ * What opens more than it seems to: hosts of many tenants that no budget
+ * bounds, wildcards under which anybody can have a name, wide ranges, all
+ * ports. Borrowed for the call. Returns their number, or a negative errno.
+ */
+EXEAT_API int
+exeat_policy_warnings(const struct exeat_policy *policy,
+		      void (*each)(void *user_data,
+				   const struct exeat_policy_warning *warning),
+		      void *user_data, struct exeat_error *error);
+
 struct exeat_preset_info {
 	const char *name, *title;
 	int deny_only;

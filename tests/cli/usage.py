@@ -30,6 +30,21 @@ BAD = [
     (["--allow-file", RULES], ["allow[1]", "b..example"]),
     (["--allow-file", "/no/such"], ["--allow-file", "/no/such"]),
     (["--deny-file", "/no/such"], ["--deny-file", "/no/such"]),
+    (["--allow", "a.example/path"], ["allow[0]", "byte 9"]),
+    (["--allow", "a.example", "--max-upload", "a.example"],
+     ["max_upload", "a.example", "NAME=SIZE"]),
+    (["--allow", "a.example", "--max-upload", "a.example=0"],
+     ["max_upload", "a.example=0"]),
+    (["--allow", "a.example", "--max-download", "a.example=1X"],
+     ["max_download", "a.example=1X"]),
+    (["--allow", "a.example", "--max-download", "b.example=1M"],
+     ["max_download", "b.example", "allow rule"]),
+    (["--allow", "a.example", "--max-upload", "a.example:22=1M"],
+     ["max_upload", "a.example:22"]),
+    (["--allow", "a.example", "--max-upload", "b..example=1M"],
+     ["max_upload", "b..example", "byte 2"]),
+    (["--net", "blocked", "--max-upload", "a.example=1M"],
+     ["max_upload", "a.example"]),
     (["--policy", "/no/such"], ["--policy", "/no/such"]),
     (["--policy", UNKNOWN_KEY], ["policy file", "colour", "line 2 column 2"]),
     (["--policy", BROKEN], ["policy file", "line 2"]),
@@ -113,6 +128,25 @@ def policy():
     expect(run("policy", "check", "/no/such"), "check: no file", 3, "",
            "/no/such")
     expect(run("policy", "check", "--bogus"), "check: usage", 2, "", "--bogus")
+    p = run("policy", "check", "--allow", "a.example", "--max-upload",
+            "a.example=10240", "--max-download", "A.Example=1025")
+    expect(p, "policy check: budgets", 0)
+    check("canonical sizes", b'{"rule":"a.example","max_upload":"10K",'
+          b'"max_download":"1025"}' in p.stdout, p.stdout)
+    expect(run("policy", "check", "--allow", "gist.github.com"),
+           "check: a way out", 0, None,
+           ["warning: gist.github.com: ", "max_upload"])
+    expect(run("policy", "check", "--strict", "--allow", "gist.github.com"),
+           "check --strict", 1, None, "warning: ")
+    expect(run("policy", "check", "--strict", "--allow", "a.example"),
+           "check --strict: nothing to say", 0, None, "")
+    expect(run("policy", "check", "--strict", "--allow", "gist.github.com",
+               "--max-upload", "gist.github.com=1M"),
+           "check --strict: bounded", 0, None, "")
+    p = run("policy", "test", "--allow", "a.example", "--max-upload",
+            "a.example=3G", "a.example")
+    expect(p, "policy test: a budget", 0)
+    check("it is told", b"with a.example: at most 3G up" in p.stdout, p.stdout)
     allow = ["policy", "test", "--allow", "a.example"]
     p = run(*allow, "a.example", "https://a.example/x")
     expect(p, "policy test: allowed", 0)
