@@ -435,8 +435,7 @@ void dial_ask(struct dialer *d, struct posture *p, const struct ask *a)
 	int r;
 
 	/* a name that a proxy inside was given is as good as one looked up */
-	if (v.allow && unresolved(&asked) &&
-	    !quota_say(p, asked.name, &rule)) {
+	if (v.allow && unresolved(&asked) && !quota_say(p, asked.name, &rule)) {
 		refuse(&v, POLICY_R_LIMIT);
 		v.rule = rule;
 	}
