@@ -282,6 +282,10 @@ class World:
 
     # ---- the witnesses ----
 
+    def writer(self, name):
+        """What appends to a log, for services that a test adds."""
+        return self._writers[name]
+
     def until(self, condition, timeout=5.0):
         return self.watch.until(condition, timeout)
 

@@ -975,10 +975,15 @@ def unix_bind(path):
     return {"made": True}
 
 
+def unix_address(path):
+    """An abstract name is written with an @."""
+    return "\0" + path[1:] if path.startswith("@") else path
+
+
 def unix_connect(path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
         step("connect")
-        s.connect(path)
+        s.connect(unix_address(path))
     return {"made": True}
 
 

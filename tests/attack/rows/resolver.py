@@ -3,11 +3,8 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
-import os
-import socket
-import subprocess
-
 from world import probe
+from world.sockets import HostSockets
 
 from . import ALLOW, NO_NAME, OPEN, RESET, deny, found
 
@@ -65,19 +62,9 @@ def guessless(queries):
         len(steps) > len(ids) // 2 and len(ports) > len(ids) // 2
 
 
-def host_sockets(_world, _work):
+def host_sockets(world, _work):
     """The host's ways to a resolver, each listening."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"],
-                   check=True)
-    held = []
-    for path in SOCKETS:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        s.bind(path)
-        os.chmod(path, 0o666)
-        s.listen()
-        held.append(s)
-    return held
+    return HostSockets(world, SOCKETS, unlogged=SOCKETS)
 
 
 ROWS = [
