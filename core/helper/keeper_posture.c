@@ -206,10 +206,11 @@ void keeper_posture_drop(struct keeper *k, uint32_t id)
 static void tell_policy(struct wire *w, uint32_t type, uint32_t posture,
 			int image)
 {
-	static const struct gate_sockets none = { -1, -1, -1, -1, -1, -1, -1 };
+	struct gate_sockets none;
 	uint8_t body[4];
 	struct wbuf b = wbuf_make(body, sizeof(body));
 
+	memset(&none, -1, sizeof(none));
 	if (type == G_POSTURE)
 		return tell_gate(w, posture, image, &none);
 	wbuf_u32(&b, posture);

@@ -1,11 +1,14 @@
 /* drive.c - a session that is told what to do, line by line
  * SPDX-License-Identifier: Apache-2.0
  *
- * drive WORK_DIR [RULE]: opens a session there; RULE makes an allow-list of
- * the session's own, which bounds its runs. Fields of a line of stdin are
- * separated by tabs; every command is answered:
+ * drive WORK_DIR [RULE|- [AUDIT]]: opens a session there; RULE makes an
+ * allow-list of the session's own, which bounds its runs; AUDIT is a file.
+ * Fields of a line of stdin are separated by tabs; a MODE or list "-" is none
+ * given, a list "{}" an empty one; every command is answered:
  *
- *	start NAME MODE RULE,RULE|- SHELL-COMMAND	started | error TEXT
+ *	start NAME MODE RULE,RULE SHELL-COMMAND	started | error TEXT
+ *	policy MODE RULE,RULE DENY,DENY			changed | error TEXT
+ *	inforce						policy as JSON
  *	line NAME	the next line of its output, or "(end)"
  *	tell NAME TEXT	a line to its input		told | error TEXT
  *	kill NAME					killed | error TEXT
@@ -14,6 +17,7 @@
  * End of file closes the session.
  */
 #include <exeat.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -51,14 +55,56 @@ static void forget(struct named_run *r)
 	r->run = NULL;
 }
 
+/* NULL: none given. `ret` has room for RULES and the end. */
+static const char *const *list_of(char *text, const char *ret[])
+{
+	char *rule;
+	int n = 0;
+
+	if (strcmp(text, "-") == 0)
+		return NULL;
+	if (strcmp(text, "{}") == 0)
+		text = NULL;
+	while (n < RULES && (rule = strsep(&text, ",")) != NULL)
+		ret[n++] = rule;
+	ret[n] = NULL;
+	return ret;
+}
+
+static const char *mode_of(const char *text)
+{
+	return strcmp(text, "-") == 0 ? NULL : text;
+}
+
+static void change(char *fields[])
+{
+	struct exeat_policy_options o = EXEAT_POLICY_OPTIONS_INIT;
+	const char *allow[RULES + 1], *deny[RULES + 1];
+	struct exeat_error error;
+
+	o.network_mode = mode_of(fields[1]);
+	o.network_allowlist = list_of(fields[2], allow);
+	o.network_denylist = list_of(fields[3], deny);
+	if (exeat_session_set_policy(session, &o, &error) < 0)
+		say_error(&error);
+	else
+		printf("changed\n");
+}
+
+static void say_in_force(void)
+{
+	char *text = exeat_session_policy(session);
+
+	printf("%s\n", text ? text : "error no memory");
+	free(text);
+}
+
 static void start(char *fields[])
 {
 	struct exeat_run_options o = EXEAT_RUN_OPTIONS_INIT;
-	const char *rules[RULES + 1] = { NULL };
+	const char *rules[RULES + 1];
 	struct exeat_error error;
 	struct named_run *r = NULL;
-	char *rest = fields[3], *rule;
-	int n = 0;
 
 	for (int i = 0; i < RUNS && !r; i++)
 		if (!runs[i].run)
@@ -67,12 +113,8 @@ static void start(char *fields[])
 		printf("error too many runs\n");
 		return;
 	}
-	if (strcmp(rest, "-") != 0) {
-		while (n < RULES && (rule = strsep(&rest, ",")) != NULL)
-			rules[n++] = rule;
-		o.network_allowlist = rules;
-	}
-	o.network_mode = fields[2];
+	o.network_allowlist = list_of(fields[3], rules);
+	o.network_mode = mode_of(fields[2]);
 	o.command = fields[4];
 	o.stdio[EXEAT_STDIN] = EXEAT_STDIO_PIPE;
 	if (exeat_run_start(session, &o, &r->run, &error) < 0) {
@@ -125,6 +167,10 @@ static void obey(char *fields[], int n)
 
 	if (n == FIELDS && strcmp(fields[0], "start") == 0) {
 		start(fields);
+	} else if (n == 4 && strcmp(fields[0], "policy") == 0) {
+		change(fields);
+	} else if (strcmp(fields[0], "inforce") == 0) {
+		say_in_force();
 	} else if (!r) {
 		printf("error no such run\n");
 	} else if (strcmp(fields[0], "line") == 0) {
@@ -158,7 +204,11 @@ int main(int argc, char *argv[])
 	if (argc < 2)
 		return EXIT_FAILURE;
 	o.host_work_dir = argv[1];
-	if (argc > 2) {
+	if (argc > 3)
+		o.audit_fd = open(argv[3],
+				  O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+				  0600);
+	if (argc > 2 && strcmp(argv[2], "-") != 0) {
 		bound[0] = argv[2];
 		o.network_allowlist = bound;
 	}

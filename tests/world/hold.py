@@ -1,0 +1,117 @@
+#!/usr/bin/python3
+"""Flows that are kept busy, and what becomes of them. Runs inside.
+
+SPDX-License-Identifier: Apache-2.0
+
+    hold.py TARGET...       keep them busy: "up N", then "ended TARGET ERROR"
+                            for each that ends. Lines of stdin: "try TARGET",
+                            answered "TARGET RESULT"; "alive": "alive N",
+                            those that answered since; "stop"
+    hold.py hammer TARGET...    open each again and again, until a line comes
+
+TARGET is PROTOCOL/HOST/PORT, or name/HOST for a lookup.
+"""
+
+import errno
+import socket
+import sys
+import threading
+import time
+
+PATIENCE_S = 5
+counts = {}
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+def error_name(e):
+    if isinstance(e, socket.gaierror):
+        return "EAI"
+    if isinstance(e, TimeoutError):
+        return "ETIMEDOUT"
+    return errno.errorcode.get(e.errno, str(e))
+
+
+def reach(target):
+    protocol, host, port = target.split("/")
+    kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+    found = socket.getaddrinfo(host, int(port), type=kind)
+    s = socket.socket(found[0][0], kind)
+    s.settimeout(PATIENCE_S)
+    s.connect(found[0][4])
+    return s
+
+
+def ask(s):
+    """One round trip."""
+    s.sendall(b"\0hold\0")
+    if not s.recv(4096):
+        raise ConnectionResetError(errno.EPIPE, "end of file")
+
+
+def attempt(target):
+    try:
+        if target.startswith("name/"):
+            socket.getaddrinfo(target[5:], None)
+        else:
+            with reach(target) as s:
+                ask(s)
+    except OSError as e:
+        return error_name(e)
+    return "ok"
+
+
+def keep(target, s):
+    try:
+        while True:
+            ask(s)
+            counts[target] = counts.get(target, 0) + 1
+            time.sleep(0.005)
+    except OSError as e:
+        say("ended", target, error_name(e))
+
+
+def hold(targets):
+    flows = [(t, reach(t)) for t in targets]
+    for _, s in flows:
+        ask(s)
+    say("up", len(flows))
+    for flow in flows:
+        threading.Thread(target=keep, args=flow, daemon=True).start()
+    for line in sys.stdin:
+        word, *rest = line.split()
+        if word == "stop":
+            return
+        if word == "try":
+            say(rest[0], attempt(rest[0]))
+        if word == "alive":
+            before = dict(counts)
+            time.sleep(0.3)
+            say("alive", sum(counts[t] > before.get(t, 0) for t in counts))
+
+
+def hammer(targets):
+    done = threading.Event()
+    opened = dict.fromkeys(targets, 0)
+
+    def strike(target):
+        while not done.is_set():
+            opened[target] += attempt(target) == "ok"
+
+    threads = [threading.Thread(target=strike, args=(t,)) for t in targets]
+    for t in threads:
+        t.start()
+    say("up", len(threads))
+    sys.stdin.readline()
+    done.set()
+    for t in threads:
+        t.join()
+    say(*(f"{t}={n}" for t, n in opened.items()))
+
+
+if sys.argv[1:2] == ["hammer"]:
+    hammer(sys.argv[2:])
+else:
+    hold(sys.argv[1:])
