@@ -106,7 +106,8 @@ size_t packet_udp_head(const struct endpoint *from, const struct endpoint *to,
 	uint32_t sum;
 	uint16_t check;
 
-	if (addr_is_v4(&from->addr) != v4 || len > PACKET_UDP_MAX)
+	if (addr_is_v4(&from->addr) != v4 ||
+	    len > (v4 ? PACKET_UDP4_MAX : PACKET_UDP6_MAX))
 		return 0;
 	put_ip(&w, IPPROTO_UDP, from, to, payload);
 	udp = w.p;

@@ -14,7 +14,9 @@
 
 enum {
 	PACKET_HEAD_MAX = 40 + 8,
-	PACKET_UDP_MAX = 65535 - 20 - 8, /* bytes of data that fit */
+	/* bytes of data that fit: only IPv4 counts its own head */
+	PACKET_UDP4_MAX = 65535 - 20 - 8,
+	PACKET_UDP6_MAX = 65535 - 8,
 };
 
 /*

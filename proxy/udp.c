@@ -36,7 +36,7 @@
 enum {
 	DATAGRAMS_AT_ONCE = 64,
 	QUEUE_MAX = 8,		/* datagrams of a flow that is dialled */
-	QUEUE_BYTES = 16 << 10, /* of these; the rest is dropped */
+	QUEUE_BYTES = 64 << 10, /* one of any size; the rest is lost */
 	TOMBSTONE_MS = 5000,
 	USED_MS = 60000,
 	ASK_MS = LIMIT_DIAL_MS + 5000,

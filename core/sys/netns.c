@@ -28,6 +28,7 @@
 
 enum {
 	LO_IFINDEX = 1, /* in every network namespace */
+	LO_MTU = 40 + 65535, /* a datagram as large as IPv6 has it */
 	BATCH_SIZE = 1024,
 	STEPS_MAX = 8,
 };
@@ -90,6 +91,7 @@ static void link_up(struct steps *s)
 	ifi->ifi_index = LO_IFINDEX;
 	ifi->ifi_flags = IFF_UP;
 	ifi->ifi_change = IFF_UP;
+	mnl_attr_put_u32(nlh, IFLA_MTU, LO_MTU);
 	end(s, nlh);
 }
 

@@ -157,7 +157,7 @@ static void check_udp(const uint8_t *head, size_t ip_len, size_t addrs_at,
 
 static void packets(void **state)
 {
-	static uint8_t data[PACKET_UDP_MAX];
+	static uint8_t data[PACKET_UDP6_MAX];
 	struct endpoint a = endpoint("8.8.8.8", 53);
 	struct endpoint b = endpoint("192.0.0.2", 40000);
 	struct endpoint c = endpoint("2001:db8::1", 53);
@@ -177,10 +177,16 @@ static void packets(void **state)
 		assert_int_equal(head[0], 0x60);
 		check_udp(head, 40, 8, data, len);
 	}
-	assert_int_equal(packet_udp_head(&a, &b, data, sizeof(data), head), 28);
-	check_udp(head, 20, 12, data, sizeof(data));
-	assert_int_equal(packet_udp_head(&a, &b, data, sizeof(data) + 1, head),
-			 0);
+	assert_int_equal(packet_udp_head(&a, &b, data, PACKET_UDP4_MAX, head),
+			 28);
+	check_udp(head, 20, 12, data, PACKET_UDP4_MAX);
+	assert_int_equal(
+		packet_udp_head(&a, &b, data, PACKET_UDP4_MAX + 1, head), 0);
+	assert_int_equal(packet_udp_head(&c, &d, data, PACKET_UDP6_MAX, head),
+			 48);
+	check_udp(head, 40, 8, data, PACKET_UDP6_MAX);
+	assert_int_equal(
+		packet_udp_head(&c, &d, data, PACKET_UDP6_MAX + 1, head), 0);
 	assert_int_equal(packet_udp_head(&a, &d, data, 1, head), 0);
 	assert_int_equal(packet_send_udp(-1, -1, &a, &b, data, 1),
 			 -EAFNOSUPPORT);

@@ -1179,6 +1179,83 @@ def reopen(fd, how):
     return {"made": True}
 
 
+# ---- other protocols, and datagrams as large as they come ----
+
+def speak(domain, kind, protocol, address, port):
+    """Any socket that takes an address: send a word, read the answer."""
+    step("socket")
+    with socket.socket(int(domain), int(kind), int(protocol)) as s:
+        s.settimeout(1.0)
+        step("connect")
+        s.connect((address, int(port)))
+        step("send")
+        s.send(b"secret word")
+        step("read")
+        return {"data": text(s.recv(1024))}
+
+
+def large(address, port, *sizes):
+    """Datagrams of these sizes to an echo: which came back whole?"""
+    whole = []
+    with socket.socket(family(address), socket.SOCK_DGRAM) as s:
+        s.settimeout(5.0)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
+        s.connect((address, int(port)))
+        for size in map(int, sizes):
+            data = hashlib.shake_128(b"large").digest(size)
+            step(f"send {size}")
+            s.send(data)
+            step(f"read {size}")
+            whole.append(s.recv(65536) == data)
+    return {"whole": whole}
+
+
+IPV6_HOPOPTS, IPV6_RTHDR, IPV6_DSTOPTS = 54, 57, 59
+
+
+def extension(name, address, port, hidden):
+    """UDP with an IPv6 extension header; a routing one names `hidden`."""
+    inner = socket.inet_pton(socket.AF_INET6, hidden)
+    option, value = {
+        "hop": (IPV6_HOPOPTS, bytes([0, 0, 1, 4, 0, 0, 0, 0])),
+        "destination": (IPV6_DSTOPTS, bytes([0, 0, 1, 4, 0, 0, 0, 0])),
+        "source-route": (IPV6_RTHDR, bytes([0, 2, 0, 1, 0, 0, 0, 0]) + inner),
+        "home": (IPV6_RTHDR, bytes([0, 2, 2, 1, 0, 0, 0, 0]) + inner),
+        "segments": (IPV6_RTHDR, bytes([0, 4, 4, 1, 1, 0, 0, 0]) + inner +
+                     socket.inet_pton(socket.AF_INET6, address)),
+    }[name]
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+        s.settimeout(1.0)
+        step("option")
+        s.setsockopt(socket.IPPROTO_IPV6, option, value)
+        step("send")
+        s.sendto(b"routed", (address, int(port)))
+        step("read")
+        return {"data": text(s.recv(1024))}
+
+
+def closed_port(address, port):
+    """The second call on a connected socket tells what became of the first."""
+    with socket.socket(family(address), socket.SOCK_DGRAM) as s:
+        s.settimeout(TIMEOUT)
+        s.connect((address, int(port)))
+        step("send")
+        s.send(b"anybody?")
+        step("read")
+        return {"data": text(s.recv(1024))}
+
+
+def own_listener(address):
+    """A listener of ours on every address, reached by this one."""
+    with socket.create_server(("::", 0), family=socket.AF_INET6,
+                              dualstack_ipv6=True) as listener:
+        port = listener.getsockname()[1]
+        with dial(address, port) as s:
+            listener.accept()[0].sendall(b"own")
+            step("read")
+            return {"data": text(s.recv(16))}
+
+
 def write(path, *lines):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="ascii") as f:
@@ -1203,6 +1280,10 @@ PROBES = {f.__name__: f for f in (
     link_add, nested, nest, unix_bind,
     unix_connect, others, setuid_bits, file_caps, discipline, reopen,
     write, status)}
+
+
+PROBES.update((f.__name__, f) for f in (speak, large, extension, closed_port,
+                                        own_listener))
 
 
 def run(argv):
