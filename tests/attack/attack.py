@@ -121,6 +121,8 @@ class Trial:
         leaks = []
         if "stdin" in spec and self.stdin != spec["stdin"]:
             leaks.append(f"host: its file is now {self.stdin!r}")
+        if spec.get("counts"):
+            out += self.miscounted()
         if self.logs["host"]:
             leaks.append(f"host: its services saw {self.logs['host']}")
         for text in judge.judge_packets(self.packets, spec.get("sees", []),
@@ -137,6 +139,20 @@ class Trial:
                              f": {self.logs[name]}")
         return [Complaint("leak", text) for text in leaks] + \
             [Complaint("wrong", text) for text in out]
+
+
+    def miscounted(self):
+        """Where audit and sniffer disagree on the bytes that left."""
+        told, left = {}, {}
+        for r in self.result.audit:
+            if r.get("bytes_out"):
+                key = (r["protocol"], r["address"], r["port"])
+                told[key] = told.get(key, 0) + r["bytes_out"]
+        for p in self.packets:
+            if p.get("bytes") and p["dport"] != 53:
+                key = (p["proto"], p["dst"], p["dport"])
+                left[key] = left.get(key, 0) + p["bytes"]
+        return [] if told == left else [f"audit: {told}, sniffer: {left}"]
 
 
 def _given(world, content):

@@ -1,8 +1,9 @@
 /* drive.c - a session that is told what to do, line by line
  * SPDX-License-Identifier: Apache-2.0
  *
- * drive WORK_DIR [RULE|- [AUDIT]]: opens a session there; RULE makes an
- * allow-list of the session's own, which bounds its runs; AUDIT is a file.
+ * drive WORK_DIR [RULE|- [AUDIT|- [BUDGET]]]: opens a session there; RULE makes
+ * an allow-list of the session's own, which bounds its runs; AUDIT is a file,
+ * BUDGET a max_upload.
  * Fields of a line of stdin are separated by tabs; a MODE or list "-" is none
  * given, a list "{}" an empty one; every command is answered:
  *
@@ -197,20 +198,24 @@ static void obey(char *fields[], int n)
 int main(int argc, char *argv[])
 {
 	struct exeat_session_options o = EXEAT_SESSION_OPTIONS_INIT;
-	const char *bound[2] = { NULL };
+	const char *bound[2] = { NULL }, *max_upload[2] = { NULL };
 	struct exeat_error error;
 	char line[LINE];
 
 	if (argc < 2)
 		return EXIT_FAILURE;
 	o.host_work_dir = argv[1];
-	if (argc > 3)
+	if (argc > 3 && strcmp(argv[3], "-") != 0)
 		o.audit_fd = open(argv[3],
 				  O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
 				  0600);
 	if (argc > 2 && strcmp(argv[2], "-") != 0) {
 		bound[0] = argv[2];
 		o.network_allowlist = bound;
+	}
+	if (argc > 4) {
+		max_upload[0] = argv[4];
+		o.max_upload = max_upload;
 	}
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	if (exeat_session_open(&o, &session, &error) < 0) {

@@ -10,6 +10,7 @@ SPDX-License-Identifier: Apache-2.0
     may         these
     audit       records that must be there
     allows      True: a record may say "allow" though nothing leaves
+    counts      True: what the audit counted is what the sniffer saw leave
     logs        {log: check} on what the servers got
     kinds       of callers for which it makes sense (default: all)
     passes      the row is about something that must work
