@@ -44,7 +44,7 @@ class Trial:
     def __init__(self, world, spec, options, work):
         self.world, self.spec = world, spec
         argv = ["/usr/bin/python3", "-B", os.path.join(work, "probe.py"),
-                *_join(spec["try"], work)]
+                *_join(spec["try"], world, work)]
         mark = world.mark()
         how = {"env": spec.get("env")}
         if "stdin" in spec:
@@ -54,7 +54,7 @@ class Trial:
         if spec.get("outside"):
             self.result = world.run(argv, cwd=work, **how)
         else:
-            options = [o.replace("{work}", work) for o in options]
+            options = [_filled(o, world, work) for o in options]
             self.result = world.exeat(["-w", work, *options], argv, **how)
         if "stdin" in spec:
             given.seek(0)
@@ -164,10 +164,14 @@ def _given(world, content):
     return open(path, encoding="ascii")
 
 
-def _join(tries, work):
+def _filled(arg, world, work):
+    return arg.replace("{work}", work).replace("{tmp}", world.tmp)
+
+
+def _join(tries, world, work):
     out = []
     for argv in tries:
-        out += (["--"] if out else []) + [a.replace("{work}", work)
+        out += (["--"] if out else []) + [_filled(a, world, work)
                                           for a in argv]
     return out
 
@@ -193,7 +197,9 @@ def untried(world, row):
     if world.kind not in kinds:
         return f"makes sense for these callers only: {' '.join(kinds)}"
     for program in row.get("needs", []):
-        if not shutil.which(program, path=lib.SYSTEM_PATH):
+        path = os.environ.get(program[1:], "") if program[0] == "$" \
+            else program
+        if not shutil.which(path, path=lib.SYSTEM_PATH):
             return f"{program} is not installed"
     return None
 
@@ -211,6 +217,9 @@ def run_row(world, row):
             out += [Complaint(w.kind, f"[{' '.join(options)}] {w.text}")
                     for w in wrong]
             out.append(Complaint("detail", str(trial.result)))
+    if "after" in row:
+        out += [Complaint("leak", "host: " + text)
+                for text in row["after"](world, work)]
     out += run_control(world, row, work)
     if hasattr(keep, "close"):
         keep.close()

@@ -280,8 +280,9 @@ def main():
     args = parser.parse_args()
     # tools of administrators that users do not have in their PATH
     os.environ["PATH"] = lib.SYSTEM_PATH + ":" + os.environ.get("PATH", "")
-    os.environ.setdefault("EXEAT_LIAR",
-                          os.path.join(os.path.dirname(HERE), "liar"))
+    for name in ("liar", "rawconnect"):
+        os.environ.setdefault("EXEAT_" + name.upper(),
+                              os.path.join(os.path.dirname(HERE), name))
     try:
         return selftest(args)
     except OSError as e:

@@ -4,7 +4,8 @@ SPDX-License-Identifier: Apache-2.0
 
     id, title   as the list of attacks numbers and names them
     options     of `exeat run`; a list of lists: the row holds under each
-    try         probes (world/probe.py), all in one sandbox
+    try         probes (world/probe.py), all in one sandbox; here and in
+                options, {work} is the work dir, {tmp} the caller's TMPDIR
     says        what each must report: one dict for all, or a list
     sees        packets that must leave the host, and no others but
     may         these
@@ -18,13 +19,15 @@ SPDX-License-Identifier: Apache-2.0
                 any sandbox)
     before      called with the world and the work dir; what it returns lives
                 as long as the row
+    after       called likewise before the control: what the host complains of
     work        rows of the same work dir, by this name
     env         of the caller
     stdin       text of a file outside of the view, which is standard input
                 and must be the same afterwards
     prompt_ms   an answer must take less than this
     code        the command's exit status (default 0)
-    needs       programs of the system, without which it cannot be tried
+    needs       programs of the system, or $NAME of a program of ours, without
+                which it cannot be tried
     refuses     the product must not begin, and its stderr have these texts
     under       called with the world: what stands before the product's argv
 

@@ -4,11 +4,12 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import os
+import shutil
 
 from world import lib
 from world.sockets import HostSockets
 
-from . import ALLOW, BLOCKED, OPEN, deny
+from . import ALLOW, BLOCKED, NO_NAME, OPEN, REFUSED, deny
 
 EVERY = [BLOCKED, ALLOW, OPEN]
 GONE = {"errno": ("ENOENT", "EACCES", "ECONNREFUSED", "EPERM"),
@@ -58,6 +59,101 @@ def from_outside(paths):
     return {"outside": True, "try": connects(paths), "says": MADE}
 
 
+# ---- files of the host's ----
+
+TARGET, NAME = "203.0.113.66", "evil.test"
+POLICY = """{"version": 1, "network_mode": "allowlist",
+"network_allowlist": ["allowed.test"]}
+"""
+OPENED = '{"version": 1, "network_mode": "open"}'
+NO_FILE = {"errno": ("EROFS", "EACCES", "ENOENT", "EPERM")}
+
+
+def policy_in(folder):
+    """A policy that, by its mode, anybody may write."""
+    def before(world, work):
+        path = _filled(folder, world, work)
+        os.makedirs(path, exist_ok=True)
+        os.chmod(path, 0o777)
+        with open(os.path.join(path, "policy.json"), "w",
+                  encoding="ascii") as f:
+            f.write(POLICY)
+        os.chmod(os.path.join(path, "policy.json"), 0o666)
+    return before
+
+
+def unchanged(folder):
+    def after(world, work):
+        path = os.path.join(_filled(folder, world, work), "policy.json")
+        with open(path, encoding="ascii") as f:
+            text = f.read()
+        return [] if text == POLICY else [f"its policy is now {text!r}"]
+    return after
+
+
+def _filled(folder, world, work):
+    return folder.replace("{tmp}", world.tmp).replace("{work}", work)
+
+
+def rewriting(path):
+    """Open everything, then go there."""
+    return [["write", path, OPENED], ["tcp", TARGET, "80"],
+            ["resolve", NAME], ["tcp", TARGET, "80"]]
+
+
+GOES = {"options": ["--allow", TARGET], "try": [["tcp", TARGET, "22"]],
+        "says": {"data": "SSH-2.0-World\r\n"}, "sees": [f"tcp {TARGET} 22"]}
+
+# ---- a kernel that lacks something ----
+
+WITHOUT = os.path.join(os.path.dirname(lib.__file__), "without.py")
+
+
+def without(what):
+    def under(_world):
+        return ["/usr/bin/python3", "-B", WITHOUT, what]
+    return under
+
+
+def lacking(letter, what, *said):
+    """The product does not begin, and says why."""
+    return {"id": "G10" + letter, "title": "a kernel without " + what,
+            "options": ALLOW, "under": without(what),
+            "try": [["write", "{work}/ran", "x"]], "refuses": said,
+            "after": lambda _world, work:
+                ["the command ran"] if os.path.exists(work + "/ran") else [],
+            "control": {**GOES, "under": without("nothing")}}
+
+
+# ---- programs ----
+
+def setuid_program(world, _work):
+    """Root's program, setuid, where the payload can execute it."""
+    path = os.path.join(world.tmp, "setuid")
+    os.makedirs(path, exist_ok=True)
+    file = os.path.join(path, "python")
+    shutil.copy(os.path.realpath("/usr/bin/python3"), file)
+    os.chmod(file, 0o4755)
+
+
+WHO = ["{tmp}/setuid/python", "-c", "import os; print(os.geteuid())"]
+
+
+def static_client(world, work):
+    world.put(work, os.environ["EXEAT_RAWCONNECT"], "rawconnect")
+
+
+def raw(address):
+    return ["program", "{work}/rawconnect", address, "80",
+            "GET / HTTP/1.0\r\n\r\n"]
+
+
+# What would be more than a rule if anybody pasted it into a text.
+ODD = ('allowed.test"; accept; "', "allowed.test\n0.0.0.0/0",
+       "allowed.test }; flush ruleset", "allowed.test\t*", "a:b:c.test",
+       "$(id).test", "a" * 64 + ".test", "\033[2J.test", "@../../etc/passwd",
+       "@npm\nx", "203.0.113.66%wan0", "203.0.113.66/0x20")
+
 ROWS = [
     {"id": "E14", "title": "D-Bus, docker, containerd, systemd of the host",
      "options": EVERY, "before": listening(SERVICES),
@@ -78,4 +174,61 @@ ROWS = [
      "control": {**from_outside(DESKTOP), "env": FOUND_BY,
                  "try": [*connects(DESKTOP), ["program", "env"]],
                  "says": [MADE] * len(DESKTOP) + [{"out": has_all}]}},
+
+    {"id": "E11", "title": "a static program, system calls alone",
+     "options": [BLOCKED, ALLOW], "needs": ["$EXEAT_RAWCONNECT"],
+     "before": static_client, "try": [raw(TARGET)],
+     "says": {"code": 111, "out": ""},
+     "audit": [deny(layer="kernel", address=TARGET, port=80)],
+     "control": {"options": ["--allow", TARGET], "try": [raw(TARGET)],
+                 "says": {"code": 0, "out": lambda o: "hello" in o},
+                 "sees": [f"tcp {TARGET} 80"]}},
+
+    {"id": "G9", "title": "the policy's file",
+     "options": ["--policy", "{tmp}/policy/policy.json"],
+     "before": policy_in("{tmp}/policy"), "after": unchanged("{tmp}/policy"),
+     "try": rewriting("{tmp}/policy/policy.json"),
+     "says": [NO_FILE, REFUSED, NO_NAME, REFUSED],
+     "audit": [deny(layer="kernel", address=TARGET, port=80)],
+     "control": {"outside": True,
+                 "try": [["write", "{tmp}/policy/policy.json", OPENED]],
+                 "says": {"wrote": lambda w: True}}},
+
+    {"id": "G9b", "title": "the same in the work dir, while it is in force",
+     "options": ["--policy", "{work}/policy.json"],
+     "before": policy_in("{work}"),
+     "try": rewriting("{work}/policy.json"),
+     "says": [({"wrote": lambda w: True}, NO_FILE), REFUSED, NO_NAME,
+              REFUSED],
+     "audit": [deny(layer="kernel", address=TARGET, port=80)],
+     "control": GOES},
+
+    lacking("a", "nf_tables", "NETLINK_NETFILTER", "modprobe"),
+    lacking("b", "tproxy", "IP_TRANSPARENT"),
+    lacking("c", "user namespaces", "exeat: "),
+    lacking("d", "network namespaces", "network namespace"),
+    lacking("e", "seccomp", "system call filter"),
+    lacking("f", "pidfd", "exeat: "),
+
+    {"id": "G11", "title": "odd names and rules in the policy",
+     "options": [["--allow", rule] for rule in ODD],
+     "try": [["tcp", TARGET, "80"]], "refuses": ["allow[0]"],
+     "control": GOES},
+
+    {"id": "G14b", "title": "a setuid program of root's", "kinds": ("root",),
+     "options": [[*mode, "--ro", "{tmp}/setuid"] for mode in EVERY],
+     "before": setuid_program, "try": [["program", *WHO]],
+     "says": {"code": 0, "out": f"{lib.OWNER_UID}\n"},
+     "control": {"outside": True,
+                 "try": [["program", "setpriv", "--reuid", "1000", "--regid",
+                          "1000", "--clear-groups", *WHO]],
+                 "says": {"code": 0, "out": "0\n"}}},
+
+    {"id": "K5", "title": "a command that hides its refusals",
+     "options": [[*ALLOW, "--fail-on-deny"], [*BLOCKED, "--fail-on-deny"]],
+     "try": [["resolve", NAME], ["tcp", TARGET, "80"]],
+     "says": [NO_NAME, REFUSED], "code": 123,
+     "audit": [deny(layer="dns", name=NAME),
+               deny(layer="kernel", address=TARGET, port=80)],
+     "control": {**GOES, "options": ["--allow", TARGET, "--fail-on-deny"]}},
 ]
