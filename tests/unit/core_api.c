@@ -306,13 +306,56 @@ static void errors(void **state)
 	assert_true(exeat_version()[0] >= '0' && exeat_version()[0] <= '9');
 }
 
+static void count_warning(void *user, const struct exeat_policy_warning *w)
+{
+	unsigned *count = user;
+
+	assert_string_equal(w->rule, "gist.github.com");
+	assert_string_equal(w->origin, "allow");
+	assert_true(w->reason[0] && w->advice[0]);
+	++*count;
+}
+
+static void warnings_and_budgets(void **unused)
+{
+	const char *const allow[] = { "gist.github.com", "a.example", NULL };
+	const char *const budget[] = { "gist.github.com=10M", NULL };
+	struct exeat_policy_options o = EXEAT_POLICY_OPTIONS_INIT;
+	struct exeat_policy_answer answer;
+	struct exeat_policy *policy = NULL;
+	unsigned count = 0;
+
+	(void)unused;
+	o.network_allowlist = allow;
+	assert_int_equal(exeat_policy_new(&o, &policy, NULL), 0);
+	assert_int_equal(
+		exeat_policy_warnings(policy, count_warning, &count, NULL), 1);
+	assert_int_equal(count, 1);
+	exeat_policy_free(policy);
+	o.max_upload = budget;
+	assert_int_equal(exeat_policy_new(&o, &policy, NULL), 0);
+	assert_int_equal(
+		exeat_policy_warnings(policy, count_warning, &count, NULL), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(
+		exeat_policy_test(policy, "gist.github.com", &answer, NULL), 0);
+	assert_true(answer.allow);
+	assert_non_null(strstr(answer.text, "at most 10M up"));
+	exeat_policy_free(policy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(targets),	  cmocka_unit_test(bad_targets),
-		cmocka_unit_test(modes),	  cmocka_unit_test(json),
-		cmocka_unit_test(refusals),	  cmocka_unit_test(presets),
-		cmocka_unit_test(presets_listed), cmocka_unit_test(errors),
+		cmocka_unit_test(targets),
+		cmocka_unit_test(bad_targets),
+		cmocka_unit_test(modes),
+		cmocka_unit_test(json),
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(presets),
+		cmocka_unit_test(presets_listed),
+		cmocka_unit_test(errors),
+		cmocka_unit_test(warnings_and_budgets),
 	};
 
 	/* no presets of whoever runs the tests */

@@ -182,6 +182,19 @@ def deny_wins(world, checks, work):
                  t.audit)
 
 
+def ceiling(world, checks, work):
+    """The budgets of a ceiling hold for whoever is under it."""
+    path = os.path.join(world.tmp, "ceiling.json")
+    with open(path, "w", encoding="ascii") as f:
+        f.write('{"version": 1, "network_allowlist": '
+                f'[{{"rule": "{AT}", "max_upload": 50}}]}}')
+    t = Trial.python(world, work, [
+        "--allow", AT, "--ceiling", path, "--max-upload", f"{AT}=1M"],
+        ECHO, AT, PORT, 50, 1)
+    checks.check("ceiling: its lower number holds", t.out[0] == "50 0:104" and
+                 sent(t.packets, "tcp", AT, PORT) == 50, t.result)
+
+
 def sessions(world, checks, work):
     """Runs of two postures at a time share what the session has."""
     drive = Drive(world, work, AT, "-", f"{AT}=90000")
@@ -217,6 +230,6 @@ def story(world):
     checks = Checks()
     work = equip(world, "work")
     for part in (uploads, downloads, datagrams, encrypted, deny_wins,
-                 sessions):
+                 ceiling, sessions):
         part(world, checks, work)
     return checks.status()
