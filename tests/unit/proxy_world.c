@@ -217,7 +217,7 @@ static void answer_ask(struct world *w, enum ask_message type,
 	struct sbuf b;
 	int fd = -1;
 
-	ans.allow = verdict(a, &ans.reason);
+	ans.allow = verdict(a, &ans.reason) && !w->refuse;
 	(void)snprintf(ans.rule, sizeof(ans.rule), "%s",
 		       ans.allow ? "allowed.test" : "");
 	(void)snprintf(ans.hint, sizeof(ans.hint), "%s",

@@ -45,6 +45,7 @@ struct world {
 	struct ask last;
 	int dial_error; /* allowed, but not reached */
 	bool mute;	/* do not answer */
+	bool refuse;	/* say no to everything */
 	int broken;
 	unsigned nevents;
 	struct world_event events[WORLD_EVENTS];
