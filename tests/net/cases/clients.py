@@ -7,6 +7,8 @@ from . import ALLOWED, ALLOWED6, CA, web
 
 NAME = ["--allow", "allowed.test"]
 URL, DENIED = "https://allowed.test/", "https://evil.test/"
+PLAIN = "http://allowed.test/"
+PORT_80 = web("allowed.test", ALLOWED, ALLOWED6, 80)
 HELLO = ["hello from allowed.test"]
 HTTPS = web("allowed.test", ALLOWED, ALLOWED6)
 PYTHON = "import urllib.request as u; print(u.urlopen({!r}).read())"
@@ -29,6 +31,19 @@ CASES = [
     {"name": "curl, environment emptied", "options": NAME,
      "run": ["env", "-i", "NO_PROXY=*", "curl", "-sS", "http://203.0.113.66/",
              "-o", "/dev/null", "--max-time", "5"], "code": 7},
+
+    {"name": "curl, HTTP/2 by prior knowledge", "options": NAME,
+     "run": ["curl", "-sS", "--http2-prior-knowledge", PLAIN],
+     "code": 0, "out": HELLO, **PORT_80},
+    {"name": "curl, HTTP/2 by upgrade, with a body", "options": NAME,
+     "run": ["curl", "-sS", "--http2", "-d", "body", PLAIN, PLAIN + "2"],
+     "code": 0, "out": HELLO, **PORT_80},
+    {"name": "curl, HTTP/2: another name", "options": NAME,
+     "run": ["curl", "-sS", "--http2-prior-knowledge", "-H",
+             "Host: shared.test", PLAIN], "code": 56, "under_s": 3,
+     "sees": ["dns allowed.test"],
+     "audit": [{"layer": "http", "verdict": "deny", "name": "shared.test",
+                "port": 80}]},
 
     {"name": "wget", "options": NAME, "run": ["wget", "-q", "-O-", URL],
      "code": 0, "out": HELLO, **HTTPS},
