@@ -6,6 +6,7 @@ SPDX-License-Identifier: Apache-2.0
     register.py         check it: exit status 1 if a row is in neither
 """
 
+import ast
 import collections
 import dataclasses
 import os
@@ -83,8 +84,19 @@ def misplaced(entry):
     return out
 
 
+def redefined():
+    """Probes share one name space: the second of a name replaces the first."""
+    with open(os.path.join(TESTS, "world", "probe.py"),
+              encoding="ascii") as f:
+        names = collections.Counter(
+            node.name for node in ast.parse(f.read()).body
+            if isinstance(node, ast.FunctionDef))
+    return [f"probe.py: {name} is defined twice"
+            for name, k in names.items() if k > 1]
+
+
 def complaints(entries, ours):
-    out = []
+    out = redefined()
     numbers = [e.number for e in entries]
     out += [f"{n}: twice in the register"
             for n, k in collections.Counter(numbers).items() if k > 1]

@@ -238,16 +238,13 @@ def show_summary(s):
           f"{s['not_told']} not told")
 
 
-def write_json(path, report, known, totals, status):
+def write_json(file, report, known, totals, status):
     out = {"version": 1, **totals, "status": status, "results": [
         {**report.rows[n], "title": known[n]}
         for n in sorted(report.rows, key=crew.order)]}
-    text = json.dumps(out, indent=1) + "\n"
-    if path == "-":
-        sys.stdout.write(text)
-        return
-    with open(path, "w", encoding="ascii") as f:
-        f.write(text)
+    json.dump(out, file, indent=1)
+    file.write("\n")
+    file.flush()
 
 
 def selftest(args):
@@ -255,6 +252,9 @@ def selftest(args):
     if args.list:
         return show_list(known)
     wanted = chosen(args.rows, known)
+    # before the work: a file that cannot be written wastes none
+    file = sys.stdout if args.json == "-" else \
+        open(args.json, "w", encoding="ascii") if args.json else None
     reasons = missing()
     if reasons:
         return cannot_tell(reasons)
@@ -266,8 +266,8 @@ def selftest(args):
     if args.json != "-":
         show_table(report, known, args.quiet)
         show_summary(totals)
-    if args.json:
-        write_json(args.json, report, known, totals, status)
+    if file:
+        write_json(file, report, known, totals, status)
     return status
 
 

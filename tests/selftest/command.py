@@ -81,6 +81,8 @@ def held(folder):
     out = expect("--json - is JSON alone", 0, [],
                  [EXEAT, "selftest", "--json", "-", "A1"])
     check("it is", json.loads(out)["held"] == 1, out)
+    expect("a file that cannot be written", 3, ["/no/such/file"],
+           [EXEAT, "selftest", "--json", "/no/such/file", "A1"])
     expect("the environment changes nothing", 0, ["1 held"],
            [EXEAT, "selftest", "A1"], PYTHONPATH="/no/such", PYTHONHOME="/",
            PYTHONSTARTUP="/no", EXEAT="/no/such", PATH="/no/such")

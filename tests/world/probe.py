@@ -239,7 +239,7 @@ RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891"
                       "c2a211167abb8c5e079e09e2c8a8339c")
 
 
-def extension(kind, data):
+def hello_extension(kind, data):
     return struct.pack("!HH", kind, len(data)) + data
 
 
@@ -248,7 +248,7 @@ def vector(data, size=2):
 
 
 def server_name(*names):
-    return extension(0, vector(b"".join(
+    return hello_extension(0, vector(b"".join(
         b"\0" + vector(n.encode("latin-1")) for n in names)))
 
 
@@ -258,14 +258,15 @@ def client_hello(names, how=(), share=True):
     if "twice" in how:
         exts += server_name(*names)
     if "ech" in how:
-        exts += extension(0xfe0d, b"\0\0\1\0\1\7" + vector(bytes(32)) +
-                          vector(os.urandom(144)))
-    exts += extension(43, b"\2\3\4") + extension(10, b"\0\2\0\x1d") + \
-        extension(13, b"\0\4\4\3\x08\4")
+        exts += hello_extension(0xfe0d, b"\0\0\1\0\1\7" +
+                                vector(bytes(32)) + vector(os.urandom(144)))
+    exts += hello_extension(43, b"\2\3\4") + \
+        hello_extension(10, b"\0\2\0\x1d") + \
+        hello_extension(13, b"\0\4\4\3\x08\4")
     key = b"\0\x1d" + vector(b"\x09" + bytes(31)) if share else b""
-    exts += extension(51, vector(key))
+    exts += hello_extension(51, vector(key))
     if "big" in how:
-        exts += extension(21, bytes(17000))
+        exts += hello_extension(21, bytes(17000))
     body = b"\3\3" + bytes(range(32)) + vector(bytes(range(32)), 1) + \
         vector(b"\x13\1\x13\2\x13\3") + b"\1\0" + vector(exts)
     return b"\1" + vector(body, 3)
