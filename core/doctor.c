@@ -224,10 +224,11 @@ static void check_ports(struct doctor *d)
 	char text[160];
 
 	(void)snprintf(text, sizeof(text),
-		       "tcp %d, %d and udp %d, %d are the gate's inside; "
-		       "a command that binds one gets EADDRINUSE",
-		       GATE_PORT_TCP, GATE_PORT_DNS_TCP, GATE_PORT_UDP,
-		       GATE_PORT_DNS_UDP);
+		       "tcp %d, %d, %d (HTTP and SOCKS proxy) and udp %d, %d "
+		       "are the gate's inside; a command that binds one gets "
+		       "EADDRINUSE",
+		       GATE_PORT_TCP, GATE_PORT_DNS_TCP, GATE_PORT_PROXY,
+		       GATE_PORT_UDP, GATE_PORT_DNS_UDP);
 	tell(d, "ports of the gate", EXEAT_CHECK_OK, text, "");
 }
 

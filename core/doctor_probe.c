@@ -130,7 +130,7 @@ static void try_nft(const struct identity *id, struct finding *f)
 
 static void try_gate(const struct identity *id, struct finding *f)
 {
-	struct gate_sockets s = { -1, -1, -1, -1, -1, -1, -1 };
+	struct gate_sockets s = { -1, -1, -1, -1, -1, -1, -1, -1 };
 
 	try_posture(id, f);
 	if (f->r == 0)

@@ -7,6 +7,8 @@
  * A `blocked` run is refused at once, but package managers take a refusal for
  * bad weather and try again for a minute or more (npm: 10 s, then 60 s). They
  * are told not to, unless the caller says otherwise.
+ *
+ * The explicit proxy inside is named only on request.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/session.h"
+#include "core/sys/netns.h"
 
 #define SYSTEM_PATH \
 	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -130,6 +133,39 @@ static int put_blocked(struct list *l)
 	return r;
 }
 
+/*
+ * Programs disagree on the case of the names: curl reads http_proxy in lower
+ * case only, others the upper one. Java reads neither.
+ */
+static int put_proxy(struct list *l)
+{
+	static const char *const names[][2] = {
+		{ "http_proxy", "HTTP_PROXY" },
+		{ "https_proxy", "HTTPS_PROXY" },
+		{ "all_proxy", "ALL_PROXY" },
+	};
+	char url[64], java[512];
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < 3; i++) {
+		(void)snprintf(url, sizeof(url), "%s://127.0.0.1:%d",
+			       i == 2 ? "socks5h" : "http", GATE_PORT_PROXY);
+		r = put_pair(l, names[i][0], url);
+		if (r == 0)
+			r = put_pair(l, names[i][1], url);
+	}
+	if (r == 0)
+		r = put(l, "no_proxy=localhost,127.0.0.1,::1");
+	if (r == 0)
+		r = put(l, "NO_PROXY=localhost,127.0.0.1,::1");
+	(void)snprintf(java, sizeof(java),
+		       "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=%d "
+		       "-Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=%d "
+		       "-Dhttp.nonProxyHosts=localhost|127.*|[::1]",
+		       GATE_PORT_PROXY, GATE_PORT_PROXY);
+	return r == 0 ? put_pair(l, "JAVA_TOOL_OPTIONS", java) : r;
+}
+
 static int put_all(struct list *l, const char *const *texts, const char *option,
 		   struct err *err)
 {
@@ -157,14 +193,17 @@ int environ_check(const struct exeat_session *s, struct err *err)
 }
 
 int environ_make(const struct exeat_session *s, enum policy_mode mode,
-		 const struct list *preset_env, const char *const *run_env,
-		 struct list *ret, struct err *err)
+		 const struct list *preset_env,
+		 const struct exeat_run_options *run, struct list *ret,
+		 struct err *err)
 {
 	struct list l = { 0 };
 	int r = put_minimal(&l, s);
 
 	if (r == 0 && mode == POLICY_BLOCKED)
 		r = put_blocked(&l);
+	else if (r == 0 && (s->proxy_env || run->proxy_env))
+		r = put_proxy(&l);
 	if (r == 0)
 		r = put_all(&l, (const char *const *)s->preset_env.texts,
 			    "preset", err);
@@ -174,7 +213,7 @@ int environ_make(const struct exeat_session *s, enum policy_mode mode,
 	if (r == 0)
 		r = put_all(&l, (const char *const *)s->env.texts, "env", err);
 	if (r == 0)
-		r = put_all(&l, run_env, "env", err);
+		r = put_all(&l, run->env, "env", err);
 	if (r < 0) {
 		list_free(&l);
 		return r == -ENOMEM ?

@@ -227,7 +227,7 @@ static int run_send(struct exeat_run *run, const struct exeat_run_options *o,
 
 	sbuf_init(&body, LIMIT_ARGS_BYTES);
 	r = environ_make(s, policy_get_mode(run->posture->policy), preset_env,
-			 o->env, &env, err);
+			 o, &env, err);
 	if (r == 0)
 		r = run_encode(run, o, &env, &body, err);
 	for (int i = 0; r == 0 && i < 3; i++) {

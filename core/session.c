@@ -408,6 +408,7 @@ static int options_take(struct exeat_session *s,
 	s->backend = found->name;
 	s->work_dir_sockets = o->work_dir_sockets != 0;
 	s->with_credentials = o->with_credentials != 0;
+	s->proxy_env = o->proxy_env != 0;
 	s->on_event = o->on_event;
 	s->user_data = o->user_data;
 	if (list_copy(&s->env, o->env) < 0)

@@ -160,6 +160,7 @@ struct exeat_session {
 	bool work_dir_sockets, with_credentials;
 	struct list env, preset_env, preset_files;
 	struct settings settings; /* the session's own posture */
+	bool proxy_env;
 	void *session_image; /* the session's own posture */
 	struct policy *session_policy;
 	void *ceiling_image;
@@ -267,8 +268,9 @@ size_t stream_take(struct stream *st, void *buf, size_t size);
 int environ_check(const struct exeat_session *s, struct err *err);
 /* The payload's complete environment: minimal, presets', session's, run's. */
 int environ_make(const struct exeat_session *s, enum policy_mode mode,
-		 const struct list *preset_env, const char *const *run_env,
-		 struct list *ret, struct err *err);
+		 const struct list *preset_env,
+		 const struct exeat_run_options *run, struct list *ret,
+		 struct err *err);
 
 /* ---- resolv.c ---- */
 

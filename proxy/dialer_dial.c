@@ -78,13 +78,11 @@ static struct policy_verdict judge_named(const struct posture *p,
 	const struct policy_question q = question_of(a);
 	struct policy_verdict v = policy_decide(p->policy, &q);
 
-	if (!v.allow)
+	/* who asks a proxy for it means the payload's or the gate's own */
+	if (unresolved(a) && name_is_localhost(a->name))
+		refuse(&v, POLICY_R_GUARD);
+	if (!v.allow || unresolved(a))
 		return v;
-	if (unresolved(a)) {
-		if (name_is_localhost(a->name))
-			refuse(&v, POLICY_R_GUARD);
-		return v;
-	}
 	if (v.host_alias) {
 		if (guard_class(&a->to.addr, NULL) != ADDR_HOST_ALIAS)
 			refuse(&v, POLICY_R_NOT_PINNED);

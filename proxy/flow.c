@@ -227,7 +227,10 @@ static void on_answer(struct question *q, const struct answer *a, int *take_fd)
 	}
 	if (dialled)
 		start_relay(fl, fd_steal(take_fd));
-	if (fl->filter.asking)
+	if (fl->owed) {
+		if (!flow_tunnel_open(fl, a))
+			return;
+	} else if (fl->filter.asking)
 		filter_allowed(&fl->filter);
 	else
 		filter_admit(&fl->filter);
@@ -245,7 +248,7 @@ static void drain(struct flow *fl)
 			    LIMIT_RELAY_CHUNK);
 
 	if (n <= 0 && n != -EAGAIN)
-		flow_close(fl, FLOW_REFUSED);
+		flow_close(fl, fl->error ? FLOW_FAILED : FLOW_REFUSED);
 }
 
 static void client_in_cb(evutil_socket_t fd, short what, void *flow)
@@ -280,12 +283,17 @@ static void timer_cb(evutil_socket_t fd, short what, void *flow)
 	case FLOW_PEEK:
 		return peek_timeout(fl);
 	case FLOW_LINGER:
-		return flow_close(fl, FLOW_REFUSED);
+		return flow_close(fl, fl->error ? FLOW_FAILED : FLOW_REFUSED);
 	case FLOW_ASK:
 		break;
 	case FLOW_RELAY:
 		if (fl->question.id)
 			break;
+		if (flow_owes_name(fl) && fl->up.len == 0) {
+			(void)flow_refuse_bytes(fl, POLICY_R_NO_NAME,
+						"silence");
+			return;
+		}
 		(void)flow_refuse_bytes(fl, POLICY_R_MALFORMED,
 					"a request took too long");
 		return;
@@ -295,47 +303,51 @@ static void timer_cb(evutil_socket_t fd, short what, void *flow)
 
 /* -- the beginning -- */
 
-/* What the port may carry decides how the flow starts. */
-static void flow_begin(struct flow *fl)
+bool flow_begin(struct flow *fl)
 {
 	const struct posture *p = fl->posture;
 	enum policy_carry carry =
 		policy_carry(p->policy, &fl->to.addr, RULE_TCP, fl->to.port);
 
-	if (p->front->is_own(&fl->to.addr)) {
-		(void)flow_refuse_bytes(fl, POLICY_R_OWN, NULL);
-		return;
-	}
+	if (p->front->is_own(&fl->to.addr))
+		return flow_refuse_bytes(fl, POLICY_R_OWN, NULL);
 	/* the dialer says no to NOTHING, with the rule that would help */
 	if (carry == POLICY_CARRY_NOTHING ||
 	    (carry == POLICY_CARRY_ANY && !p->peek_any)) {
 		filter_init_opaque(&fl->filter);
-		(void)flow_ask_nameless(fl);
-		return;
+		return flow_ask_nameless(fl);
 	}
 	filter_init(&fl->filter, carry);
-	if (event_add(&fl->client_in, NULL) < 0) {
-		(void)flow_fail(fl, ENOMEM);
-		return;
-	}
+	if (event_add(&fl->client_in, NULL) < 0)
+		return flow_fail(fl, ENOMEM);
 	fl->on = ON_CLIENT_IN;
 	flow_timer(fl,
 		   may_be_silent(fl) ? LIMIT_SERVER_FIRST_MS : LIMIT_PEEK_MS);
+	return true;
 }
 
-static void flow_new(struct posture *p, int take_fd)
+static bool original(int fd, struct endpoint *ret)
 {
-	struct flow *fl = calloc(1, sizeof(*fl));
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof(sa);
 
-	if (!fl || getsockname(take_fd, (struct sockaddr *)&sa, &len) < 0 ||
-	    !endpoint_from_sockaddr((struct sockaddr *)&sa, len, &fl->to)) {
+	return getsockname(fd, (struct sockaddr *)&sa, &len) == 0 &&
+	       endpoint_from_sockaddr((struct sockaddr *)&sa, len, ret);
+}
+
+struct flow *flow_make(struct posture *p, int take_fd,
+		       const struct endpoint *to)
+{
+	struct flow *fl = calloc(1, sizeof(*fl));
+
+	if (!fl || (!to && !original(take_fd, &fl->to))) {
 		flow_make_reset(take_fd);
 		fd_close(&take_fd);
 		free(fl);
-		return;
+		return NULL;
 	}
+	if (to)
+		fl->to = *to;
 	fl->posture = p;
 	fl->client = take_fd;
 	fl->target = -1;
@@ -353,7 +365,7 @@ static void flow_new(struct posture *p, int take_fd)
 	p->front->stats.flows_total++;
 	p->front->unconnected++;
 	fl->waits_fd = true;
-	flow_begin(fl);
+	return fl;
 }
 
 void flow_accept_cb(evutil_socket_t listener, short what, void *posture)
@@ -364,11 +376,13 @@ void flow_accept_cb(evutil_socket_t listener, short what, void *posture)
 	for (int i = 0; i < ACCEPT_AT_ONCE && front_may_accept(p->front); i++) {
 		int fd = accept4(listener, NULL, NULL,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct flow *fl;
 
 		front_accepted(p->front, fd);
-		if (fd >= 0)
-			flow_new(p, fd);
-		else if (front_accept_failed(p->front, errno))
+		if (fd < 0 && front_accept_failed(p->front, errno))
 			return;
+		fl = fd >= 0 ? flow_make(p, fd, NULL) : NULL;
+		if (fl)
+			(void)flow_begin(fl);
 	}
 }

@@ -26,19 +26,22 @@ static enum audit_layer flow_layer(const struct flow *fl)
 	case FILTER_SEEN_NOTHING:
 		break;
 	}
-	return AUDIT_TCP;
+	return fl->tunnel ? AUDIT_PROXY : AUDIT_TCP;
 }
 
 static void record_fill(const struct flow *fl, struct audit_event *e,
 			const char *name, enum policy_learnt learnt)
 {
+	static const struct addr nowhere;
+
 	e->layer = flow_layer(fl);
 	e->protocol = "tcp";
 	if (name[0])
 		e->name = name;
 	if (learnt != POLICY_NAME_NONE)
 		e->learnt = policy_learnt_name(learnt);
-	e->has_address = true;
+	/* a proxy's client may have named no address */
+	e->has_address = !addr_equal(&fl->to.addr, &nowhere);
 	e->address = fl->to.addr;
 	e->port = fl->to.port;
 }
@@ -125,17 +128,6 @@ void flow_drop_all(struct posture *p)
 		flow_close(fl, FLOW_DROPPED);
 }
 
-bool flow_fail(struct flow *fl, int error)
-{
-	fl->error = error;
-	if (!fl->allowed) {
-		fl->learnt = fl->filter.learnt;
-		memcpy(fl->name, fl->filter.name, sizeof(fl->name));
-	}
-	flow_close(fl, FLOW_FAILED);
-	return false;
-}
-
 /*
  * One side is gone. What the target had said before is still to be read, and
  * is the answer to what the client was doing (an early "413").
@@ -185,38 +177,27 @@ static bool respond(struct flow *fl, enum policy_reason reason, const char *why,
 		    const char *hint)
 {
 	char address[ENDPOINT_STRLEN];
-	struct sbuf body, all;
-	bool ok = false;
+	struct sbuf body;
+	bool ok;
 
 	sbuf_init(&body, RESPONSE_MAX);
-	sbuf_init(&all, 2 * RESPONSE_MAX);
 	sbuf_fmt(&body, "exeat: %s%s%s refused: %s%s%s\n", fl->filter.name,
 		 fl->filter.name[0] ? " at " : "",
 		 endpoint_str(&fl->to, address), policy_reason_name(reason),
 		 why ? ": " : "", why ? why : "");
 	if (hint[0])
 		sbuf_fmt(&body, "allowed by: --allow %s\n", hint);
-	sbuf_fmt(&all,
-		 "HTTP/1.1 %s\r\n"
-		 "Content-Type: text/plain; charset=utf-8\r\n"
-		 "Content-Length: %zu\r\n"
-		 "Cache-Control: no-store\r\n"
-		 "Connection: close\r\n\r\n",
-		 reason == POLICY_R_MALFORMED ? "400 Bad Request" :
-						"403 Forbidden",
-		 body.len);
-	if (!body.bad)
-		sbuf_add(&all, body.s, body.len);
-	if (!body.bad && !all.bad)
-		ok = send(fl->client, all.s, all.len,
-			  MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)all.len;
+	ok = respond_http(fl->client,
+			  reason == POLICY_R_MALFORMED ? "400 Bad Request" :
+							 "403 Forbidden",
+			  &body);
 	sbuf_done(&body);
-	sbuf_done(&all);
 	return ok;
 }
 
 static void linger(struct flow *fl)
 {
+	front_cancel(fl->posture->front, &fl->question);
 	stop_events(fl);
 	fl->state = FLOW_LINGER;
 	flow_make_reset(fl->target);
@@ -227,10 +208,38 @@ static void linger(struct flow *fl)
 	flow_timer(fl, LINGER_MS);
 }
 
+/* A client of a proxy hears why, once. */
+static bool tell_owed(struct flow *fl, const struct proxyd_refusal *refusal)
+{
+	struct proxyd_target t = { .protocol = fl->tunnel, .to = fl->to };
+
+	if (!fl->owed)
+		return false;
+	fl->owed = false;
+	memcpy(t.name, fl->filter.name, sizeof(t.name));
+	return refusal ? proxyd_say_refused(fl->client, &t, refusal) :
+			 proxyd_say_failed(fl->client, &t, fl->error);
+}
+
+bool flow_fail(struct flow *fl, int error)
+{
+	fl->error = error;
+	if (!fl->allowed) {
+		fl->learnt = fl->filter.learnt;
+		memcpy(fl->name, fl->filter.name, sizeof(fl->name));
+	}
+	if (tell_owed(fl, NULL))
+		linger(fl);
+	else
+		flow_close(fl, FLOW_FAILED);
+	return false;
+}
+
 /* End by the policy's verdict on the filter's present name. Always false. */
 bool flow_refuse(struct flow *fl, enum policy_reason reason, const char *rule,
 		 const char *hint, const char *why)
 {
+	const struct proxyd_refusal refusal = { reason, hint, why };
 	struct audit_event e = { .verdict = AUDIT_DENY };
 
 	record_fill(fl, &e, fl->filter.name, fl->filter.learnt);
@@ -238,8 +247,9 @@ bool flow_refuse(struct flow *fl, enum policy_reason reason, const char *rule,
 	e.rule = rule[0] ? rule : NULL;
 	e.hint = hint[0] ? hint : NULL;
 	front_event(fl->posture, &e);
-	if (filter_may_respond(&fl->filter) && fl->down.len == 0 &&
-	    respond(fl, reason, why, hint))
+	if (tell_owed(fl, &refusal) ||
+	    (filter_may_respond(&fl->filter) && fl->down.len == 0 &&
+	     respond(fl, reason, why, hint)))
 		linger(fl);
 	else
 		flow_close(fl, FLOW_REFUSED);

@@ -1,8 +1,9 @@
-/* flow_private.h - one TCP flow, as its three files see it
+/* flow_private.h - one TCP flow, as its files see it
  * SPDX-License-Identifier: Apache-2.0
  *
  * flow.c moves a flow from state to state (its theory of operation is
- * there), flow_relay.c passes bytes, flow_end.c says how it ended. Functions
+ * there), flow_tunnel.c begins those of the explicit proxies, flow_relay.c
+ * passes bytes, flow_end.c says how it ended. Functions
  * that return bool say whether the flow goes on; if not, it may be gone.
  */
 #ifndef EXEAT_PROXY_FLOW_PRIVATE_H
@@ -10,6 +11,7 @@
 
 #include "proxy/filter.h"
 #include "proxy/front_private.h"
+#include "proxy/proxyd.h"
 #include "proxy/relay.h"
 
 /* Moved by flow.c alone, but for LINGER (flow_refuse). */
@@ -51,6 +53,9 @@ struct flow {
 	struct question question;
 	int64_t start_ms;
 
+	/* asked of an explicit proxy; `owed`: it has not answered yet */
+	enum proxyd_protocol tunnel;
+	bool owed;
 	/* whether a new policy allows it still (flow_change.c) */
 	struct question recheck;
 	bool rechecked_name; /* the first name; the present one is asked for */
@@ -69,6 +74,11 @@ struct flow {
 
 /* ---- flow.c ---- */
 
+/* The socket is taken over. `to` NULL: ask the socket. NULL: it is gone. */
+struct flow *flow_make(struct posture *p, int take_client,
+		       const struct endpoint *to);
+/* What the port may carry decides how the flow starts. */
+bool flow_begin(struct flow *fl);
 /* Dial if there is no target yet, else only check. */
 bool flow_ask(struct flow *fl);
 void flow_timer(struct flow *fl, int ms);
@@ -80,6 +90,13 @@ void flow_meter(struct flow *fl, struct meter *m, const char *name,
 
 /* Hold a relayed flow against the present policy. */
 bool flow_recheck(struct flow *fl);
+
+/* ---- flow_tunnel.c ---- */
+
+/* The target is reached: tell the client, let the filter begin. */
+bool flow_tunnel_open(struct flow *fl, const struct answer *a);
+/* The client has to name somebody before it hears anything. */
+bool flow_owes_name(const struct flow *fl);
 
 /* ---- flow_relay.c ---- */
 

@@ -200,16 +200,19 @@ static bool waits_in_vain(const struct flow *fl)
 
 void flow_settle(struct flow *fl)
 {
-	bool waits = fl->question.id || held_len(fl) > 0;
+	bool owes = flow_owes_name(fl);
+	bool waits = fl->question.id || held_len(fl) > 0 || owes;
 
 	if (fl->up.shut && fl->down.shut)
 		return flow_close(fl, FLOW_DONE);
+	if (owes && fl->up.shut)
+		return flow_close(fl, FLOW_RESET);
 	if (waits_in_vain(fl))
 		return flow_close(fl, FLOW_RESET);
 	want(fl, &fl->client_in, ON_CLIENT_IN, may_read_client(fl));
 	want(fl, &fl->target_out, ON_TARGET_OUT, fl->up.ok > 0);
 	want(fl, &fl->target_in, ON_TARGET_IN,
-	     !fl->down.eof && fl->down.len == 0);
+	     !fl->down.eof && fl->down.len == 0 && !owes);
 	want(fl, &fl->client_out, ON_CLIENT_OUT, fl->down.len > 0);
 	if (!waits)
 		(void)event_del(&fl->timer);

@@ -36,7 +36,7 @@ enum {
 	RESUME_MS = 100,
 	TICK_MS = 1000,
 	MESSAGES_AT_ONCE = 64,
-	POSTURE_FDS = 8, /* sockets, and the kernel's log */
+	POSTURE_FDS = 9, /* sockets, and the kernel's log */
 };
 
 /* -- questions -- */
@@ -228,6 +228,7 @@ static void listen_all(struct front *f, bool on)
 	LIST_FOREACH(p, &f->postures, link) {
 		listen_event(&p->tcp, on);
 		listen_event(&p->dns_tcp, on);
+		listen_event(&p->proxy, on);
 	}
 }
 
@@ -421,15 +422,18 @@ static void sockets_close(struct front_sockets *s)
 	fd_close(&s->dns_udp);
 	fd_close(&s->raw4);
 	fd_close(&s->raw6);
+	fd_close(&s->proxy);
 }
 
 static void posture_free(struct posture *p)
 {
 	listen_event(&p->tcp, false);
 	listen_event(&p->dns_tcp, false);
+	listen_event(&p->proxy, false);
 	listen_event(&p->udp, false);
 	listen_event(&p->dns_udp, false);
 	flow_drop_all(p);
+	proxyd_drop_all(p);
 	udp_drop_all(p);
 	dns_drop_all(p);
 	sockets_close(&p->sockets);
@@ -516,9 +520,11 @@ int front_add_posture(struct front *f, uint32_t posture,
 	p->policy = policy;
 	p->peek_any = names_matter(policy);
 	p->sockets = *take;
-	*take = (struct front_sockets){ -1, -1, -1, -1, -1, -1 };
+	*take = (struct front_sockets){ -1, -1, -1, -1, -1, -1, -1 };
 	/* what is accepted inherits it; -1 has none */
 	(void)setsockopt(p->sockets.tcp, IPPROTO_TCP, TCP_NODELAY, &one,
+			 sizeof(one));
+	(void)setsockopt(p->sockets.proxy, IPPROTO_TCP, TCP_NODELAY, &one,
 			 sizeof(one));
 	r = counters_take(&f->counters, policy, &p->counters);
 	if (r == 0)
@@ -526,6 +532,8 @@ int front_add_posture(struct front *f, uint32_t posture,
 	if (r == 0)
 		r = listen_on(p, &p->dns_tcp, p->sockets.dns_tcp,
 			      dns_accept_cb);
+	if (r == 0)
+		r = listen_on(p, &p->proxy, p->sockets.proxy, proxyd_accept_cb);
 	if (r == 0)
 		r = listen_on(p, &p->udp, p->sockets.udp, udp_readable_cb);
 	if (r == 0)
@@ -552,6 +560,7 @@ int front_set_policy(struct front *f, uint32_t posture,
 	p->policy = policy;
 	p->peek_any = names_matter(policy);
 	flow_policy_changed(p);
+	proxyd_policy_changed(p);
 	udp_policy_changed(p);
 	return 0;
 }

@@ -19,6 +19,7 @@ struct front;
 
 struct front_sockets {
 	int tcp, dns_tcp, udp, dns_udp, raw4, raw6; /* -1: none (blocked) */
+	int proxy; /* HTTP and SOCKS, for who asks for them */
 };
 
 struct front_hooks {

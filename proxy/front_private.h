@@ -46,6 +46,7 @@ struct dns_limited {
 
 struct flow;
 struct udp_flow;
+struct proxyd;
 struct dns_conn;
 struct dns_job;
 
@@ -59,8 +60,9 @@ struct posture {
 					 * deny rules with names, or
 					 * require_names */
 	struct front_sockets sockets;
-	struct event tcp, dns_tcp, udp, dns_udp; /* listeners */
+	struct event tcp, dns_tcp, udp, dns_udp, proxy; /* listeners */
 	LIST_HEAD(, flow) flows;
+	LIST_HEAD(, proxyd) proxyds;
 	LIST_HEAD(, udp_flow) udp_flows;
 	LIST_HEAD(, dns_conn) dns_conns;
 	struct dns_limited limited;
@@ -143,6 +145,11 @@ void flow_drop_all(struct posture *p);
 void flow_policy_changed(struct posture *p);
 /* A pin lives as long as a flow that came by it. */
 void flow_tick(struct front *f, int64_t now_ms);
+
+/* proxyd.c */
+void proxyd_accept_cb(evutil_socket_t listener, short what, void *posture);
+void proxyd_policy_changed(struct posture *p);
+void proxyd_drop_all(struct posture *p);
 
 /* udp.c */
 void udp_readable_cb(evutil_socket_t fd, short what, void *posture);

@@ -38,6 +38,7 @@ enum {
 	LIMIT_PEEK_BYTES = 64 << 10,	/* ClientHello or HTTP head */
 	LIMIT_PEEK_MS = 5000,		/* first bytes, name rules on 80/443 */
 	LIMIT_SERVER_FIRST_MS = 300,	/* silence, then the pin decides */
+	LIMIT_PROXY_IDLE_MS = 60000,	/* a proxy's client between requests */
 	LIMIT_DIAL_MS = 30000,
 	LIMIT_HE_DELAY_MS = 250,	/* RFC 8305 5 */
 	LIMIT_HE_PROXY_MS = 3000,	/* the same, asking a proxy */

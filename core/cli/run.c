@@ -37,7 +37,7 @@ struct run_options {
 	struct cli_list allow, allow_files, deny, deny_files, ro, rw, env;
 	struct cli_list max_upload, max_download;
 	bool require_names, explain, fail_on_deny, quiet, with_credentials;
-	bool private_network, work_dir_sockets;
+	bool private_network, work_dir_sockets, proxy_env;
 	int64_t timeout_ms, kill_grace_ms;
 };
 
@@ -66,6 +66,9 @@ const struct cli_option cli_run_options[] = {
 	  "the same for what comes from it; then it is refused" },
 	{ 0, "require-names", CLI_FLAG, AT(require_names), NULL,
 	  "with open: refuse connections without a name" },
+	{ 0, "proxy-env", CLI_FLAG, AT(proxy_env), NULL,
+	  "set http_proxy, https_proxy, all_proxy to the proxy inside, for "
+	  "programs that want one" },
 	{ 0, "dns-refusal", CLI_TEXT, AT(dns_refusal), "KIND",
 	  "how refused look-ups are answered: nxdomain (default) or refused" },
 	{ 0, "upstream-proxy", CLI_TEXT, AT(upstream), "URL|env|@FILE",
@@ -253,6 +256,7 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 	s->user = o->user;
 	s->env = o->env.texts; /* a bad one is found before anything starts */
 	s->work_dir_sockets = o->work_dir_sockets;
+	s->proxy_env = o->proxy_env;
 	s->with_credentials = o->with_credentials;
 	s->label = o->label;
 	s->audit_fd = x->audit;

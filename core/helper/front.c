@@ -39,8 +39,8 @@
 #include "proxy/front.h"
 
 enum {
-	SOCKETS = 7, /* as struct gate_sockets lists them */
-	SOCKET_NFLOG = 6,
+	SOCKETS = 8, /* as struct gate_sockets lists them */
+	SOCKET_NFLOG = 7,
 	NFLOG_BATCH = 256,	/* datagrams read before others get a turn */
 	EVENTS_PER_S = 5000,	/* audited; beyond it they are counted */
 	EVENTS_QUEUE = 1 << 20, /* bytes that the caller has not read: then the
@@ -326,8 +326,8 @@ static void posture_add(struct front_process *fp, struct msg *m)
 
 		fds[i] = has ? fd_steal(&m->fds[next++]) : -1;
 	}
-	take = (struct front_sockets){ fds[0], fds[1], fds[2],
-				       fds[3], fds[4], fds[5] };
+	take = (struct front_sockets){ fds[0], fds[1], fds[2], fds[3],
+				       fds[4], fds[5], fds[6] };
 	err_clear(&err);
 	if (!p || id == 0) {
 		(void)err_new(&err, ERR_LIMIT, "serve posture", NULL,

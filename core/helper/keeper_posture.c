@@ -69,8 +69,8 @@ static void tell(struct wire *w, uint32_t type, uint32_t a)
 static void tell_gate(struct wire *w, uint32_t posture, int image,
 		      const struct gate_sockets *s)
 {
-	const int sockets[] = { s->tcp,	 s->dns_tcp, s->udp,  s->dns_udp,
-				s->raw4, s->raw6,    s->nflog };
+	const int sockets[] = { s->tcp,	 s->dns_tcp, s->udp,   s->dns_udp,
+				s->raw4, s->raw6,    s->proxy, s->nflog };
 	int fds[MSG_FDS_MAX];
 	unsigned n = 0;
 	uint32_t there = 0;
@@ -123,7 +123,9 @@ static int wall_make(struct keeper *k, struct keeper_posture *p,
 static int posture_make(struct keeper *k, struct keeper_posture *p, int image,
 			struct err *err)
 {
-	static const struct gate_sockets none = { -1, -1, -1, -1, -1, -1, -1 };
+	static const struct gate_sockets none = {
+		-1, -1, -1, -1, -1, -1, -1, -1
+	};
 	struct gate_sockets sockets = none;
 	struct image map;
 	int r;

@@ -159,6 +159,13 @@ struct exeat_session_options {
 	const char *upstream_dns;
 	/* Deny rules by their form: what goes direct all the same */
 	const char *const *upstream_direct;
+	/*
+	 * Set http_proxy, https_proxy, all_proxy and no_proxy, in lower and
+	 * upper case, and what Java reads, to the explicit proxy inside. It is
+	 * there for every run that is not blocked, and nothing depends on it:
+	 * what asks it and what does not is decided alike. `env` wins.
+	 */
+	int proxy_env;
 };
 
 #define EXEAT_SESSION_OPTIONS_INIT                                           \
@@ -280,6 +287,7 @@ struct exeat_run_options {
 	const char *cwd;	/* NULL: the work dir; relative: under it */
 	int64_t timeout_ms;	/* 0: none */
 	int64_t kill_grace_ms;	/* TERM, then KILL after it; 0: 2000 */
+	int proxy_env;		/* as a session's, for this run */
 };
 
 #define EXEAT_RUN_OPTIONS_INIT                           \

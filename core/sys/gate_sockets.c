@@ -116,6 +116,35 @@ static int open_transparent(int type, uint16_t port, int *ret, struct err *err)
 	return 0;
 }
 
+/*
+ * Who wants the proxy says so: an ordinary listener, at every address of lo.
+ * To any other address its port is a port like others.
+ */
+static int open_proxy(int *ret, struct err *err)
+{
+	struct sockaddr_in6 any = {
+		.sin6_family = AF_INET6,
+		.sin6_port = htons(GATE_PORT_PROXY),
+	};
+	cleanup_fd int fd = -1;
+	int r;
+
+	fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_sys(err, errno, step, "port %u", GATE_PORT_PROXY);
+	r = set_option(fd, SOL_SOCKET, SO_MARK, GATE_MARK, "SO_MARK", err);
+	if (!r)
+		r = set_option(fd, SOL_IPV6, IPV6_V6ONLY, 0, "IPV6_V6ONLY",
+			       err);
+	if (r)
+		return r;
+	if (bind(fd, (void *)&any, sizeof(any)) || listen(fd, GATE_BACKLOG))
+		return err_sys(err, errno, step, "listen on port %u",
+			       GATE_PORT_PROXY);
+	*ret = fd_steal(&fd);
+	return 0;
+}
+
 /* IPPROTO_RAW sends only: the header is ours, nothing is received. */
 static int open_raw(int family, int *ret, struct err *err)
 {
@@ -257,6 +286,8 @@ static int open_all(enum gate_sockets_kind kind, struct gate_sockets *s,
 		r = open_transparent(SOCK_STREAM, GATE_PORT_TCP, &s->tcp, err);
 	if (!r && kind == GATE_SOCKETS_ALL)
 		r = open_transparent(SOCK_DGRAM, GATE_PORT_UDP, &s->udp, err);
+	if (!r && kind == GATE_SOCKETS_ALL)
+		r = open_proxy(&s->proxy, err);
 	if (!r)
 		r = open_raw(AF_INET, &s->raw4, err);
 	if (!r)
@@ -267,7 +298,7 @@ static int open_all(enum gate_sockets_kind kind, struct gate_sockets *s,
 int gate_sockets_open(enum gate_sockets_kind kind, struct gate_sockets *ret,
 		      struct err *err)
 {
-	struct gate_sockets s = { -1, -1, -1, -1, -1, -1, -1 };
+	struct gate_sockets s = { -1, -1, -1, -1, -1, -1, -1, -1 };
 	int r = open_all(kind, &s, err);
 
 	if (r) {
@@ -286,5 +317,6 @@ void gate_sockets_close(struct gate_sockets *s)
 	fd_close(&s->dns_udp);
 	fd_close(&s->raw4);
 	fd_close(&s->raw6);
+	fd_close(&s->proxy);
 	fd_close(&s->nflog);
 }

@@ -20,6 +20,7 @@ enum {
 	GATE_PORT_DNS_TCP = 64502,
 	GATE_PORT_UDP = 64503,
 	GATE_PORT_DNS_UDP = 64504,
+	GATE_PORT_PROXY = 64505,	/* HTTP and SOCKS 5, at 127.0.0.1, ::1 */
 	GATE_MARK = 0x45584541,		/* SO_MARK of every socket of ours */
 	GATE_NFLOG_GROUP = 5,
 };
@@ -48,6 +49,8 @@ struct gate_sockets {
 	int udp;		/* IP(V6)_RECVORIGDSTADDR, transparent */
 	int dns_udp;
 	int raw4, raw6;		/* IP_HDRINCL: replies from any source */
+	int proxy;		/* listener, dual-stack, marked; not
+				 * transparent: who wants it names it */
 	int nflog;		/* netlink, bound to GATE_NFLOG_GROUP, copies 128
 				 * bytes of each packet, queue threshold 1 */
 };

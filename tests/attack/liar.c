@@ -40,7 +40,7 @@
 
 enum { CALLER, KEEPER, DIALER, CHANS };
 /* As the keeper passes them. */
-enum { TCP, DNS_TCP, UDP, DNS_UDP, RAW4, RAW6, NFLOG, SOCKETS };
+enum { TCP, DNS_TCP, UDP, DNS_UDP, RAW4, RAW6, PROXY, NFLOG, SOCKETS };
 enum { WAIT_MS = 5000 };
 
 /* What the rows allow, and what they do not: world/zone.json. */

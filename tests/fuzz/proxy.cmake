@@ -9,3 +9,5 @@ exeat_fuzz(dialer SOURCES fuzz_dialer.c LINK exeat_proxy exeat_policy
 	exeat_base PkgConfig::EVENT)
 exeat_fuzz(upproxy SOURCES fuzz_upproxy.c LINK exeat_proxy exeat_policy
 	exeat_base)
+exeat_fuzz(socks SOURCES fuzz_socks.c LINK exeat_proxy exeat_policy exeat_base)
+exeat_fuzz(proxy SOURCES fuzz_proxy.c LINK exeat_proxy exeat_policy exeat_base)

@@ -2,7 +2,7 @@
 exeat_unit(dialer
 	SOURCES dialer_main.c dialer_world.c dialer_world_dns.c
 		dialer_world_net.c dialer_resolve_test.c dialer_limits_test.c
-		dialer_dial_test.c dialer_life_test.c
+		dialer_dial_test.c dialer_proxy_test.c dialer_life_test.c
 		dialer_change_test.c
 	LINK exeat_proxy PkgConfig::EVENT)
 exeat_unit(dialer_parts

@@ -162,11 +162,13 @@ static void test_no_address(void **state)
 	for (int i = POLICY_NAME_NONE; i <= POLICY_NAME_PROXY; i++) {
 		const enum policy_learnt learnt = (enum policy_learnt)i;
 
-		/* an explicit proxy's names have none */
+		/* but for a proxy's: it has not been resolved yet */
 		if (learnt != POLICY_NAME_PROXY) {
 			a = world_dial(w, "good.test", learnt, "::", 443, &fd);
 			assert_refused(&a, POLICY_R_MALFORMED);
 		}
+		a = world_dial(w, "", learnt, "::", 443, &fd);
+		assert_refused(&a, POLICY_R_MALFORMED);
 		a = world_dial(w, "good.test", learnt, "0.0.0.0", 443, &fd);
 		assert_refused(&a, POLICY_R_GUARD);
 		a = world_dial(w, "good.test", learnt, "::1", 443, &fd);

@@ -12,6 +12,7 @@ int main(void)
 	failed += dialer_resolve_tests();
 	failed += dialer_limits_tests();
 	failed += dialer_dial_tests();
+	failed += dialer_proxy_tests();
 	failed += dialer_life_tests();
 	failed += dialer_change_tests();
 	return failed ? 1 : 0;

@@ -7,6 +7,7 @@
 int dialer_resolve_tests(void);
 int dialer_limits_tests(void);
 int dialer_dial_tests(void);
+int dialer_proxy_tests(void);
 int dialer_life_tests(void);
 int dialer_change_tests(void);
 

@@ -1,5 +1,5 @@
 # The wire parsers and the filter: tables.
-foreach(part tls http h2 dns filter wire upproxy)
+foreach(part tls http h2 dns filter wire upproxy socks explicit)
 	exeat_unit(proxy_${part} SOURCES proxy_${part}.c LINK exeat_proxy)
 endforeach()
 

@@ -359,6 +359,7 @@ static void add_posture(struct world *w, uint32_t id, uint16_t port)
 		.dns_udp = port == 443 ? udp_socket(53) : -1,
 		.raw4 = raw_socket(AF_INET),
 		.raw6 = raw_socket(AF_INET6),
+		.proxy = -1,
 	};
 	struct err err;
 

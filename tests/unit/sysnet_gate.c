@@ -260,7 +260,7 @@ static void probe(void **state)
 static void ports_taken(void **state)
 {
 	struct err err = { .code = ERR_NONE };
-	struct gate_sockets g = { -1, -1, -1, -1, -1, -1, -1 };
+	struct gate_sockets g = { -1, -1, -1, -1, -1, -1, -1, -1 };
 	cleanup_fd int ns = -1, taken = -1;
 	char text[512];
 

@@ -230,10 +230,8 @@ static void foreign_source(void **state)
 static void gate_ports_are_held(void **state)
 {
 	static const uint16_t ports[] = {
-		GATE_PORT_TCP,
-		GATE_PORT_DNS_TCP,
-		GATE_PORT_UDP,
-		GATE_PORT_DNS_UDP,
+		GATE_PORT_TCP, GATE_PORT_DNS_TCP, GATE_PORT_PROXY,
+		GATE_PORT_UDP, GATE_PORT_DNS_UDP,
 	};
 	static const char *const addrs[] = { "0.0.0.0", "192.0.0.2", "::1" };
 	struct plan plan = { .mode = POLICY_OPEN };
@@ -242,12 +240,12 @@ static void gate_ports_are_held(void **state)
 
 	(void)state;
 	posture_open(&p, &plan);
-	for (size_t i = 0; i < 12; i++) {
+	for (size_t i = 0; i < 15; i++) {
 		struct endpoint ep = at(addrs[i % 3], ports[i / 3]);
 		struct sockaddr_storage ss;
 		socklen_t len = endpoint_to_sockaddr(&ep, &ss);
 		cleanup_fd int fd = socket(ss.ss_family,
-					   i < 6 ? SOCK_STREAM : SOCK_DGRAM, 0);
+					   i < 9 ? SOCK_STREAM : SOCK_DGRAM, 0);
 
 		assert_true(fd >= 0);
 		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
