@@ -257,6 +257,9 @@ static int ceiling_from_file(struct exeat_session *s, struct policy_file *file,
 	struct compiled c = { 0 };
 	int r;
 
+	if (file->upstream.kind != UPPROXY_NONE || file->ndirect > 0)
+		return err_new(err, ERR_INVALID, "network_ceiling", NULL,
+			       "a ceiling has no upstream_proxy");
 	list_of_file(&n.allow, &file->allow, file->nallow);
 	list_of_file(&t.deny, &file->deny, file->ndeny);
 	r = network_compile(s, &t, n.mode, &n.allow, &budgets, NULL, NULL, &c,

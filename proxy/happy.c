@@ -18,6 +18,7 @@
 #include <event2/event.h>
 
 #include "core/base/fd.h"
+#include "proxy/upproxy_talk.h"
 
 struct attempt {
 	struct happy *happy;
@@ -208,6 +209,9 @@ static void attempt_cb(void *user, struct connector *c, enum connector_end end,
 		h->own = true;
 	else
 		remember_error(h, error, c->failure);
+	/* what it says of us it would say again */
+	if (upproxy_failure_final(c->failure))
+		h->next = h->nlist;
 	attempt_end(a);
 	step_in_ms(h, 0);
 }

@@ -17,12 +17,12 @@
 #include "core/base/limits.h"
 #include "proxy/dialer_hash.h"
 
-enum {
-	SYNTH_NET = 0xc6120000, /* 198.18.0.0/15 */
-	SYNTH_MASK = 0xfffe0000,
-	SYNTH_FIRST = SYNTH_NET + 1, /* .0 looks like a network's own */
-	BUCKETS = 4096,
-};
+enum { BUCKETS = 4096 };
+
+static const uint32_t synth_net = 0xc6120000; /* 198.18.0.0/15 */
+static const uint32_t synth_mask = 0xfffe0000;
+/* .0 looks like a network's own */
+static const uint32_t synth_first = 0xc6120001;
 
 struct entry {
 	LIST_ENTRY(entry) by_name;
@@ -71,7 +71,7 @@ void synth_free(struct synth *s)
 
 bool synth_is(const struct addr *a)
 {
-	return addr_is_v4(a) && (addr_to_v4(a) & SYNTH_MASK) == SYNTH_NET;
+	return addr_is_v4(a) && (addr_to_v4(a) & synth_mask) == synth_net;
 }
 
 static struct entry_list *bucket(struct synth *s, const char *name)
@@ -123,7 +123,7 @@ int synth_get(struct synth *s, const char *name, struct addr *ret,
 	}
 	TAILQ_REMOVE(&s->by_use, e, by_use);
 	TAILQ_INSERT_HEAD(&s->by_use, e, by_use);
-	*ret = addr_from_v4((uint32_t)SYNTH_FIRST + e->number);
+	*ret = addr_from_v4(synth_first + e->number);
 	return 0;
 }
 
@@ -133,6 +133,6 @@ const char *synth_name(const struct synth *s, const struct addr *a)
 
 	if (!synth_is(a))
 		return NULL;
-	i = addr_to_v4(a) - (uint32_t)SYNTH_FIRST;
+	i = addr_to_v4(a) - synth_first;
 	return i < s->count ? s->entries[i]->name : NULL;
 }

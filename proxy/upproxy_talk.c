@@ -27,6 +27,27 @@ bool upproxy_failure_valid(uint32_t failure)
 	return kind_of(failure) <= UPPROXY_F_LAST;
 }
 
+bool upproxy_failure_final(uint32_t failure)
+{
+	switch (kind_of(failure)) {
+	case UPPROXY_F_HTTP:
+		return number_of(failure) == 401 || number_of(failure) == 407;
+	case UPPROXY_F_AUTH:
+	case UPPROXY_F_METHOD:
+	case UPPROXY_F_LOGIN:
+	case UPPROXY_F_NONSENSE:
+		return true;
+	case UPPROXY_F_NONE:
+	case UPPROXY_F_NO_NAME:
+	case UPPROXY_F_REACH:
+	case UPPROXY_F_LOST:
+	case UPPROXY_F_LATE:
+	case UPPROXY_F_SOCKS:
+		break;
+	}
+	return false;
+}
+
 static int http_errno(unsigned status)
 {
 	switch (status) {
@@ -94,6 +115,7 @@ static const char *http_text(unsigned status)
 	switch (status) {
 	case 403:
 		return ", not allowed there";
+	case 401:
 	case 407:
 		return ", it wants other credentials";
 	case 502:

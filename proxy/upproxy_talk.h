@@ -42,6 +42,8 @@ enum upproxy_failure {
 /* Both in one number, as it travels in an answer. 0: none. */
 uint32_t upproxy_failed(enum upproxy_failure kind, unsigned number);
 bool upproxy_failure_valid(uint32_t failure);
+/* Is it about the proxy and us, whatever the target? */
+bool upproxy_failure_final(uint32_t failure);
 /* The errno that says it best. */
 int upproxy_failure_errno(uint32_t failure);
 /* "upstream_proxy: HTTP 407, ..."; a fixed text but for numbers. Returns
