@@ -4,102 +4,73 @@
  * Theory of operation
  *
  * resolv.conf and hosts are replaced by rename, rewritten in place, or are
- * links into a folder of the program that keeps them (one link after another,
- * sometimes); in containers they are mounts. So every folder that a name
- * leads through is watched, and the file at its end; after each event all of
- * it anew, because the old names may lead elsewhere now. What is read is sent
- * only if it differs from what the dialer has.
+ * links into a folder of the program that keeps them; in containers they are
+ * mounts. stat(2) sees all of it. So while a run lives a timer has both looked
+ * at once a second, and each run that starts looks by itself. What is read is
+ * sent only if it differs from what the dialer has.
+ *
+ * Not inotify(7): closing a descriptor of it that watched anything waits for a
+ * grace period of the kernel, 8 to 26 ms, which would be the most of a short
+ * session's end.
  *
  * A file that is not there, or empty, is being replaced: what was known stays
- * until it is. Where there is no watch to be had (a user has 128 of them),
- * each run looks.
+ * until it is.
  */
 #include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/base/fd.h"
 #include "core/proto.h"
 #include "core/session.h"
 
-enum { LINKS_MAX = 8 };
+enum {
+	LOOK_S = 1,
+	/* a change that comes right after a look may leave the same times:
+	 * the kernel's are as coarse as its tick. So what is young is read */
+	YOUNG_S = 2,
+};
 
-static const uint32_t folder_events = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE |
-				      IN_DELETE | IN_MOVED_FROM;
-static const uint32_t file_events = IN_CLOSE_WRITE | IN_MOVE_SELF |
-				    IN_DELETE_SELF;
-
-/* The folder of a path, or of its parents the nearest that is there. */
-static void watch_folder(int fd, const char *path)
+static struct resolv_trace trace_of(const char *path)
 {
-	char folder[PATH_MAX];
-	char *slash;
+	struct stat st;
 
-	(void)snprintf(folder, sizeof(folder), "%s", path);
-	while ((slash = strrchr(folder, '/')) != NULL) {
-		slash[slash == folder] = '\0';
-		if (inotify_add_watch(fd, folder, folder_events) >= 0 ||
-		    slash == folder)
-			return;
+	if (stat(path, &st) < 0)
+		return (struct resolv_trace){ 0 };
+	return (struct resolv_trace){
+		.dev = st.st_dev,
+		.ino = st.st_ino,
+		.size = st.st_size,
+		.changed_s = st.st_ctim.tv_sec,
+		.changed_ns = st.st_ctim.tv_nsec,
+	};
+}
+
+static bool same(const struct resolv_trace *a, const struct resolv_trace *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	       a->changed_s == b->changed_s && a->changed_ns == b->changed_ns;
+}
+
+/* Is there something to read? */
+static bool look(struct resolv_watch *w)
+{
+	const char *const paths[] = { RESOLV_CONF, RESOLV_HOSTS };
+	const int64_t now_s = time(NULL);
+	bool news = false;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		const struct resolv_trace t = trace_of(paths[i]);
+
+		news |= !same(&t, &w->traces[i]) ||
+			now_s - t.changed_s <= YOUNG_S;
+		w->traces[i] = t;
 	}
-}
-
-/* Where a link leads: to *path, in its place. False: it is none. */
-static bool follow(char path[PATH_MAX])
-{
-	char to[PATH_MAX], joined[PATH_MAX];
-	const ssize_t n = readlink(path, to, sizeof(to) - 1);
-	const int folder = (int)(strrchr(path, '/') + 1 - path);
-	int len;
-
-	if (n <= 0)
-		return false;
-	to[n] = '\0';
-	len = snprintf(joined, sizeof(joined), "%.*s%s",
-		       to[0] == '/' ? 0 : folder, path, to);
-	if (len < 0 || (size_t)len >= sizeof(joined))
-		return false;
-	memcpy(path, joined, (size_t)len + 1);
-	return true;
-}
-
-static void watch_path(int fd, const char *name)
-{
-	char path[PATH_MAX];
-
-	(void)snprintf(path, sizeof(path), "%s", name);
-	for (int links = 0; links < LINKS_MAX; links++) {
-		watch_folder(fd, path);
-		if (!follow(path))
-			break;
-	}
-	/* not there: its folder tells when it comes */
-	(void)inotify_add_watch(fd, path, file_events);
-}
-
-static void unwatch(struct exeat_session *s)
-{
-	/* a fork of the caller may hold it, too: closing alone is not enough */
-	if (s->resolv.fd >= 0)
-		(void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->resolv.fd, NULL);
-	fd_close(&s->resolv.fd);
-}
-
-static void watch(struct exeat_session *s)
-{
-	unwatch(s);
-	s->resolv.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (s->resolv.fd < 0)
-		return;
-	watch_path(s->resolv.fd, RESOLV_CONF);
-	watch_path(s->resolv.fd, RESOLV_HOSTS);
-	if (session_watch(s, s->resolv.fd, &s->resolv.source, EPOLLIN, true) <
-	    0)
-		fd_close(&s->resolv.fd);
+	return news;
 }
 
 static void update(struct exeat_session *s)
@@ -120,35 +91,54 @@ static void update(struct exeat_session *s)
 	*known = b;
 }
 
+static void look_again(struct exeat_session *s)
+{
+	const struct itimerspec in = { .it_value.tv_sec = LOOK_S };
+
+	/* cannot fail: it is ours; and a run that starts looks, too */
+	if (s->resolv.fd >= 0)
+		(void)timerfd_settime(s->resolv.fd, 0, &in, NULL);
+}
+
 void resolv_watch_start(struct exeat_session *s, struct sbuf *take)
 {
 	s->resolv.known = *take;
 	sbuf_init(take, 0);
-	watch(s);
-	/* changed between the reading and the watch? */
-	update(s);
+	s->resolv.fd =
+		timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (s->resolv.fd >= 0 &&
+	    session_watch(s, s->resolv.fd, &s->resolv.source, EPOLLIN, true) <
+		    0)
+		fd_close(&s->resolv.fd);
+	look_again(s);
 }
 
 void resolv_watch_ready(struct exeat_session *s)
 {
-	watch(s);
-	update(s);
+	uint64_t times;
+
+	if (read(s->resolv.fd, &times, sizeof(times)) < 0)
+		return;
+	if (look(&s->resolv))
+		update(s);
+	if (s->runs)
+		look_again(s);
 }
 
 void resolv_watch_poll(struct exeat_session *s)
 {
-	char event[sizeof(struct inotify_event) + NAME_MAX + 1];
-
 	if (s->resolv.known.len == 0)
 		return;
-	if (s->resolv.fd < 0)
+	if (look(&s->resolv))
 		update(s);
-	else if (read(s->resolv.fd, event, sizeof(event)) > 0)
-		resolv_watch_ready(s); /* a new watch: the rest goes with it */
+	look_again(s);
 }
 
 void resolv_watch_stop(struct exeat_session *s)
 {
-	unwatch(s);
+	/* a fork of the caller may hold it, too: closing alone is not enough */
+	if (s->resolv.fd >= 0)
+		(void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->resolv.fd, NULL);
+	fd_close(&s->resolv.fd);
 	sbuf_done(&s->resolv.known);
 }

@@ -134,10 +134,17 @@ struct exeat_run {
 	struct exeat_refusal refusals[LIMIT_REFUSALS];
 };
 
+/* By what a file is known to have changed. */
+struct resolv_trace {
+	uint64_t dev, ino;
+	int64_t size, changed_s, changed_ns;
+};
+
 /* What the dialer was told of the machine's resolvers, and their watch. */
 struct resolv_watch {
-	int fd; /* inotify; -1: none */
+	int fd; /* a timer; -1: none */
 	struct source source;
+	struct resolv_trace traces[2]; /* resolv.conf, hosts */
 	struct sbuf known; /* the last D_OPEN; empty: no dialer yet */
 };
 
@@ -285,7 +292,7 @@ int resolv_encode(struct sbuf *ret, bool again, struct err *err);
 /* ---- resolvwatch.c ---- */
 
 /* Should: after D_OPEN was sent; `take` is its body. Cannot fail: without a
- * watch, resolv_watch_poll() looks. */
+ * timer, resolv_watch_poll() looks. */
 void resolv_watch_start(struct exeat_session *s, struct sbuf *take);
 void resolv_watch_ready(struct exeat_session *s);
 /* Should: before a run starts. */
