@@ -86,7 +86,7 @@ ROWS = [
      "control": {"try": [["tunnel", RESOLVER, "wild.test", "60"]],
                  "says": {"rcodes": {"NOERROR": 60}}, "may": MADE_UP}},
 
-    {"id": "A3b", "title": "pieces and pipelines by TCP, the same policy",
+    {"id": "A5b", "title": "pieces and pipelines by TCP, the same policy",
      "options": ALLOW,
      "try": [["pieces", "8.8.8.8", "evil.test", "allowed.test", "evil.test"]],
      "says": {"rcodes": ["NXDOMAIN", "NOERROR", "NXDOMAIN"]},
