@@ -189,8 +189,10 @@ static void take_allowance(struct flow *fl, const struct answer *a)
 {
 	const char *name = a->name[0] ? a->name : fl->filter.name;
 
-	if (fl->allowed)
+	if (fl->allowed) {
+		flow_note_name(fl, name);
 		return flow_record_name(fl, a);
+	}
 	fl->allowed = true;
 	fl->learnt = fl->filter.learnt;
 	fl->reason = a->reason;

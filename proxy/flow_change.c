@@ -13,7 +13,8 @@
  *		the new one as soon as it is relayed
  *	RELAY	asked for (ASK_CHECK): the name that it was opened by, then the
  *		present one, if that is another. Bytes go on meanwhile; an
- *		answer takes no time. A flow that was opened by its address
+ *		answer takes no time. One whose streams have had more names
+ *		than these two ends. A flow that was opened by its address
  *		alone ends when its address alone opens nothing any more,
  *		whatever name was seen on it
  *	LINGER	has ended already
@@ -77,9 +78,21 @@ static enum policy_carry carry_now(const struct flow *fl)
 			    fl->to.port);
 }
 
+void flow_note_name(struct flow *fl, const char *name)
+{
+	const char *present = present_name(fl);
+
+	/* HTTP/2: the streams of the present one may go on besides */
+	if (fl->filter.h2 && present[0] && strcmp(present, fl->name) != 0 &&
+	    strcmp(present, name) != 0)
+		fl->many_names = true;
+}
+
 bool flow_recheck(struct flow *fl)
 {
 	fl->stale = false;
+	if (fl->many_names)
+		return flow_refuse_changed(fl, "", "");
 	/* its client was never held to what a name rule lets pass */
 	if (by_address(fl->filter.carry) && !by_address(carry_now(fl)))
 		return flow_refuse_changed(fl, "", "");

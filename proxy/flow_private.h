@@ -60,6 +60,7 @@ struct flow {
 	struct question recheck;
 	bool rechecked_name; /* the first name; the present one is asked for */
 	bool stale;	     /* an answer of the old policy may be on the way */
+	bool many_names;     /* at a time, and not all of them are known */
 
 	/* what the record will say */
 	bool waits_fd; /* counted in front.unconnected */
@@ -88,6 +89,8 @@ void flow_meter(struct flow *fl, struct meter *m, const char *name,
 
 /* ---- flow_change.c ---- */
 
+/* A further name was allowed; before the filter is told. */
+void flow_note_name(struct flow *fl, const char *name);
 /* Hold a relayed flow against the present policy. */
 bool flow_recheck(struct flow *fl);
 
