@@ -8,6 +8,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,6 +19,7 @@
 #include <sys/pidfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backends/backend.h"
@@ -356,10 +358,31 @@ int session_need_dialer(struct exeat_session *s, struct err *err)
 	return r;
 }
 
+/*
+ * A pipe or a terminal opened once more, not to wait for its reader: front
+ * would, and with it every connection. The flag belongs to what was opened,
+ * which the caller may share with others. -1: it stays as it is.
+ */
+static int audit_own(int fd)
+{
+	struct stat st;
+	char proc[64];
+
+	if (fd < 0 || fstat(fd, &st) < 0 ||
+	    !(S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
+		return -1;
+	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	return open(proc,
+		    O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
 static int send_front(struct exeat_session *s, int audit_fd, struct err *err)
 {
+	cleanup_fd int own = audit_own(audit_fd);
 	struct sbuf b;
 
+	if (own >= 0)
+		audit_fd = own;
 	sbuf_init(&b, LIMIT_CHAN_QUEUE);
 	sbuf_lstr(&b, s->id);
 	sbuf_lstr(&b, s->label ? s->label : "");

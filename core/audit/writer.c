@@ -16,6 +16,7 @@
 #include "core/audit/audit.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/base/fd.h"
@@ -64,12 +65,20 @@ static void line_clear(struct audit_writer *w)
 	w->sent = 0;
 }
 
+/* A socket that nobody reads must not be waited for, whoever shares it. */
+static ssize_t put(int fd, const char *data, size_t len)
+{
+	ssize_t n = send(fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	return n < 0 && errno == ENOTSOCK ? write(fd, data, len) : n;
+}
+
 /* Write from `sent` on. 0: all of it. -EAGAIN: not all. Else broken. */
 static int line_push(struct audit_writer *w)
 {
 	while (w->sent < w->line.len) {
-		ssize_t n = write(w->fd, w->line.s + w->sent,
-				  w->line.len - w->sent);
+		ssize_t n =
+			put(w->fd, w->line.s + w->sent, w->line.len - w->sent);
 
 		if (n < 0 && errno == EINTR)
 			continue;

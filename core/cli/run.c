@@ -114,7 +114,8 @@ const struct cli_option cli_run_options[] = {
 	{ 0, "with-credentials", CLI_FLAG, AT(with_credentials), NULL,
 	  "presets hand in the package manager's credentials too" },
 	{ 0, "audit", CLI_TEXT, AT(audit), "FILE",
-	  "append every decision as a JSON line; fd:N writes to a descriptor" },
+	  "append every decision as a JSON line; fd:N writes to a descriptor; "
+	  "what cannot be written is counted, there and in a notice" },
 	{ 0, "label", CLI_TEXT, AT(label), "TEXT",
 	  "put this into every audit line" },
 	{ 0, "explain", CLI_FLAG, AT(explain), NULL,
@@ -218,6 +219,17 @@ static int audit_open(const char *where, int *ret, struct err *err)
 	return 0;
 }
 
+/* What the audit lacks: said whether or not anybody asked for notices. */
+static void event_cb(void *user_data, const struct exeat_event *event)
+{
+	(void)user_data;
+	if (strcmp(event->layer, "lifecycle") != 0 ||
+	    strcmp(event->verdict, "fail") != 0)
+		return;
+	(void)fprintf(stderr, "exeat: %s; records lost: %llu\n", event->reason,
+		      (unsigned long long)event->count);
+}
+
 static int prepare(struct run_context *x, struct run_options *o, int argc,
 		   char *argv[], struct err *err)
 {
@@ -260,6 +272,7 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 	s->with_credentials = o->with_credentials;
 	s->label = o->label;
 	s->audit_fd = x->audit;
+	s->on_event = event_cb;
 	r->argv = argc > 0 ? (const char *const *)argv : NULL;
 	r->command = o->command;
 	r->script = o->python;

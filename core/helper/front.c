@@ -63,6 +63,7 @@ struct front_process {
 	struct wire caller, keeper;
 	struct front *front;
 	struct audit_writer audit;
+	uint64_t unwritten; /* records of it that the caller knows of */
 	char session[64], label[256];
 	struct front_posture postures[LIMIT_POSTURES];
 };
@@ -140,6 +141,36 @@ static void tell_rest(struct front_process *fp, struct front_posture *p,
 	if (p->untold)
 		event_tell(fp, &e);
 	p->untold = 0;
+}
+
+/*
+ * What an audit that cannot be written does not say itself: a full disk, a
+ * reader that does not read. Lost for being too many, they stand in it.
+ */
+static void tell_unwritten(struct front_process *fp, uint32_t run)
+{
+	char reason[LIMIT_AUDIT_TEXT];
+	struct audit_event e = {
+		.time_us = wall_us(),
+		.session = fp->session,
+		.label = fp->label,
+		.run = run,
+		.layer = AUDIT_LIFECYCLE,
+		.verdict = AUDIT_FAIL,
+		.reason = reason,
+	};
+	int r = audit_flush(&fp->audit, &e);
+
+	e.seq = fp->audit.seq;
+	e.dropped = fp->audit.unsaid;
+	e.error = -r;
+	if (r < 0 && e.dropped > fp->unwritten) {
+		(void)snprintf(reason, sizeof(reason),
+			       "the audit cannot be written: %s",
+			       strerrordesc_np(-r));
+		event_tell(fp, &e);
+	}
+	fp->unwritten = e.dropped;
 }
 
 /* ---- what the kernel refused ---- */
@@ -281,6 +312,7 @@ static void flush(struct front_process *fp, struct rbuf *r)
 		front_flush(fp->front, p->id);
 		tell_rest(fp, p, run);
 	}
+	tell_unwritten(fp, run);
 	wbuf_u32(&b, run);
 	wire_send(&fp->caller, F_FLUSHED, body, wbuf_len(&b), NULL, 0);
 }
