@@ -460,6 +460,10 @@ bool filter_may_respond(const struct filter *f)
 {
 	if (f->seen != FILTER_SEEN_HTTP)
 		return false;
+	/* frames of two servers cannot be mixed */
+	if (f->mode == FILTER_H2)
+		return f->asking && !f->requested && !f->spoken &&
+		       h2_last_stream(f->h2) != 0;
 	return f->mode == FILTER_FIRST ? !f->admitted :
 					 f->mode == FILTER_HEAD && f->answered;
 }

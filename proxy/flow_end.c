@@ -173,6 +173,21 @@ bool flow_broken(struct flow *fl, int error)
 /* -- refusals -- */
 
 /* Text of ours and of the policy: names and rules are printable. */
+/* The same in HTTP/2, whose client has asked for nothing before. */
+static bool respond_h2(struct flow *fl, const struct sbuf *body)
+{
+	struct sbuf all;
+	bool ok = false;
+
+	sbuf_init(&all, 2 * RESPONSE_MAX);
+	h2_say_refusal(&all, h2_last_stream(fl->filter.h2), body->s, body->len);
+	if (!body->bad && !all.bad)
+		ok = send(fl->client, all.s, all.len,
+			  MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)all.len;
+	sbuf_done(&all);
+	return ok;
+}
+
 static bool respond(struct flow *fl, enum policy_reason reason, const char *why,
 		    const char *hint)
 {
@@ -187,10 +202,14 @@ static bool respond(struct flow *fl, enum policy_reason reason, const char *why,
 		 why ? ": " : "", why ? why : "");
 	if (hint[0])
 		sbuf_fmt(&body, "allowed by: --allow %s\n", hint);
-	ok = respond_http(fl->client,
-			  reason == POLICY_R_MALFORMED ? "400 Bad Request" :
-							 "403 Forbidden",
-			  &body);
+	if (fl->filter.h2)
+		ok = respond_h2(fl, &body);
+	else
+		ok = respond_http(fl->client,
+				  reason == POLICY_R_MALFORMED ?
+					  "400 Bad Request" :
+					  "403 Forbidden",
+				  &body);
 	sbuf_done(&body);
 	return ok;
 }

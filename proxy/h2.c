@@ -121,6 +121,11 @@ static enum look no(struct h2 *h, const char *why)
 	return LOOK_BAD;
 }
 
+uint32_t h2_last_stream(const struct h2 *h)
+{
+	return h->last;
+}
+
 static enum h2_status bad(struct h2 *h, const char *why)
 {
 	h->why = why;

@@ -56,4 +56,15 @@ enum h2_status h2_feed(struct h2 *h, const uint8_t *data, size_t len,
  * for the server's settings before it asks is here. */
 bool h2_is_idle(const struct h2 *h);
 
+/* The stream of the last request; 0: none yet. */
+uint32_t h2_last_stream(const struct h2 *h);
+
+/*
+ * All that a server says which refuses its first request, and the end of the
+ * connection. Should be sent where no other byte of a server was.
+ */
+struct sbuf;
+void h2_say_refusal(struct sbuf *s, uint32_t stream, const char *text,
+		    size_t len);
+
 #endif

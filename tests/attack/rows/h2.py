@@ -60,6 +60,8 @@ def own_hosts(requests):
     return all(r["host"] in (NAME, NAME + ":80") for r in requests)
 
 
+# Said in HTTP/2, where no server has spoken yet.
+REFUSED = {"answers": lambda a: a[0].startswith(f"exeat: {EVIL} at {AT}:80")}
 THROUGH = {"options": OPTIONS, "try": [LOOKUP, h2("plain", NAME, NAME)],
            "says": [FOUND, answers(HELLO, HELLO)], "sees": SEES,
            "audit": [allow(layer="http", name=NAME, port=80)]}
@@ -77,7 +79,6 @@ def later(how, *refused):
 
 # Heads of which no two servers would think alike.
 BAD = (
-    headers(*GET),
     headers(*GET, (":authority", NAME), (":authority", EVIL)),
     headers(*GET, (":authority", NAME), ("host", EVIL)),
     headers(*GET, (":authority", EVIL), ("host", NAME)),
@@ -119,7 +120,7 @@ ROWS = [
     {"id": "D21", "title": "HTTP/2 by prior knowledge, another name",
      "options": OPTIONS,
      "try": [LOOKUP, h2("plain", EVIL), h2("host", EVIL), h2("split", EVIL)],
-     "says": [FOUND, *[answers("ECONNRESET")] * 3], "sees": [f"dns {NAME}"],
+     "says": [FOUND, *[REFUSED] * 3], "sees": [f"dns {NAME}"],
      "audit": [deny(layer="http", name=EVIL, port=80)], "control": THROUGH},
 
     {"id": "D21a", "title": "an allowed name", "passes": True,
@@ -142,6 +143,14 @@ ROWS = [
      "options": OPTIONS, "try": [LOOKUP, *map(raw, BAD)],
      "says": [FOUND, *[SHUT] * len(BAD)], "sees": [f"dns {NAME}"],
      "audit": [deny(layer="http", reason="malformed")], "control": THROUGH},
+
+    {"id": "D21m", "title": "a request to nobody, and to an address",
+     "options": OPTIONS,
+     "try": [LOOKUP, raw(headers(*GET)),
+             raw(headers(*GET, (":authority", AT)))],
+     "says": [FOUND, *[{"data": lambda d: "refused: no_name" in d}] * 2],
+     "sees": [f"dns {NAME}"],
+     "audit": [deny(layer="http", reason="no_name")], "control": THROUGH},
 
     {"id": "D21h", "title": "frames that servers read differently",
      "options": OPTIONS,
@@ -185,8 +194,7 @@ ROWS = [
      "options": ["--net", "open", "--deny", EVIL],
      "try": [h2("plain", EVIL), h2("once", NAME, EVIL),
              h2("upgrade", NAME, EVIL)],
-     "says": [answers("ECONNRESET"),
-              *[{"answers": lambda a: a[-1] == "ECONNRESET"}] * 2],
+     "says": [REFUSED, *[{"answers": lambda a: a[-1] == "ECONNRESET"}] * 2],
      "may": [f"tcp {AT} 80"], "logs": {"http": own_hosts},
      "audit": [deny(layer="http", name=EVIL, rule=EVIL)],
      "control": {"try": [h2("plain", NAME)], "says": answers(HELLO),
