@@ -139,9 +139,10 @@ enum dial_way { WAY_REFUSED, WAY_DIRECT, WAY_PROXY };
 enum dial_way upproxy_way(const struct dialer *d, const struct ask *a,
 			  const struct policy_verdict *v,
 			  enum policy_reason *ret_reason);
-/* Is the proxy told the name of this flow that goes by it? */
+/* Is the proxy told the name of this flow that goes by it? If the flow has
+ * shown none, a->name is filled where its address says which. */
 bool upproxy_by_name(const struct dialer *d, const struct posture *p,
-		     const struct ask *a);
+		     struct ask *a);
 /* Is a name answered with a synthetic address? */
 bool upproxy_resolves(const struct dialer *d, const char *name);
 /* Which one; 0 or -errno. */

@@ -83,10 +83,23 @@ enum dial_way upproxy_way(const struct dialer *d, const struct ask *a,
 	return a->proto == RULE_TCP ? WAY_PROXY : WAY_REFUSED;
 }
 
-bool upproxy_by_name(const struct dialer *d, const struct posture *p,
-		     const struct ask *a)
+/* In `open` a flow may show no name, but have an address of one name only. */
+static void name_of_address(const struct posture *p, struct ask *a)
 {
-	if (d->proxy.by != UPPROXY_BY_NAME || !a->name[0])
+	const char *names[2];
+
+	if (pins_names(p->pins, &a->to.addr, clock_ms(), names, 2) == 1)
+		memcpy(a->name, names[0], strlen(names[0]) + 1);
+}
+
+bool upproxy_by_name(const struct dialer *d, const struct posture *p,
+		     struct ask *a)
+{
+	if (d->proxy.by != UPPROXY_BY_NAME)
+		return false;
+	if (!a->name[0])
+		name_of_address(p, a);
+	if (!a->name[0])
 		return false;
 	/* vetted for this name; in `open` a name may be seen that was not */
 	return pins_has(p->pins, a->name, &a->to.addr, clock_ms());

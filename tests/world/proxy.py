@@ -65,7 +65,7 @@ class Proxies:
         writer.write(grant)
 
         async def copy(source, sink):
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(OSError):
                 while data := await source.read(1 << 16):
                     sink.write(data)
                     await sink.drain()

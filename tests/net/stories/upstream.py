@@ -104,6 +104,14 @@ def ours(world, checks, log):
             "--upstream-by", "name")
     checks.check("... and it is told the name",
                  f"CONNECT {NAME}:443" in json.dumps(log.since(at)))
+    at = log.mark()
+    through(world, checks, "open, by name", f"socks5h://{AT}", 1080, TLS,
+            "--net", "open", rules=[])
+    checks.check("... and it is told the name of the address",
+                 NAME in json.dumps(log.since(at)))
+    for more in ([], ["--upstream-by", "name"], ["--upstream-dns", "proxy"]):
+        through(world, checks, f"the explicit proxy inside {more}",
+                f"http://{AT}:3128", 3128, TLS, "--proxy-env", *more)
     r = exeat(world, f"http://{AT}:3128",
               ["/usr/bin/python3", "-c", FIRST.format(name=NAME)])
     checks.check("a server that speaks first", "220 smtp.test" in r.out, r)
