@@ -140,7 +140,7 @@ ROWS = [
         control={**CONTROL, "sees": [f"tcp {AT} {proxy.HTTP}", *DNS],
                  "may": []}),
 
-    row(id="D30", title="Proxy-Authorization and Via from inside",
+    row(id="D30b", title="Proxy-Authorization and Via from inside",
         options=by(LOGIN, *ALLOW),
         **{"try": [["tcp", NAME, "80", FORGED, "all"]], "says": HELLO,
            "sees": [f"tcp {AT} {proxy.HTTP_LOGIN}"], "may": DNS,
