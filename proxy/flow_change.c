@@ -33,6 +33,12 @@ static const char *present_name(const struct flow *fl)
 	return fl->filter.allowed;
 }
 
+static enum policy_carry carry_now(const struct flow *fl)
+{
+	return policy_carry(fl->posture->policy, &fl->to.addr, RULE_TCP,
+			    fl->to.port);
+}
+
 static bool check(struct flow *fl, const char *name, enum policy_learnt learnt)
 {
 	struct ask a = {
@@ -43,6 +49,12 @@ static bool check(struct flow *fl, const char *name, enum policy_learnt learnt)
 	};
 
 	memcpy(a.name, name, strlen(name) + 1);
+	/* named to an explicit proxy, as then: its address has no pin */
+	if (learnt == POLICY_NAME_PROXY && name[0]) {
+		if (carry_now(fl) == POLICY_CARRY_NOTHING)
+			return flow_refuse_changed(fl, "", "");
+		a.to.addr = (struct addr){ 0 };
+	}
 	if (policy_get_mode(fl->posture->policy) == POLICY_BLOCKED ||
 	    front_ask(fl->posture->front, ASK_CHECK, &a, &fl->recheck) < 0)
 		return flow_refuse_changed(fl, "", "");
@@ -70,12 +82,6 @@ static void on_recheck(struct question *q, const struct answer *a, int *take_fd)
 static bool by_address(enum policy_carry carry)
 {
 	return carry == POLICY_CARRY_ANY;
-}
-
-static enum policy_carry carry_now(const struct flow *fl)
-{
-	return policy_carry(fl->posture->policy, &fl->to.addr, RULE_TCP,
-			    fl->to.port);
 }
 
 void flow_note_name(struct flow *fl, const char *name)
