@@ -412,7 +412,7 @@ static int enter(struct search *s, struct folder *take_f, size_t path_len)
 static int descend(struct search *s)
 {
 	size_t at = s->names.len - 1, len = s->path.len;
-	struct folder f;
+	struct folder f = { .fd = -1 };
 	int r;
 
 	while (at > 0 && s->names.s[at - 1] != '\0')
@@ -475,7 +475,7 @@ int workdir_sockets_below(int dirfd, const char *path, char ***list, size_t *n,
 		.err = err,
 		.deadline = clock_ms() + SEARCH_MS,
 	};
-	struct folder top;
+	struct folder top = { .fd = -1 };
 	int r;
 
 	if (strlen(path) >= PATH_MAX)

@@ -337,29 +337,29 @@ static bool original(int fd, struct endpoint *ret)
 	       endpoint_from_sockaddr((struct sockaddr *)&sa, len, ret);
 }
 
-struct flow *flow_make(struct posture *p, int take_fd,
+struct flow *flow_make(struct posture *p, int take_client,
 		       const struct endpoint *to)
 {
 	struct flow *fl = calloc(1, sizeof(*fl));
 
-	if (!fl || (!to && !original(take_fd, &fl->to))) {
-		flow_make_reset(take_fd);
-		fd_close(&take_fd);
+	if (!fl || (!to && !original(take_client, &fl->to))) {
+		flow_make_reset(take_client);
+		fd_close(&take_client);
 		free(fl);
 		return NULL;
 	}
 	if (to)
 		fl->to = *to;
 	fl->posture = p;
-	fl->client = take_fd;
+	fl->client = take_client;
 	fl->target = -1;
 	fl->start_ms = clock_ms();
 	fl->question.on_answer = on_answer;
 	fl->up.meter = fl->down.meter = &fl->meter;
 	fl->down.way = POLICY_DOWN;
-	(void)event_assign(&fl->client_in, p->front->base, take_fd,
+	(void)event_assign(&fl->client_in, p->front->base, take_client,
 			   EV_READ | EV_PERSIST, client_in_cb, fl);
-	(void)event_assign(&fl->client_out, p->front->base, take_fd,
+	(void)event_assign(&fl->client_out, p->front->base, take_client,
 			   EV_WRITE | EV_PERSIST, flow_target_in_cb, fl);
 	(void)event_assign(&fl->timer, p->front->base, -1, 0, timer_cb, fl);
 	LIST_INSERT_HEAD(&p->flows, fl, link);

@@ -52,9 +52,10 @@ static long reopen(const char *path, const struct way *w, long high)
 	if (w->flags < 0)
 		return truncate(path, 0);
 	fd = syscall(SYS_openat, AT_FDCWD, path, (long)w->flags | high, 0600);
-	if (fd >= 0)
-		(void)close((int)fd);
-	return fd;
+	if (fd < 0)
+		return fd;
+	(void)close((int)fd);
+	return 0;
 }
 
 static void put(struct child *c, const char *path, const char *what)
