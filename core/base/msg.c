@@ -164,7 +164,10 @@ static ssize_t send_with_fds(int fd, struct packet *p)
 	return sendmsg(fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* 0, -EAGAIN if the socket is full, another -errno if the peer is gone. */
+/*
+ * 0, -EAGAIN if the socket is full, another -errno if the peer is gone.
+ * ECONNRESET comes once, as in packet_recv(): then it is EPIPE.
+ */
 static int packet_send(int fd, struct packet *p)
 {
 	for (;;) {
@@ -173,7 +176,7 @@ static int packet_send(int fd, struct packet *p)
 
 		if (n >= 0)
 			return 0;
-		if (errno != EINTR)
+		if (errno != EINTR && errno != ECONNRESET)
 			return -errno;
 	}
 }

@@ -249,6 +249,19 @@ static void end_of_file(void **state)
 	assert_int_equal(chan_send(&t->b, T_ANY, "x", 1, NULL, 0), -EPIPE);
 }
 
+/* It left, and the first that notices is a message to it. */
+static void last_words_after_sending(void **state)
+{
+	struct pair *t = *state;
+
+	assert_int_equal(chan_send(&t->a, T_ANY, "why", 3, NULL, 0), 0);
+	assert_int_equal(chan_send(&t->b, T_ANY, "unread", 6, NULL, 0), 0);
+	chan_done(&t->a);
+	assert_int_equal(chan_send(&t->b, T_ANY, "x", 1, NULL, 0), -EPIPE);
+	assert_int_equal(chan_recv(&t->b, S_FIRST, &t->m), 1);
+	assert_memory_equal(t->m.body, "why", 3);
+}
+
 static void peer_gone_while_queued(void **state)
 {
 	struct pair *t = *state;
@@ -465,7 +478,7 @@ int main(void)
 		T(end_of_file),	      T(peer_gone_while_queued),
 		T(against_the_rules), T(broken_frames),
 		T(unsealed_bodies),   T(no_room_for_fds),
-		T(fds_may_be_lost),
+		T(fds_may_be_lost),   T(last_words_after_sending),
 	};
 
 	return cmocka_run_group_tests_name("base/msg", tests, NULL, NULL);

@@ -205,7 +205,7 @@ ROWS = [
 
     lacking("a", "nf_tables", "NETLINK_NETFILTER", "modprobe"),
     lacking("b", "tproxy", "IP_TRANSPARENT"),
-    lacking("c", "user namespaces", "exeat: "),
+    lacking("c", "user namespaces", "user namespaces are not available"),
     lacking("d", "network namespaces", "network namespace"),
     lacking("e", "seccomp", "system call filter"),
     lacking("f", "pidfd", "exeat: "),
