@@ -46,8 +46,7 @@ WORKERS_MAX = 4
 # program -> package of Debian's
 NEEDS = {"ip": "iproute2", "unshare": "util-linux", "setpriv": "util-linux",
          "mount": "mount", "openssl": "openssl", "tail": "coreutils"}
-CALLERS = {"root": "root", "user": "an ordinary user",
-           "oneid": "uid 0 of a namespace"}
+CALLERS = {"root": "root", "user": "a user", "oneid": "lone uid 0"}
 WORDS = {"held": "held", "got through": "GOT THROUGH", "not held": "NOT HELD",
          "slow": "TOO SLOW", "unknown": "not told", "skipped": "-"}
 # what a verdict means for the exit status
@@ -232,7 +231,7 @@ def summary(report, kind, seconds):
 
 
 def show_summary(s):
-    print(f"{s['rows'] - s['skipped']} rows in {s['seconds']} s, as "
+    print(f"{s['rows'] - s['skipped']} rows, {s['seconds']:.0f} s, as "
           f"{CALLERS[s['caller']]}: {s['held']} held, "
           f"{s['got_through']} got through, {s['not_held']} not held, "
           f"{s['not_told']} not told")

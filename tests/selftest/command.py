@@ -75,7 +75,7 @@ def held(folder):
     check("the JSON says the same", got["status"] == 0 and got["held"] == 5 and
           [r["id"] for r in got["results"]] ==
           ["A1", "A20", "A20b", "A20c", "G18"], got)
-    out = expect("-q shows the summary alone", 0, ["1 rows in", "1 held"],
+    out = expect("-q shows the summary alone", 0, ["1 rows, ", "1 held"],
                  [EXEAT, "selftest", "-q", "A1"])
     check("one line", len(out.splitlines()) == 1, out)
     out = expect("--json - is JSON alone", 0, [],

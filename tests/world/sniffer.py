@@ -125,12 +125,23 @@ def _transport(record, number, data, total):
         data = data[8:]
     elif number in (1, 58) and data:
         record["type"] = data[0]
+        if data[0] == (3 if number == 1 else 1):
+            record["refuses"] = _refused_source(data[8:])
         return record
     else:
         return record
     if record["bytes"] and data:
         record["head"] = data[:HEAD_BYTES].hex()
     return record
+
+
+def _refused_source(packet):
+    """Address and port that sent what "unreachable" answers, or None."""
+    try:
+        inner = _ipv4(packet) if packet[0] >> 4 == 4 else _ipv6(packet)
+    except (IndexError, struct.error):
+        return None
+    return inner["proto"], inner["src"], inner.get("sport")
 
 
 def question(record):
