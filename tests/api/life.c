@@ -270,7 +270,8 @@ static void no_descriptor_leaks_in_runs(void **state)
 		o.private_network = i % 5 == 0;
 		api_exec(session, &o, 0);
 	}
-	assert_int_equal(api_fds(), fds);
+	/* a session's timer is made when a run's end first waits for front */
+	assert_in_range(api_fds(), fds, fds + 1);
 	exeat_session_close(session);
 }
 
