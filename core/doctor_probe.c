@@ -134,7 +134,7 @@ static void try_gate(const struct identity *id, struct finding *f)
 
 	try_posture(id, f);
 	if (f->r == 0)
-		f->r = gate_sockets_open(GATE_SOCKETS_ALL, &s, &f->err);
+		f->r = gate_sockets_open(&s, &f->err);
 	gate_sockets_close(&s);
 }
 

@@ -43,7 +43,7 @@
 /* Names of one address that are tried when a flow shows none. */
 enum { CANDIDATES = 64 };
 
-static struct policy_question question_of(const struct ask *a)
+struct policy_question dial_question(const struct ask *a)
 {
 	return (struct policy_question){
 		.ask = POLICY_ASK_CONNECT,
@@ -75,7 +75,7 @@ static void refuse(struct policy_verdict *v, enum policy_reason reason)
 static struct policy_verdict judge_named(const struct posture *p,
 					 const struct ask *a)
 {
-	const struct policy_question q = question_of(a);
+	const struct policy_question q = dial_question(a);
 	struct policy_verdict v = policy_decide(p->policy, &q);
 
 	/* who asks a proxy for it means the payload's or the gate's own */
@@ -168,7 +168,7 @@ judge_unmasked(const struct dialer *d, const struct posture *p, struct ask *a)
 static void put_verdict(const struct posture *p, const struct ask *a,
 			const struct policy_verdict *v, struct answer *r)
 {
-	const struct policy_question q = question_of(a);
+	const struct policy_question q = dial_question(a);
 
 	*r = (struct answer){
 		.id = a->id,
@@ -330,7 +330,7 @@ static void take_addrs(struct dial_family *f, const struct addr *addrs,
 		       size_t n)
 {
 	const struct task *t = f->task;
-	struct policy_question q = question_of(&t->ask);
+	struct policy_question q = dial_question(&t->ask);
 
 	for (size_t i = 0; i < n && f->naddrs < LIMIT_DNS_ADDRS; i++) {
 		struct endpoint e = { addrs[i], t->ask.to.port };

@@ -126,6 +126,9 @@ void resolve_late(struct task *t);
 
 /* -- dialer_dial.c -- */
 
+/* What the policy is asked of a flow. Borrows the name. */
+struct policy_question dial_question(const struct ask *a);
+
 /* `p` NULL: a posture that is not there (any more) refuses everything. */
 void dial_ask(struct dialer *d, struct posture *p, const struct ask *a);
 void dial_check(struct dialer *d, struct posture *p, const struct ask *a);

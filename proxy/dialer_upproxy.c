@@ -38,14 +38,7 @@ void dialer_set_upproxy(struct dialer *d, const struct upproxy *u,
 
 static bool is_exception(const struct dialer *d, const struct ask *a)
 {
-	const struct policy_question q = {
-		.ask = POLICY_ASK_CONNECT,
-		.name = a->name[0] ? a->name : NULL,
-		.learnt = a->learnt,
-		.addr = a->to.addr,
-		.proto = a->proto,
-		.port = a->to.port,
-	};
+	const struct policy_question q = dial_question(a);
 	const struct policy_verdict v = policy_decide(d->direct, &q);
 
 	return !v.allow && v.reason == POLICY_R_DENY_RULE;

@@ -115,7 +115,7 @@ static int wall_make(struct keeper *k, struct keeper_posture *p,
 	if (r == 0)
 		r = nft_load(p->nft, plan, err);
 	if (r == 0)
-		r = gate_sockets_open(GATE_SOCKETS_ALL, s, err);
+		r = gate_sockets_open(s, err);
 	policy_plan_free(plan);
 	return r;
 }

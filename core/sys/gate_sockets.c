@@ -273,8 +273,7 @@ static int open_nflog(int *ret, struct err *err)
 
 /* ---- all of them ---- */
 
-static int open_all(enum gate_sockets_kind kind, struct gate_sockets *s,
-		    struct err *err)
+static int open_all(struct gate_sockets *s, struct err *err)
 {
 	int r;
 
@@ -282,11 +281,11 @@ static int open_all(enum gate_sockets_kind kind, struct gate_sockets *s,
 	if (!r)
 		r = open_transparent(SOCK_DGRAM, GATE_PORT_DNS_UDP, &s->dns_udp,
 				     err);
-	if (!r && kind == GATE_SOCKETS_ALL)
+	if (!r)
 		r = open_transparent(SOCK_STREAM, GATE_PORT_TCP, &s->tcp, err);
-	if (!r && kind == GATE_SOCKETS_ALL)
+	if (!r)
 		r = open_transparent(SOCK_DGRAM, GATE_PORT_UDP, &s->udp, err);
-	if (!r && kind == GATE_SOCKETS_ALL)
+	if (!r)
 		r = open_proxy(&s->proxy, err);
 	if (!r)
 		r = open_raw(AF_INET, &s->raw4, err);
@@ -295,11 +294,10 @@ static int open_all(enum gate_sockets_kind kind, struct gate_sockets *s,
 	return r ? r : open_nflog(&s->nflog, err);
 }
 
-int gate_sockets_open(enum gate_sockets_kind kind, struct gate_sockets *ret,
-		      struct err *err)
+int gate_sockets_open(struct gate_sockets *ret, struct err *err)
 {
 	struct gate_sockets s = { -1, -1, -1, -1, -1, -1, -1, -1 };
-	int r = open_all(kind, &s, err);
+	int r = open_all(&s, err);
 
 	if (r) {
 		gate_sockets_close(&s);

@@ -55,15 +55,9 @@ struct gate_sockets {
 				 * bytes of each packet, queue threshold 1 */
 };
 
-enum gate_sockets_kind {
-	GATE_SOCKETS_DNS_ONLY,	/* blocked: dns_tcp, dns_udp, raws, nflog */
-	GATE_SOCKETS_ALL,
-};
-
 /* Non-blocking, close-on-exec, no SO_REUSEADDR, SO_MARK set, in the current
  * namespace. */
-int gate_sockets_open(enum gate_sockets_kind kind, struct gate_sockets *ret,
-		      struct err *err);
+int gate_sockets_open(struct gate_sockets *ret, struct err *err);
 void gate_sockets_close(struct gate_sockets *s);
 
 #endif

@@ -86,7 +86,7 @@ static void measure(int round, const struct plan *plan)
 
 	must(netns_new(&ns, &err), &err);
 	samples[NETNS][round] = lap(&t);
-	must(gate_sockets_open(GATE_SOCKETS_ALL, &gate, &err), &err);
+	must(gate_sockets_open(&gate, &err), &err);
 	samples[SOCKETS][round] = lap(&t);
 	must(nft_open(&nft, &err), &err);
 	must(nft_load(nft, plan, &err), &err);

@@ -267,8 +267,7 @@ static void ports_taken(void **state)
 	(void)state;
 	must(netns_new(&ns, &err), &err);
 	taken = own_listener("127.0.0.1", GATE_PORT_TCP);
-	assert_int_equal(gate_sockets_open(GATE_SOCKETS_ALL, &g, &err),
-			 -EADDRINUSE);
+	assert_int_equal(gate_sockets_open(&g, &err), -EADDRINUSE);
 	assert_non_null(
 		strstr(err_str(&err, text, sizeof(text)), "port 64501"));
 	assert_int_equal(g.dns_tcp, -1);

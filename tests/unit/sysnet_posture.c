@@ -72,11 +72,7 @@ void posture_open(struct posture *p, const struct plan *plan)
 	struct err err = { .code = ERR_NONE };
 
 	must(netns_new(&p->netns, &err), &err);
-	must(gate_sockets_open(plan->mode == POLICY_BLOCKED ?
-				       GATE_SOCKETS_DNS_ONLY :
-				       GATE_SOCKETS_ALL,
-			       &p->gate, &err),
-	     &err);
+	must(gate_sockets_open(&p->gate, &err), &err);
 	must(nft_open(&p->nft, &err), &err);
 	must(nft_load(p->nft, plan, &err), &err);
 }
