@@ -15,49 +15,14 @@
 #include <strings.h>
 
 #include "core/base/num.h"
+#include "proxy/http_text.h"
 
 enum { RESPONSE_LINES_MAX = 512 };
 
-/* A piece of a head; not terminated. */
-struct piece {
-	const char *p;
-	size_t len;
-};
-
-static bool is(struct piece t, const char *s)
-{
-	return t.len == strlen(s) && strncasecmp(t.p, s, t.len) == 0;
-}
-
-static struct piece trim(struct piece t)
-{
-	while (t.len > 0 && strchr(" \t\r", t.p[t.len - 1]) &&
-	       t.p[t.len - 1] != '\0')
-		t.len--;
-	while (t.len > 0 && (t.p[0] == ' ' || t.p[0] == '\t')) {
-		t.p++;
-		t.len--;
-	}
-	return t;
-}
-
-/* What is before the first `c`; *t becomes what is behind it. */
-static struct piece cut(struct piece *t, char c)
-{
-	const char *at = memchr(t->p, c, t->len);
-	struct piece head = *t;
-
-	if (at)
-		head.len = (size_t)(at - t->p);
-	t->p += head.len + (at != NULL);
-	t->len -= head.len + (at != NULL);
-	return head;
-}
-
 /* The next line without its end; false at the empty one. */
-static bool next_line(struct piece *rest, struct piece *ret)
+static bool next_line(struct text *rest, struct text *ret)
 {
-	struct piece line = cut(rest, '\n');
+	struct text line = text_cut(rest, '\n');
 
 	if (line.len > 0 && line.p[line.len - 1] == '\r')
 		line.len--;
@@ -68,10 +33,10 @@ static bool next_line(struct piece *rest, struct piece *ret)
 /* -- fields -- */
 
 /* Does a list ("close, TE") hold the word? */
-static bool lists(struct piece list, struct piece word)
+static bool lists(struct text list, struct text word)
 {
 	while (list.len > 0) {
-		struct piece item = trim(cut(&list, ','));
+		struct text item = text_trim(text_cut(&list, ','));
 
 		if (item.len == word.len && item.len > 0 &&
 		    strncasecmp(item.p, word.p, item.len) == 0)
@@ -80,23 +45,23 @@ static bool lists(struct piece list, struct piece word)
 	return false;
 }
 
-static bool lists_text(struct piece list, const char *word)
+static bool lists_text(struct text list, const char *word)
 {
-	return lists(list, (struct piece){ word, strlen(word) });
+	return lists(list, (struct text){ word, strlen(word) });
 }
 
-static bool is_connection(struct piece name)
+static bool is_connection(struct text name)
 {
-	return is(name, "Connection") || is(name, "Proxy-Connection");
+	return text_is(name, "Connection") || text_is(name, "Proxy-Connection");
 }
 
 /* Is the word in a Connection field of this head? */
-static bool connection_lists(struct piece fields, struct piece word)
+static bool connection_lists(struct text fields, struct text word)
 {
-	struct piece line;
+	struct text line;
 
 	while (next_line(&fields, &line)) {
-		struct piece value = line, name = cut(&value, ':');
+		struct text value = line, name = text_cut(&value, ':');
 
 		if (is_connection(name) && lists(value, word))
 			return true;
@@ -104,7 +69,7 @@ static bool connection_lists(struct piece fields, struct piece word)
 	return false;
 }
 
-static bool hop_by_hop(struct piece fields, struct piece name)
+static bool hop_by_hop(struct text fields, struct text name)
 {
 	static const char *const always[] = {
 		"Connection",
@@ -125,24 +90,25 @@ static bool hop_by_hop(struct piece fields, struct piece name)
 	};
 
 	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
-		if (is(name, always[i]))
+		if (text_is(name, always[i]))
 			return true;
 	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
-		if (is(name, never[i]))
+		if (text_is(name, never[i]))
 			return false;
 	return connection_lists(fields, name);
 }
 
 /* What is left of the fields, and how the connection goes on. */
-static void put_fields(struct piece fields, bool host, const char *connection,
+static void put_fields(struct text fields, bool host, const char *connection,
 		       struct sbuf *ret)
 {
-	struct piece rest = fields, line;
+	struct text rest = fields, line;
 
 	while (next_line(&rest, &line)) {
-		struct piece value = line, name = cut(&value, ':');
+		struct text value = line, name = text_cut(&value, ':');
 
-		if (hop_by_hop(fields, name) || (!host && is(name, "Host")))
+		if (hop_by_hop(fields, name) ||
+		    (!host && text_is(name, "Host")))
 			continue;
 		sbuf_add(ret, line.p, line.len);
 		sbuf_str(ret, "\r\n");
@@ -153,7 +119,7 @@ static void put_fields(struct piece fields, bool host, const char *connection,
 /* -- requests -- */
 
 /* name [":" port] or address: http_peek() has judged the host. */
-static const char *parse_authority(struct piece t, uint16_t otherwise,
+static const char *parse_authority(struct text t, uint16_t otherwise,
 				   const struct http_head *head,
 				   struct proxy_target *ret)
 {
@@ -186,9 +152,9 @@ static const char *parse_authority(struct piece t, uint16_t otherwise,
 }
 
 /* "http://" has been seen; what is before the path. */
-static struct piece authority_of(struct piece target)
+static struct text authority_of(struct text target)
 {
-	struct piece a = { target.p + strlen("http://"), 0 };
+	struct text a = { target.p + strlen("http://"), 0 };
 
 	while (a.len < target.len - strlen("http://") &&
 	       !memchr("/?#", a.p[a.len], 3))
@@ -196,14 +162,14 @@ static struct piece authority_of(struct piece target)
 	return a;
 }
 
-static bool wants_keep(struct piece fields, unsigned version)
+static bool wants_keep(struct text fields, unsigned version)
 {
-	struct piece line;
+	struct text line;
 
 	if (version != 11)
 		return false;
 	while (next_line(&fields, &line)) {
-		struct piece value = line, name = cut(&value, ':');
+		struct text value = line, name = text_cut(&value, ':');
 
 		if (is_connection(name) && lists_text(value, "close"))
 			return false;
@@ -211,7 +177,7 @@ static bool wants_keep(struct piece fields, unsigned version)
 	return true;
 }
 
-static bool has_http(struct piece target)
+static bool has_http(struct text target)
 {
 	return target.len > 7 && strncasecmp(target.p, "http://", 7) == 0;
 }
@@ -220,15 +186,15 @@ const char *proxy_target_parse(const uint8_t *data,
 			       const struct http_head *head,
 			       struct proxy_target *ret)
 {
-	struct piece rest = { (const char *)data, head->len }, line, method,
-		     target;
+	struct text rest = { (const char *)data, head->len }, line, method,
+		    target;
 
 	memset(ret, 0, sizeof(*ret));
 	(void)next_line(&rest, &line);
-	method = cut(&line, ' ');
-	target = cut(&line, ' ');
+	method = text_cut(&line, ' ');
+	target = text_cut(&line, ' ');
 	ret->keep = wants_keep(rest, head->version);
-	ret->head = is(method, "HEAD");
+	ret->head = text_is(method, "HEAD");
 	if (head->method == HTTP_CONNECT) {
 		ret->tunnel = true;
 		if (head->chunked || head->length > 0)
@@ -241,15 +207,15 @@ const char *proxy_target_parse(const uint8_t *data,
 }
 
 /* "http://a.test?q" is "/?q" of a.test; a fragment stays at home. */
-static void put_origin_form(struct piece method, struct piece target,
+static void put_origin_form(struct text method, struct text target,
 			    struct sbuf *ret)
 {
-	struct piece a = authority_of(target);
-	struct piece path = { a.p + a.len,
-			      target.len - strlen("http://") - a.len };
+	struct text a = authority_of(target);
+	struct text path = { a.p + a.len,
+			     target.len - strlen("http://") - a.len };
 
-	path = cut(&path, '#');
-	if (path.len == 0 && is(method, "OPTIONS")) {
+	path = text_cut(&path, '#');
+	if (path.len == 0 && text_is(method, "OPTIONS")) {
 		sbuf_str(ret, "*"); /* RFC 9112 3.2.4 */
 		return;
 	}
@@ -261,12 +227,12 @@ static void put_origin_form(struct piece method, struct piece target,
 void proxy_request_rewrite(const uint8_t *data, const struct http_head *head,
 			   struct sbuf *ret)
 {
-	struct piece rest = { (const char *)data, head->len }, line, method,
-		     target, a;
+	struct text rest = { (const char *)data, head->len }, line, method,
+		    target, a;
 
 	(void)next_line(&rest, &line);
-	method = cut(&line, ' ');
-	target = cut(&line, ' ');
+	method = text_cut(&line, ' ');
+	target = text_cut(&line, ' ');
 	sbuf_add(ret, method.p, method.len);
 	sbuf_str(ret, " ");
 	put_origin_form(method, target, ret);
@@ -287,9 +253,9 @@ static enum http_status bad(struct proxy_response *r, const char *why)
 	return HTTP_BAD;
 }
 
-static bool status_line(struct piece line, struct proxy_response *r)
+static bool status_line(struct text line, struct proxy_response *r)
 {
-	struct piece version = cut(&line, ' ');
+	struct text version = text_cut(&line, ' ');
 
 	if (version.len != 8 || memcmp(version.p, "HTTP/1.", 7) != 0 ||
 	    line.len < 3 || (line.len > 3 && line.p[3] != ' '))
@@ -302,53 +268,42 @@ static bool status_line(struct piece line, struct proxy_response *r)
 	return r->status >= 100 && r->status < 600;
 }
 
-static bool take_length(struct piece value, bool seen, uint64_t *ret)
-{
-	char digits[24];
-	const char *cursor = digits;
-	uint64_t n;
-
-	if (value.len == 0 || value.len >= sizeof(digits))
-		return false;
-	memcpy(digits, value.p, value.len);
-	digits[value.len] = '\0';
-	if (!num_parse_u64(&cursor, INT64_MAX, &n) || *cursor ||
-	    (seen && n != *ret))
-		return false;
-	*ret = n;
-	return true;
-}
-
 /* A name is empty only in a line of ":". */
-static char end_of(struct piece t)
+static char end_of(struct text t)
 {
 	return t.len > 0 ? t.p[t.len - 1] : ' ';
 }
 
 /* RFC 9112 6.3, with what it lets a proxy repair refused instead. */
-static const char *frame(struct piece fields, struct proxy_response *r)
+static const char *frame(struct text fields, struct proxy_response *r)
 {
 	bool length = false, coded = false, chunked = false;
-	struct piece line;
+	struct text line;
 	unsigned n = 0;
 
 	while (next_line(&fields, &line)) {
-		struct piece value = line, name = cut(&value, ':');
+		struct text value = line, name = text_cut(&value, ':');
 
 		if (++n > RESPONSE_LINES_MAX)
 			return "too many headers";
 		if (strchr(" \t", line.p[0]) || strchr(" \t", end_of(name)))
 			return "blank around a header name";
-		value = trim(value);
-		if (is(name, "Content-Length")) {
-			if (!take_length(value, length, &r->length))
+		if (http_has_control(value))
+			return "control in a header";
+		value = text_trim(value);
+		if (text_is(name, "Content-Length")) {
+			uint64_t n_bytes;
+
+			if (!http_length(value, &n_bytes) ||
+			    (length && n_bytes != r->length))
 				return "bad Content-Length";
+			r->length = n_bytes;
 			length = true;
-		} else if (is(name, "Transfer-Encoding")) {
+		} else if (text_is(name, "Transfer-Encoding")) {
 			if (coded)
 				return "two Transfer-Encodings";
 			coded = true;
-			chunked = is(value, "chunked");
+			chunked = text_is(value, "chunked");
 		}
 	}
 	if (coded && length)
@@ -377,7 +332,7 @@ static size_t head_end(const uint8_t *data, size_t len)
 enum http_status proxy_response_peek(const uint8_t *data, size_t len, bool head,
 				     struct proxy_response *ret)
 {
-	struct piece rest, line;
+	struct text rest, line;
 	const char *why;
 
 	memset(ret, 0, sizeof(*ret));
@@ -387,7 +342,7 @@ enum http_status proxy_response_peek(const uint8_t *data, size_t len, bool head,
 	if (ret->len == 0)
 		return len >= LIMIT_PEEK_BYTES ? bad(ret, "head too long") :
 						 HTTP_NEED_MORE;
-	rest = (struct piece){ (const char *)data, ret->len };
+	rest = (struct text){ (const char *)data, ret->len };
 	if (memchr(data, '\0', ret->len) || !next_line(&rest, &line) ||
 	    !status_line(line, ret))
 		return bad(ret, "bad status line");
@@ -407,7 +362,7 @@ void proxy_response_rewrite(const uint8_t *data,
 			    const struct proxy_response *response, bool keep,
 			    struct sbuf *ret)
 {
-	struct piece rest = { (const char *)data, response->len }, line;
+	struct text rest = { (const char *)data, response->len }, line;
 
 	(void)next_line(&rest, &line);
 	sbuf_add(ret, line.p, line.len);
