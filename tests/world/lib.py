@@ -34,6 +34,7 @@ MOUNT_POINTS = ("/mnt", "/media", "/srv")   # of no program's files
 # Neighbour discovery, group membership: the link's own noise.
 LINK_NOISE = {("icmp6", t) for t in (133, 134, 135, 136, 143)}
 TIMEOUT = 30
+BARRIER_S, BARRIER_TRIES = 30, 60    # how long a mark may take; how often it is sent
 
 __all__ = ["KINDS", "World", "Result", "enter", "skip", "pattern_digest"]
 
@@ -300,15 +301,18 @@ class World:
     def barrier(self):
         """Return when all that was sent so far has been logged."""
         nonce = os.urandom(8)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.sendto(nonce, (GATE4, internet.MARK_PORT))
+        since = {n: self.logs[n].mark() for n in ("sniff", "net")}
 
         def arrived():
-            return all(any(r.get("head") == nonce.hex() and
-                           _is_mark(r) for r in self.logs[n].read()[-200:])
-                       for n in ("sniff", "net"))
-        if not self.until(arrived):
-            raise AssertionError("the sniffer or the servers are blind")
+            return all(any(r.get("head") == nonce.hex() and _is_mark(r)
+                           for r in self.log(n, since)) for n in since)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            # Again and again: under a flood one datagram may be dropped.
+            for _ in range(BARRIER_TRIES):
+                s.sendto(nonce, (GATE4, internet.MARK_PORT))
+                if self.until(arrived, BARRIER_S / BARRIER_TRIES):
+                    return
+        raise AssertionError("the sniffer or the servers are blind")
 
     def seen(self, mark):
         """Packets that left the host since the mark, without link noise."""
