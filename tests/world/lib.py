@@ -34,7 +34,7 @@ MOUNT_POINTS = ("/mnt", "/media", "/srv")   # of no program's files
 # Neighbour discovery, group membership: the link's own noise.
 LINK_NOISE = {("icmp6", t) for t in (133, 134, 135, 136, 143)}
 TIMEOUT = 30
-BARRIER_S, BARRIER_TRIES = 30, 60    # how long a mark may take; how often it is sent
+BARRIER_S, BARRIER_TRIES = 30, 60     # how long a mark may take, tries
 
 __all__ = ["KINDS", "World", "Result", "enter", "skip", "pattern_digest"]
 
