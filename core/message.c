@@ -60,7 +60,8 @@ static void run_ended(struct exeat_session *s, struct rbuf *r)
 	uint32_t status = rbuf_u32(r);
 	uint8_t reason = rbuf_u8(r);
 
-	if (!run)
+	/* it has one end: that one, or the session's that came before */
+	if (!run || run->exited || run->phase == PHASE_OVER)
 		return;
 	run->result.user_us = (int64_t)rbuf_u64(r);
 	run->result.system_us = (int64_t)rbuf_u64(r);

@@ -450,6 +450,9 @@ void run_lost(struct exeat_run *run, const struct err *err)
 	run->err = *err;
 	run->result.returncode = -1;
 	(void)snprintf(run->reason, sizeof(run->reason), "session_closed");
+	/* on_exit is the last that its owner hears of it */
+	stream_close(&run->streams[EXEAT_STDOUT]);
+	stream_close(&run->streams[EXEAT_STDERR]);
 	run_check(run);
 }
 
