@@ -91,7 +91,7 @@ def run_case(world, case):
                         for x in some):
         wrong.append(f"sniffer: none of {some} was seen")
     wrong += judge.judge_audit(result.audit, case.get("audit", []))
-    if result.took > case.get("under_s", lib.TIMEOUT):
+    if not result.within(case.get("under_s", lib.TIMEOUT)):
         wrong.append(f"it took {result.took:.1f} s")
     host = world.log("host", mark)
     if bool(host) != bool(case.get("host")):

@@ -15,10 +15,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 from . import fixtures, internet, sniffer
 from .http import pattern_digest
+from .pulse import Pulse, Stopwatch
 from .record import Log, Watch, Writer
 from .space import KINDS, enter, skip, unshare_net
 
@@ -33,7 +33,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MOUNT_POINTS = ("/mnt", "/media", "/srv")   # of no program's files
 # Neighbour discovery, group membership: the link's own noise.
 LINK_NOISE = {("icmp6", t) for t in (133, 134, 135, 136, 143)}
-TIMEOUT = 30
+TIMEOUT = 120             # of a command that hangs
 BARRIER_S, BARRIER_TRIES = 30, 60     # how long a mark may take, tries
 
 __all__ = ["KINDS", "World", "Result", "enter", "skip", "pattern_digest"]
@@ -42,12 +42,18 @@ __all__ = ["KINDS", "World", "Result", "enter", "skip", "pattern_digest"]
 class Result:
     """What one command left: its output, and the product's audit."""
 
-    def __init__(self, code, out, err, took, audit):
+    def __init__(self, code, out, err, watch, audit):
         self.code, self.out, self.err = code, out, err
-        self.took, self.audit = took, audit
+        self.took, self.late = watch.took(), watch.late()
+        self.audit = audit
+
+    def within(self, seconds):
+        """Did it take no more, but for what the machine took?"""
+        return self.took <= seconds + self.late
 
     def __str__(self):
-        lines = [f"exit {self.code} after {self.took:.2f} s"]
+        lines = [f"exit {self.code} after {self.took:.2f} s "
+                 f"({self.late:.2f} s granted)"]
         for name, text in (("stdout", self.out), ("stderr", self.err)):
             lines += [f"  {name}: {x}" for x in text[-3000:].splitlines()]
         lines += [f"  audit: {json.dumps(x)}" for x in self.audit[-20:]]
@@ -66,6 +72,7 @@ class World:
         self._link()
         self._start_sniffer()
         self._start_host()
+        self._start_pulse()
 
     # ---- making it ----
 
@@ -202,6 +209,14 @@ class World:
         _, r = self._fork(host)
         self._ready(r)
 
+    def _start_pulse(self):
+        self._pulse = Pulse()
+        _, r = self._fork(self._pulse.run)
+        self._ready(r)
+
+    def stopwatch(self):
+        return Stopwatch(self._pulse)
+
     # ---- the caller ----
 
     def as_caller(self):
@@ -247,7 +262,7 @@ class World:
 
     def run(self, argv, timeout=TIMEOUT, stdin=None, audit=None, **how):
         """Run a command of the caller's to its end; stdin: bytes or a file."""
-        begin = time.monotonic()
+        watch = self.stopwatch()
         is_file = hasattr(stdin, "fileno")
         child = self.start(argv, stdin=stdin if is_file else subprocess.PIPE,
                            **how)
@@ -260,9 +275,8 @@ class World:
             out, err = child.communicate()
             err += b"\n(killed by the test: it took too long)"
             code = -signal.SIGKILL
-        took = time.monotonic() - begin
         return Result(code, out.decode("utf-8", "backslashreplace"),
-                      err.decode("utf-8", "backslashreplace"), took,
+                      err.decode("utf-8", "backslashreplace"), watch,
                       read_audit(audit))
 
     def new_audit(self):
@@ -287,7 +301,7 @@ class World:
         """What appends to a log, for services that a test adds."""
         return self._writers[name]
 
-    def until(self, condition, timeout=5.0):
+    def until(self, condition, timeout=30.0):
         return self.watch.until(condition, timeout)
 
     def mark(self):

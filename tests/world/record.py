@@ -11,6 +11,7 @@ import time
 
 IN_MODIFY = 0x2
 IN_CREATE = 0x100
+TURN_S = 0.02
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -63,18 +64,20 @@ class Watch:
                 self.fd, os.fsencode(folder), IN_MODIFY | IN_CREATE) < 0:
             raise OSError(ctypes.get_errno(), "inotify")
 
-    def until(self, condition, timeout=5.0):
-        """The condition's first true value, or None after the timeout."""
-        deadline = time.monotonic() + timeout
+    def until(self, condition, timeout=30.0):
+        """The condition's first true value, or None after the timeout: of
+        so many turns, for a turn that lasts longer is the machine's doing."""
+        left = timeout
         while True:
             value = condition()
             if value:
                 return value
-            left = deadline - time.monotonic()
             if left <= 0:
                 return None
             # Capped: a condition may look at more than the logs.
-            select.select([self.fd], [], [], min(left, 0.02))
+            turn, begin = min(left, TURN_S), time.monotonic()
+            select.select([self.fd], [], [], turn)
+            left -= min(turn, time.monotonic() - begin)
             try:
                 os.read(self.fd, 65536)
             except BlockingIOError:
