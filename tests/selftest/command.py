@@ -31,7 +31,7 @@ def check(what, good, *details):
 
 
 def run(*argv, **env):
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=100,
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300,
                           env={**os.environ, **env}, check=False)
     return done.returncode, done.stdout, done.stderr
 

@@ -18,8 +18,8 @@ import sys
 import threading
 import time
 
-PATIENCE_S = 5
-counts = {}
+PATIENCE_S = 60
+counts, over = {}, set()
 
 
 def say(*words):
@@ -70,7 +70,19 @@ def keep(target, s):
             counts[target] = counts.get(target, 0) + 1
             time.sleep(0.005)
     except OSError as e:
+        over.add(target)
         say("ended", target, error_name(e))
+
+
+def answering(targets):
+    """How many go on: each has ended, or is heard of again."""
+    before = dict(counts)
+
+    def again(target):
+        return counts.get(target, 0) > before.get(target, 0)
+    while not all(t in over or again(t) for t in targets):
+        time.sleep(0.005)
+    return sum(t not in over for t in targets)
 
 
 def hold(targets):
@@ -87,9 +99,7 @@ def hold(targets):
         if word == "try":
             say(rest[0], attempt(rest[0]))
         if word == "alive":
-            before = dict(counts)
-            time.sleep(0.3)
-            say("alive", sum(counts[t] > before.get(t, 0) for t in counts))
+            say("alive", answering([t for t, _ in flows]))
 
 
 def hammer(targets):

@@ -22,7 +22,8 @@ import subprocess
 import sys
 import time
 
-TIMEOUT = 10.0
+TIMEOUT = 30.0
+SILENCE = 1.0             # where nothing is expected to come
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -548,7 +549,7 @@ def dns(server, how, kind, *names):
             answer = s.recv(65536)[2:]
     else:
         with socket.socket(family(server), socket.SOCK_DGRAM) as s:
-            s.settimeout(1.0 if "response" in flags else TIMEOUT)
+            s.settimeout(SILENCE if "response" in flags else TIMEOUT)
             step("send")
             s.sendto(query, (server, 53))
             step("read")
@@ -669,8 +670,9 @@ def _skip_name(data, at):
 # ---- UDP, ICMP, odd sockets ----
 
 def udp(address, port, how="unconnected", payload="ping"):
+    """how: unconnected, connected, many; "silent": no answer will come."""
     with socket.socket(family(address), socket.SOCK_DGRAM) as s:
-        s.settimeout(1.0)
+        s.settimeout(SILENCE if how == "silent" else TIMEOUT)
         data = unescape(payload)
         to = (address, int(port))
         if how == "connected":
@@ -715,7 +717,7 @@ def ping(address, how="datagram"):
     secret = b"secret-in-ping"
     step("socket")
     with _echo_socket(six, how == "either") as s:
-        s.settimeout(1.0)
+        s.settimeout(TIMEOUT)
         if how == "either":
             step("connect")
             s.connect((address, 0))
@@ -759,7 +761,7 @@ def open_socket(domain, kind, protocol="0"):
 def vsock(cid, port):
     step("socket")
     with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as s:
-        s.settimeout(1.0)
+        s.settimeout(TIMEOUT)
         step("connect")
         s.connect((int(cid), int(port)))
         return {"made": True}
@@ -779,7 +781,7 @@ def io_uring():
 def bind_send(source, address, port):
     """UDP with a source that is not ours: every address is local inside."""
     with socket.socket(family(address), socket.SOCK_DGRAM) as s:
-        s.settimeout(1.0)
+        s.settimeout(TIMEOUT)
         step("bind")
         s.bind((source, 0))
         step("send")
@@ -889,7 +891,7 @@ def nftables():
     step("socket")
     s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
     with s:
-        s.settimeout(1.0)
+        s.settimeout(TIMEOUT)
 
         def message(kind, flags, seq, resource):
             body = struct.pack("!BBH", 0, 0, resource)
@@ -916,7 +918,7 @@ def link_add():
     """A route and a link by rtnetlink: is the namespace ours to re-plumb?"""
     step("socket")
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as s:
-        s.settimeout(1.0)
+        s.settimeout(TIMEOUT)
         kind = b"dummy\0\0\0"
         info = struct.pack("=HH", 4 + 4 + len(kind), 18) + \
             struct.pack("=HH", 4 + 6, 1) + kind
@@ -1186,7 +1188,7 @@ def speak(domain, kind, protocol, address, port):
     """Any socket that takes an address: send a word, read the answer."""
     step("socket")
     with socket.socket(int(domain), int(kind), int(protocol)) as s:
-        s.settimeout(1.0)
+        s.settimeout(TIMEOUT)
         step("connect")
         s.connect((address, int(port)))
         step("send")
@@ -1199,7 +1201,7 @@ def large(address, port, *sizes):
     """Datagrams of these sizes to an echo: which came back whole?"""
     whole = []
     with socket.socket(family(address), socket.SOCK_DGRAM) as s:
-        s.settimeout(5.0)
+        s.settimeout(TIMEOUT)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
         s.connect((address, int(port)))
         for size in map(int, sizes):
@@ -1226,7 +1228,7 @@ def extension(name, address, port, hidden):
                      socket.inet_pton(socket.AF_INET6, address)),
     }[name]
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
-        s.settimeout(1.0)
+        s.settimeout(SILENCE)
         step("option")
         s.setsockopt(socket.IPPROTO_IPV6, option, value)
         step("send")

@@ -87,7 +87,7 @@ def lost_and_found(world):
     child.kill()
     child.wait()
     gone = world.until(lambda: not any(
-        os.path.exists(f"/proc/{p}") for p in below), 5)
+        os.path.exists(f"/proc/{p}") for p in below))
     return len(below) >= 5 and gone, below
 
 

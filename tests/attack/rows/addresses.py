@@ -172,7 +172,7 @@ ROWS = [
 
     {"id": "C15b", "title": "multicast and broadcast",
      "options": EVERY,
-     "try": [["udp", a, "9999"] for a in
+     "try": [["udp", a, "9999", "silent"] for a in
              ("224.0.0.1", "239.1.1.1", "ff02::1", "255.255.255.255")],
      "says": {"errno": lambda e: e is not None}, "prompt_ms": 5000,
      "control": {"options": OPEN, "try": [["udp", AT, "9999"]],
@@ -184,7 +184,7 @@ ROWS = [
                     "0.255.255.255", "127.255.255.255", "240.0.0.0"),
      "says": {"errno": ("ECONNREFUSED", "EACCES", "ENETUNREACH", "EINVAL")},
      "control": {"options": OPEN, "may": OUTSIDE_GUARD, "prompt_ms": 5000,
-                 "try": [["udp", a, "9999"] for a in
+                 "try": [["udp", a, "9999", "silent"] for a in
                          ("169.253.255.255", "169.255.0.0", "192.0.1.0",
                           "223.255.255.255", "100:0:0:1::")],
                  "says": {"errno": "ETIMEDOUT", "step": "read"},

@@ -14,7 +14,7 @@ SOCKS = r"\x05\x01\x00\x05\x01\x00"
 # The method, then the reply: not allowed; no such command; succeeded.
 SOCKS_NO = {"data": "\x05\x00\x05\x02\x00\x01" + "\0" * 6}
 SOCKS_COMMAND = {"data": "\x05\x00\x05\x07\x00\x01" + "\0" * 6}
-CURL = ["env", "-i", "NO_PROXY=*", "/usr/bin/curl", "-sS", "-m", "5",
+CURL = ["env", "-i", "NO_PROXY=*", "/usr/bin/curl", "-sS", "-m", "60",
         "http://203.0.113.66/"]
 
 

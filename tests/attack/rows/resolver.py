@@ -163,10 +163,11 @@ ROWS = [
 
     {"id": "A32", "title": "names asked of the neighbours on the link",
      "options": [ALLOW, OPEN],
-     "try": [["udp", "224.0.0.251", "5353"], ["udp", "ff02::fb", "5353"],
-             ["udp", "224.0.0.252", "5355"], ["udp", "ff02::1:3", "5355"],
-             ["udp", "255.255.255.255", "137"],
-             ["udp", "192.0.2.3", "137"], ["tcp", "224.0.0.252", "5355"]],
+     "try": [*[["udp", a, port, "silent"] for a, port in
+               (("224.0.0.251", "5353"), ("ff02::fb", "5353"),
+                ("224.0.0.252", "5355"), ("ff02::1:3", "5355"),
+                ("255.255.255.255", "137"), ("192.0.2.3", "137"))],
+             ["tcp", "224.0.0.252", "5355"]],
      "says": [{"errno": ("EPERM", "ECONNREFUSED", "EACCES", "ENETUNREACH",
                          "EINVAL", "ETIMEDOUT")}] * 5 +
              [{"errno": ("EPERM", "ECONNREFUSED", "EACCES", "ETIMEDOUT")},

@@ -112,8 +112,9 @@ ROWS = [
 
     {"id": "F10", "title": "discovery on the local link",
      "options": EVERY,
-     "try": [["udp", "224.0.0.251", "5353"], ["udp", "224.0.0.252", "5355"],
-             ["udp", "ff02::fb", "5353"], ["udp", "192.0.2.3", "137"]],
+     "try": [["udp", a, port, "silent"] for a, port in
+             (("224.0.0.251", "5353"), ("224.0.0.252", "5355"),
+              ("ff02::fb", "5353"), ("192.0.2.3", "137"))],
      "says": [*[{"errno": lambda e: e is not None}] * 3, {}],
      "may": ["udp 192.0.2.3 137"], "prompt_ms": 3000,
      "control": udp_by_rule(f"udp/{AT}:9999", AT)},

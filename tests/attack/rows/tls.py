@@ -285,7 +285,7 @@ ROWS = [
 
     {"id": "D28", "title": "a redirect to metadata", "needs": ["curl"],
      "options": [OPTIONS, OPEN],
-     "try": [LOOKUP, ["program", "curl", "-sSL", "--max-time", "5",
+     "try": [LOOKUP, ["program", "curl", "-sSL", "--max-time", "60",
                       f"http://{NAME}/to/http:%2f%2f169.254.169.254%2f"]],
      "says": [FOUND, {"code": 7}], "prompt_ms": 3000,
      "sees": [f"dns {NAME}"],
@@ -293,7 +293,7 @@ ROWS = [
      "audit": [deny(layer="kernel", address="169.254.169.254",
                     reason="guard")],
      "control": {"options": ALLOW, "prompt_ms": 3000,
-                 "try": [["program", "curl", "-sSL", "--max-time", "5",
+                 "try": [["program", "curl", "-sSL", "--max-time", "60",
                           f"http://{NAME}/to/http:%2f%2f{NAME}%2f"]],
                  "says": {"code": 0,
                           "out": lambda o: "hello from allowed" in o},

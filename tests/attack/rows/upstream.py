@@ -121,7 +121,7 @@ ROWS = [
 
     row(id="I7", title="UDP where there is an upstream proxy",
         options=[by(HTTP, *OPEN), by(HTTP, "--allow", "udp/203.0.113.9")],
-        **{"try": [["udp", "203.0.113.9", "9999"]],
+        **{"try": [["udp", "203.0.113.9", "9999", "silent"]],
            "says": {"errno": lambda e: e is not None},
            "prompt_ms": 1900,
            "audit": [deny(layer="udp", reason="upstream_proxy")]},

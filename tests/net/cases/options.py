@@ -69,7 +69,7 @@ CASES = [
      "options": ["--fail-on-deny"], "run": ["true"], "code": 0},
     {"name": "--fail-on-deny: the command failed by itself",
      "options": ["--fail-on-deny"],
-     "run": ["sh", "-c", "nc -w 1 203.0.113.66 80; exit 3"], "code": 3},
+     "run": ["sh", "-c", "nc -w 60 203.0.113.66 80; exit 3"], "code": 3},
     {"name": "--explain: kernel and DNS, with the rule that would allow",
      "options": ["--explain", "--allow", "allowed.test"], "run": TRY,
      "code": 0, "err": ["203.0.113.66", "evil.test", "--allow"]},

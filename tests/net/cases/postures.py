@@ -6,7 +6,7 @@ SPDX-License-Identifier: Apache-2.0
 from . import ALLOWED, ALLOWED6, web
 
 URL = "https://allowed.test/"
-CURL = ["curl", "-sS", "--max-time", "8"]
+CURL = ["curl", "-sS", "--max-time", "60"]
 HELLO = ["hello from allowed.test"]
 NAME = ["--allow", "allowed.test"]
 OPEN = ["--net", "open"]
@@ -28,8 +28,8 @@ CASES = [
      "run": ["sh", "-c",
              "/usr/bin/python3 -m http.server --bind 127.0.0.1 8123 "
              ">/dev/null 2>&1 & "
-             "curl -sS --retry 50 --retry-connrefused --retry-delay 0 "
-             "--retry-max-time 8 -o /dev/null "
+             "curl -sS --retry 1000 --retry-connrefused --retry-delay 0 "
+             "--retry-max-time 60 -o /dev/null "
              "-w '%{http_code}' http://127.0.0.1:8123/"],
      "code": 0, "out": ["200"]},
 
@@ -118,7 +118,7 @@ CASES = [
      "code": 0, "out": ["host-secret"], "host": True},
     {"name": "another port of the host's alias",
      "options": ["--allow", "host.exeat.internal:9000"],
-     "run": ["nc", "-w", "2", "host.exeat.internal", "5432"], "code": 1},
+     "run": ["nc", "-w", "60", "host.exeat.internal", "5432"], "code": 1},
     {"name": "the host's alias without a rule", "options": OPEN,
-     "run": ["nc", "-w", "2", "host.exeat.internal", "9000"], "code": 1},
+     "run": ["nc", "-w", "60", "host.exeat.internal", "9000"], "code": 1},
 ]

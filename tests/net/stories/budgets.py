@@ -16,7 +16,7 @@ from .sessions import Drive
 AT, PORT = "203.0.113.9", 7              # echoes
 UDP = 9999                 # answers each datagram
 ALLOWED = "203.0.113.10"
-CURL = "curl -sS -4 --max-time 8"
+CURL = "curl -sS -4 --max-time 60"
 
 # Says how many bytes came back on each of its connections, and how it ended.
 ECHO = """
@@ -39,7 +39,7 @@ DATAGRAMS = """
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.connect((sys.argv[1], int(sys.argv[2])))
-s.settimeout(5)
+s.settimeout(60)
 said = []
 for n in map(int, sys.argv[3:]):
     try:
@@ -174,8 +174,8 @@ def deny_wins(world, checks, work):
     checks.check("a budget of one byte", cut(t.audit, AT), t.audit)
     t = Trial(world, work, ["--allow", AT, "--deny", f"{AT}:25",
                             "--max-upload", f"{AT}=1"],
-              ["sh", "-c", f"printf xx | nc -w 1 {AT} {PORT}; "
-               f"nc -w 1 {AT} 25 </dev/null"])
+              ["sh", "-c", f"printf xx | nc -w 60 {AT} {PORT}; "
+               f"nc -w 60 {AT} 25 </dev/null"])
     checks.check("a deny rule is the better reason",
                  not judge.judge_audit(t.audit, [
                      {"verdict": "deny", "reason": "deny_rule", "port": 25}]),

@@ -27,7 +27,6 @@ ALLOWED = socket.gethostbyname("allowed.test")
 
 def good():
     with socket.create_connection((ALLOWED, 80), 5) as s:
-        s.settimeout(5)
         s.sendall(b"GET / HTTP/1.0\r\nHost: allowed.test\r\n\r\n")
         return s.recv(12) == b"HTTP/1.1 200"
 
@@ -61,7 +60,7 @@ def connections(turn):
 def refusals(turn):
     for _ in range(500):
         try:
-            socket.create_connection((REFUSED, 4444), 5)
+            socket.create_connection((REFUSED, 4444), 60)
         except ConnectionRefusedError:
             counted[0] += 1
 
@@ -104,7 +103,7 @@ for line in sys.stdin:
     print("off", turn, flush=True)
 """
 FLOODS = ("loris", "connections", "refusals", "datagrams", "queries")
-NEIGHBOUR = ("for i in 1 2 3; do curl -sS --max-time 8 https://allowed.test/"
+NEIGHBOUR = ("for i in 1 2 3; do curl -sS --max-time 30 https://allowed.test/"
              " || exit 1; done")
 
 

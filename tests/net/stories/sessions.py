@@ -15,7 +15,7 @@ from world.space import skip
 
 from . import Checks, equip, kill, processes
 
-FETCH = "curl -sS --max-time 8 {url} || echo failed $?"
+FETCH = "curl -sS --max-time 60 {url} || echo failed $?"
 ALLOWED = ["tcp 203.0.113.10 443", "tcp 2001:db8:113::10 443"]
 OTHER = ["tcp 203.0.113.11 443", "tcp 2001:db8:113::11 443"]
 EVIL = ["tcp 203.0.113.66 443", "tcp 2001:db8:113::66 443"]
@@ -63,7 +63,7 @@ class Drive:
 
     def end(self):
         self.child.stdin.close()
-        self.child.wait(10)
+        self.child.wait(60)
         return self.child.returncode
 
 
@@ -121,7 +121,7 @@ def loopback(checks, drive):
              "s = socket.create_server((\"127.0.0.1\", 7777)); "
              "print(\"listening\", flush=True); "
              "[s.accept()[0].sendall(b\"same\") for _ in range(9)]'")
-    ask = "nc -w 2 127.0.0.1 7777 </dev/null || echo failed"
+    ask = "nc -w 60 127.0.0.1 7777 </dev/null || echo failed"
     drive.start("server", "blocked", "-", serve)
     drive.line("server")
     checks.check("loopback: a server listens",

@@ -19,9 +19,9 @@ CLIENT = """
 import errno, socket, sys
 print("ready", flush=True)
 for line in sys.stdin:
-    host, port = line.split()
+    host, patience = line.split()
     try:
-        with socket.create_connection((host, int(port)), 1) as s:
+        with socket.create_connection((host, 22), float(patience)) as s:
             data = s.recv(64).decode()
             print("banner" if data.startswith("SSH") else "closed",
                   flush=True)
@@ -44,8 +44,8 @@ class Client:
     def ready(self):
         return next(self.said, "") == "ready"
 
-    def dial(self, host):
-        self.child.stdin.write(f"{host} 22\n".encode())
+    def dial(self, host, patience=60):
+        self.child.stdin.write(f"{host} {patience}\n".encode())
         self.child.stdin.flush()
         return next(self.said, "ended")
 
@@ -83,7 +83,7 @@ def one(world, checks, mode):
         got = client.dial("evil.test")
         checks.check(f"{mode}: stopped, a name leads nowhere",
                      got not in ("banner", "closed"), got)
-        got = client.dial(ALLOWED)
+        got = client.dial(ALLOWED, 1)
         checks.check(f"{mode}: stopped, what is allowed passes or waits",
                      got in ("banner", "ETIMEDOUT"), got)
     for pid in victims:
@@ -91,9 +91,9 @@ def one(world, checks, mode):
     got = client.dial(EVIL)
     checks.check(f"{mode}: it goes on, and refuses", got == "ECONNREFUSED",
                  got)
-    got = client.dial("allowed.test")
-    checks.check(f"{mode}: it goes on, and lets through", got == "banner",
-                 got)
+    # a look-up is given a second: on a busy machine that may be too little
+    got = world.until(lambda: client.dial("allowed.test") == "banner")
+    checks.check(f"{mode}: it goes on, and lets through", got)
     packets = [p for p in world.seen(mark) if not any(
         judge.packet_matches(p, x) for x in
         (f"tcp {ALLOWED} 22", "tcp 2001:db8:113::10 22", "dns allowed.test"))]

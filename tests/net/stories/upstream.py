@@ -16,7 +16,7 @@ from . import Checks
 AT = proxy.ADDRESS
 NAME, TARGET = "allowed.test", "203.0.113.10"
 RULES = ["--allow", NAME, "--allow", NAME + ":2525"]
-CURL = ["curl", "-sS", "-m", "8"]
+CURL = ["curl", "-sS", "-m", "60"]
 TLS = [*CURL, f"https://{NAME}/"]
 # As people run them, on ports of their own.
 SQUID = """http_port {at}:3180
@@ -30,6 +30,7 @@ cache_log {tmp}/squid.log
 access_log none
 cache deny all
 coredump_dir {tmp}
+shutdown_lifetime 0 seconds
 """
 TINYPROXY = """Port 3181
 Listen {at}
@@ -118,8 +119,7 @@ def ours(world, checks, log):
 
 
 FIRST = """import socket
-s = socket.create_connection(("{name}", 2525), 8)
-s.settimeout(8)
+s = socket.create_connection(("{name}", 2525), 60)
 print(s.recv(100).decode())
 """
 
@@ -230,7 +230,7 @@ def hostile(world, checks, _log):
 
 def listens(port):
     with socket.socket() as s:
-        s.settimeout(1)
+        s.settimeout(5)
         return s.connect_ex((AT, port)) == 0
 
 
@@ -244,7 +244,7 @@ def packaged(world, checks, what, argv, url, port, plain=True):
     child = proxy.far(world, [*(PLAIN if plain else []), *argv],
                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
-        if not world.until(lambda: listens(port), 10):
+        if not world.until(lambda: listens(port)):
             checks.check(f"{what} starts", False, child.poll())
             return
         through(world, checks, what, url, port)
