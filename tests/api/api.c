@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 20000 };
+enum { WAIT_MS = 60000, TURN_MS = 5 };
 
 char api_helper[4096], api_dir[4096];
 static char helper_name[16];
@@ -207,12 +207,11 @@ unsigned api_processes(const char *text)
 bool api_becomes_zero(unsigned (*question)(const char *arg), const char *arg,
 		      int ms)
 {
-	int64_t deadline = api_ms() + ms;
-
-	while (question(arg) != 0) {
-		if (api_ms() > deadline)
+	/* in turns: when one lasts longer, the machine is busy with others */
+	for (int turns = ms / TURN_MS; question(arg) != 0; turns--) {
+		if (turns <= 0)
 			return false;
-		(void)poll(NULL, 0, 5);
+		(void)poll(NULL, 0, TURN_MS);
 	}
 	return true;
 }

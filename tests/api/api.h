@@ -47,7 +47,7 @@ int api_main(const char *name, const struct CMUnitTest *tests, size_t n);
 struct exeat_session *api_open(const struct exeat_session_options *options);
 struct exeat_run *api_start(struct exeat_session *session,
 			    const struct exeat_run_options *options);
-/* Wait for the end at most 20 s, or the test fails. */
+/* Wait for the end at most 60 s, or the test fails. */
 const struct exeat_result *api_wait(struct exeat_run *run);
 
 /*

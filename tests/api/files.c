@@ -86,7 +86,7 @@ static void a_fresh_dir_goes_from_under_a_writer(void **state)
 		api_sh(session, "true", 0);
 		run = api_start(session, &o);
 		assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf,
-						sizeof(buf), 10000, NULL),
+						sizeof(buf), 60000, NULL),
 				 3);
 		if (freed)
 			exeat_run_free(run);

@@ -180,7 +180,7 @@ static void free_of_a_living_run(void **state)
 	o.argv = LIST("sh", "-c", "trap '' TERM; echo up; sleep $0; true",
 		      marker);
 	run = api_start(session, &o);
-	assert_true(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf), 10000,
+	assert_true(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf), 60000,
 				   NULL) > 0);
 	exeat_run_free(run);
 	assert_true(api_becomes_zero(api_processes, marker, 2000));

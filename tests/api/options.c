@@ -117,7 +117,8 @@ static void refused(const struct exeat_session_options *o,
 		fail_msg("opened, but expected: %s", e->text);
 	api_expect(&error, e->code, e->text, e->more);
 	assert_ptr_equal(session, o);
-	assert_int_equal(api_helpers(), 0);
+	/* nobody waits for the end of a helper that had begun */
+	assert_true(api_helpers_go(1000));
 	assert_int_equal(api_work_dirs(), 0);
 	assert_int_equal(api_fds(), fds);
 }
@@ -438,7 +439,7 @@ static void descriptors_run_out(void **state)
 			r = exeat_run_start(session, &ro, &run, &error);
 		}
 		if (r == 0)
-			r = exeat_run_wait(run, 10000, &error);
+			r = exeat_run_wait(run, 60000, &error);
 		exeat_session_close(session);
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 		if (r < 0 && error.message[0] == '\0')
@@ -506,7 +507,7 @@ static void descriptors_on_the_way(void **state)
 
 	o.command = "true";
 	run = api_start(session, &o);
-	r = exeat_run_wait(run, 10000, &error);
+	r = exeat_run_wait(run, 60000, &error);
 	if (r < 0)
 		api_expect(&error, EXEAT_LIMIT, "command", "");
 	else

@@ -72,7 +72,7 @@ static void postures_at_the_same_time(void **state)
 	}
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(exeat_run_read(runs[i], EXEAT_STDOUT, buf,
-						sizeof(buf), 10000, NULL),
+						sizeof(buf), 60000, NULL),
 				 3);
 	for (int i = 0; i < 3; i++) {
 		const struct exeat_result *result;
@@ -99,7 +99,7 @@ static void loopback_is_shared_in_one_posture(void **state)
 		   "print('up', flush=True)\ns.accept()[0].send(b'hello')\n";
 	server = api_start(session, &o);
 	assert_true(exeat_run_read(server, EXEAT_STDOUT, buf, sizeof(buf),
-				   10000, NULL) > 0);
+				   60000, NULL) > 0);
 	o.script =
 		"import socket\n"
 		"print(socket.create_connection(('127.0.0.1', 7778)).recv(9))\n";

@@ -83,7 +83,7 @@ static void stdin_pipe(void **state)
 		/* what was written is there before the next is */
 		assert_int_equal(exeat_run_write(run, "ping\n", 5, NULL), 0);
 		assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf,
-						sizeof(buf), 10000, NULL),
+						sizeof(buf), 60000, NULL),
 				 5);
 		assert_memory_equal(buf, "ping\n", 5);
 	}
@@ -92,7 +92,7 @@ static void stdin_pipe(void **state)
 			 -EAGAIN);
 	exeat_run_close_stdin(run);
 	assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf),
-					10000, NULL),
+					60000, NULL),
 			 0);
 	assert_int_equal(api_wait(run)->returncode, 0);
 	exeat_run_free(run);
@@ -102,7 +102,7 @@ static void write_to_nobody(void **state)
 {
 	struct exeat_run_options o = RUN_OPTIONS;
 	struct exeat_error error = { 0 };
-	int64_t deadline = api_ms() + 10000;
+	int64_t deadline = api_ms() + 60000;
 	struct exeat_run *run;
 	char buf[8];
 	int r;
@@ -113,7 +113,7 @@ static void write_to_nobody(void **state)
 	o.command = "exec <&-; echo closed; sleep 100";
 	o.stdio[EXEAT_STDIN] = EXEAT_STDIO_PIPE;
 	run = api_start(session, &o);
-	assert_true(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf), 10000,
+	assert_true(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf), 60000,
 				   NULL) > 0);
 	/* the process that made it may hold its copy for a moment longer */
 	while ((r = exeat_run_write(run, "x", 1, &error)) == 0)
@@ -193,7 +193,7 @@ static void output_is_whole(void **state)
 	o.script = writer;
 	o.script_type = "python";
 	run = api_start(session, &o);
-	while ((n = exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf), 10000,
+	while ((n = exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf), 60000,
 				   NULL)) > 0) {
 		sum = sum_of(buf, (size_t)n, sum);
 		total += (size_t)n;
@@ -240,12 +240,12 @@ static void output_comes_as_it_is_written(void **state)
 	o.stdio[EXEAT_STDIN] = EXEAT_STDIO_PIPE;
 	run = api_start(session, &o);
 	assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf),
-					10000, NULL),
+					60000, NULL),
 			 4);
 	assert_int_equal(exeat_run_wait(run, 0, NULL), 0);
 	assert_int_equal(exeat_run_write(run, "\n", 1, NULL), 0);
 	assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf),
-					10000, NULL),
+					60000, NULL),
 			 4);
 	assert_memory_equal(buf, "two\n", 4);
 	exeat_run_free(run);
@@ -270,7 +270,7 @@ static void output_nobody_reads(void **state)
 	assert_true(exeat_run_wait(run, 20000, &error) < 0);
 	api_expect(&error, EXEAT_LIMIT, "output", "");
 	assert_string_equal(api_sh(session, "echo other", 0), "other\n");
-	while ((n = exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf), 10000,
+	while ((n = exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf), 60000,
 				   NULL)) > 0)
 		total += (size_t)n;
 	assert_int_equal(n, 0);
