@@ -1,5 +1,6 @@
 # Looking at the host: who, where, which files, which presets, what is missing.
 target_sources(exeat_core PRIVATE
+	audit_api.c
 	budgets.c
 	doctor.c
 	doctor_probe.c

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/audit/chain.h"
 #include "core/base/addr.h"
 #include "core/base/buf.h"
 
@@ -58,6 +59,7 @@ struct audit_event {
 	uint64_t dropped;
 	uint32_t pid;
 	const char *exe;
+	const char *hash;	/* put in by audit_write(); see chain.h */
 };
 
 /* "dns", "deny", ...; NULL for AUDIT_NONE and what is no such value. */
@@ -82,17 +84,19 @@ bool audit_decode(const void *body, size_t len, struct audit_event *ret);
 /*
  * The writer
  *
- * Lines are numbered without gaps, so that a missing one shows. What cannot
- * be written is lost, never queued and never waited for: a slow reader must
- * not stop the gate. The loss is counted, and the next line that gets through
- * comes behind a lifecycle line that says how many were lost and why. A line
- * that went out in part is completed before anything else is written.
+ * Lines are numbered without gaps and chained, so that a missing one shows,
+ * and a changed one. What cannot be written is lost, never queued and never
+ * waited for: a slow reader must not stop the gate. The loss is counted, and
+ * the next line that gets through comes behind a lifecycle line that says how
+ * many were lost and why. A line that went out in part is completed before
+ * anything else is written.
  *
  * Should: SIGPIPE is ignored by the process.
  */
 struct audit_writer {
 	int fd;			/* -1: nowhere; events are only counted */
 	uint64_t seq;		/* of the last line */
+	struct audit_chain chain;	/* up to the last line */
 	uint64_t total;		/* events that came */
 	uint64_t lost;		/* of these, not written: all time */
 	uint64_t unsaid;	/* lost, and no line has said so yet */
@@ -121,5 +125,7 @@ int audit_write(struct audit_writer *w, const struct audit_event *e,
  * with the time, session and label of `like`. 0 or -errno.
  */
 int audit_flush(struct audit_writer *w, const struct audit_event *like);
+/* The same, and then the line that closes the chain. Nothing may follow. */
+int audit_end(struct audit_writer *w, const struct audit_event *like);
 
 #endif

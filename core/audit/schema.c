@@ -13,7 +13,8 @@ const struct audit_field audit_fields[] = {
 	{ "time", AUDIT_T_TIME, AUDIT_ALWAYS, AT(time_us), 0, "always",
 	  "when it was decided; RFC 3339, UTC, microseconds" },
 	{ "seq", AUDIT_T_U64, AUDIT_ALWAYS, AT(seq), 0, "always",
-	  "number of the line; a gap means that lines were removed" },
+	  "number of the line within the session, from 1; a gap means that "
+	  "lines were removed" },
 	{ "session", AUDIT_T_TEXT, AUDIT_IF_SET, AT(session), 0, "always",
 	  "identifier of the session" },
 	{ "label", AUDIT_T_TEXT, AUDIT_IF_SET, AT(label), 0,
@@ -60,11 +61,19 @@ const struct audit_field audit_fields[] = {
 	  "a DNS answer went through aliases",
 	  "the CNAMEs between the name and its addresses" },
 	{ "dropped", AUDIT_T_U64, AUDIT_IF_SET, AT(dropped), 0,
-	  "events were lost", "how many events before this line were lost" },
+	  "one line stands for several events",
+	  "how many events have no line of their own. With verdict deny: this "
+	  "line counts so many refusals, alike by its other fields, which came "
+	  "faster than they are logged. In layer lifecycle: so many events "
+	  "before this line were lost, of whatever kind, because the audit "
+	  "could not be written then (a full disk, a reader that did not "
+	  "read) or because they were more than it takes in a second" },
 	{ "pid", AUDIT_T_U32, AUDIT_IF_SET, AT(pid), 0, "it could be found out",
 	  "process, as the host numbers it" },
 	{ "exe", AUDIT_T_TEXT, AUDIT_IF_SET, AT(exe), 0,
 	  "it could be found out", "executable of that process" },
+	{ "hash", AUDIT_T_TEXT, AUDIT_IF_SET, AT(hash), 0, "always",
+	  "what chains the line to the one before; always the last field" },
 };
 
 const size_t audit_nfields = sizeof(audit_fields) / sizeof(audit_fields[0]);

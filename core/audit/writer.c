@@ -8,7 +8,8 @@
  * (then it is forgotten, the event is lost, and its number is used again) or
  * some of it does: then the rest stays in `line` and goes first, and until it
  * is gone every other event is lost. So memory is bounded, and no reader ever
- * sees half a line in the middle of a stream.
+ * sees half a line in the middle of a stream. Number and chain go on with what
+ * is written, never with what is lost.
  *
  * The rate is a bucket of thousandths of events, filled by the clock that the
  * caller passes in.
@@ -29,6 +30,7 @@ void audit_writer_init(struct audit_writer *w, int take_fd, uint32_t per_second)
 		.allowance = (uint64_t)per_second * 1000,
 		.last_ms = INT64_MIN,
 	};
+	audit_chain_init(&w->chain);
 	sbuf_init(&w->line, 2 * AUDIT_LINE_MAX);
 }
 
@@ -92,13 +94,26 @@ static int line_push(struct audit_writer *w)
 	return 0;
 }
 
+/* One line more to write; the number and the chain are its own then. */
+static int add_line(struct audit_writer *w, const struct audit_event *e,
+		    uint64_t *seq, struct audit_chain *chain)
+{
+	struct audit_event numbered = *e;
+	size_t from = w->line.len;
+	int r;
+
+	numbered.seq = ++*seq;
+	numbered.hash = NULL;
+	r = audit_format(&numbered, &w->line);
+	return r < 0 ? r : audit_chain_seal(chain, &w->line, from);
+}
+
 /* The line that tells of the loss, at the time and of the session of `e`. */
 static int add_loss(struct audit_writer *w, const struct audit_event *e,
-		    uint64_t seq)
+		    uint64_t *seq, struct audit_chain *chain)
 {
-	struct audit_event loss = {
+	const struct audit_event loss = {
 		.time_us = e->time_us,
-		.seq = seq,
 		.session = e->session,
 		.label = e->label,
 		.layer = AUDIT_LIFECYCLE,
@@ -108,24 +123,21 @@ static int add_loss(struct audit_writer *w, const struct audit_event *e,
 		.dropped = w->unsaid,
 	};
 
-	return audit_format(&loss, &w->line);
+	return add_line(w, &loss, seq, chain);
 }
 
 /* Write what was lost, if anything was, and then the event if `whole`. */
 static int write_lines(struct audit_writer *w, const struct audit_event *e,
 		       bool whole)
 {
+	struct audit_chain chain = w->chain;
 	uint64_t seq = w->seq;
 	int r = 0;
 
 	if (w->unsaid > 0)
-		r = add_loss(w, e, ++seq);
-	if (r == 0 && whole) {
-		struct audit_event numbered = *e;
-
-		numbered.seq = ++seq;
-		r = audit_format(&numbered, &w->line);
-	}
+		r = add_loss(w, e, &seq, &chain);
+	if (r == 0 && whole)
+		r = add_line(w, e, &seq, &chain);
 	if (r == 0)
 		r = line_push(w);
 	if (r < 0 && w->sent == 0) {
@@ -134,6 +146,7 @@ static int write_lines(struct audit_writer *w, const struct audit_event *e,
 	}
 	/* written, or partly: then the rest follows, the lines are counted */
 	w->seq = seq;
+	w->chain = chain;
 	w->unsaid = 0;
 	return 0;
 }
@@ -158,7 +171,9 @@ int audit_write(struct audit_writer *w, const struct audit_event *e,
 	return r;
 }
 
-int audit_flush(struct audit_writer *w, const struct audit_event *like)
+/* What is unfinished or unsaid, and then the event, if there is one. */
+static int finish(struct audit_writer *w, const struct audit_event *like,
+		  const struct audit_event *last)
 {
 	int r = 0;
 
@@ -166,9 +181,28 @@ int audit_flush(struct audit_writer *w, const struct audit_event *like)
 		return 0;
 	if (w->line.len > 0)
 		r = line_push(w);
-	if (r == 0 && w->unsaid > 0)
-		r = write_lines(w, like, false);
+	if (r == 0 && (w->unsaid > 0 || last))
+		r = write_lines(w, last ? last : like, last != NULL);
 	if (r == 0 && w->line.len > 0)
 		r = -EAGAIN;
 	return r;
+}
+
+int audit_flush(struct audit_writer *w, const struct audit_event *like)
+{
+	return finish(w, like, NULL);
+}
+
+int audit_end(struct audit_writer *w, const struct audit_event *like)
+{
+	const struct audit_event end = {
+		.time_us = like->time_us,
+		.session = like->session,
+		.label = like->label,
+		.layer = AUDIT_LIFECYCLE,
+		.verdict = AUDIT_NONE,
+		.reason = AUDIT_ENDS,
+	};
+
+	return finish(w, like, &end);
 }

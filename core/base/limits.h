@@ -84,6 +84,8 @@ enum {
 
 	/* audit */
 	LIMIT_AUDIT_TEXT = 1024,	/* bytes of one untrusted field */
+	LIMIT_AUDIT_SESSIONS = 1 << 18,	/* of one file that is verified; with
+					 * more it cannot be told */
 };
 
 #endif

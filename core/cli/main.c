@@ -35,6 +35,14 @@ const struct cli_command cli_commands[] = {
 	{ "policy presets", "[NAME]",
 	  "What the presets stand for on this machine.", NULL, cli_no_options,
 	  2, cli_policy_presets },
+	{ "audit verify", "FILE...", "Is an audit as it was written?",
+	  "Follows the chain of each session (exeat-audit(5) says what that "
+	  "proves) and names each line that does not fit. FILE - is standard "
+	  "input: the pieces of one audit are verified together. Exits 0 if "
+	  "all are whole, 1 if one is broken, 2 on wrong usage, 3 if that "
+	  "cannot be told: a session has no end, or a file cannot be read or "
+	  "has no records.",
+	  cli_audit_verify_options, 2, cli_audit_verify },
 	{ "doctor", "",
 	  "Can sessions run here? Every needed feature, and the remedy.",
 	  "Exits 0 if nothing is missing, 1 otherwise.", cli_no_options, 2,

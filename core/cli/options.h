@@ -80,12 +80,14 @@ int cli_run(const struct cli_command *c, int argc, char *argv[]);
 int cli_policy_check(const struct cli_command *c, int argc, char *argv[]);
 int cli_policy_test(const struct cli_command *c, int argc, char *argv[]);
 int cli_policy_presets(const struct cli_command *c, int argc, char *argv[]);
+int cli_audit_verify(const struct cli_command *c, int argc, char *argv[]);
 int cli_doctor(const struct cli_command *c, int argc, char *argv[]);
 int cli_selftest(const struct cli_command *c, int argc, char *argv[]);
 
 extern const struct cli_option cli_run_options[];
 /* The first is of check alone. */
 extern const struct cli_option cli_policy_check_options[];
+extern const struct cli_option cli_audit_verify_options[];
 extern const struct cli_option cli_selftest_options[];
 extern const struct cli_option cli_no_options[];
 

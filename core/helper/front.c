@@ -425,6 +425,11 @@ static void keeper_message(void *user, struct msg *m)
 
 static void caller_message(void *user, struct msg *m)
 {
+	const struct audit_event begins = {
+		.layer = AUDIT_LIFECYCLE,
+		.verdict = AUDIT_NONE,
+		.reason = AUDIT_BEGINS,
+	};
 	struct front_process *fp = user;
 	struct rbuf r = rbuf_make(m->body, m->len);
 	const char *session = rbuf_str(&r);
@@ -438,6 +443,7 @@ static void caller_message(void *user, struct msg *m)
 	audit_writer_done(&fp->audit);
 	audit_writer_init(&fp->audit, m->nfds > 0 ? fd_steal(&m->fds[0]) : -1,
 			  EVENTS_PER_S);
+	event_out(fp, &begins);
 }
 
 /* ---- the process ---- */
@@ -489,7 +495,7 @@ static int front_start(struct front_process *fp, struct err *err)
 	return r;
 }
 
-/* The flows that still live get their last audit line. */
+/* The flows that still live get their last audit line; then it is closed. */
 static void front_end(struct front_process *fp)
 {
 	const struct audit_event like = {
@@ -501,7 +507,7 @@ static void front_end(struct front_process *fp)
 	for (size_t i = 0; i < LIMIT_POSTURES; i++)
 		if (fp->postures[i].id != 0)
 			posture_drop(fp, &fp->postures[i]);
-	(void)audit_flush(&fp->audit, &like);
+	(void)audit_end(&fp->audit, &like);
 }
 
 int front_main(const struct helper_ids *ids)

@@ -440,6 +440,64 @@ EXEAT_API int exeat_presets(const char *name,
 					 const struct exeat_preset_info *info),
 			    void *user_data, struct exeat_error *error);
 
+/* ---- the audit as a tool ---- */
+
+/* The worst of many is their greatest. */
+enum exeat_audit_state {
+	EXEAT_AUDIT_WHOLE,  /* every chain fits, from its begin to its end */
+	EXEAT_AUDIT_UNTOLD, /* no fault, but no end: of a session that lives,
+			     * was killed, or whose last lines were cut off */
+	EXEAT_AUDIT_BROKEN
+};
+
+struct exeat_audit_fault {
+	uint64_t line;	     /* of the file, from 1 */
+	const char *session; /* "": not known */
+	enum exeat_audit_state state; /* what it makes of the file */
+	const char *reason;
+};
+
+struct exeat_audit_session {
+	const char *id; /* of the file's making, like all text in it */
+	enum exeat_audit_state state;
+	uint64_t records;
+	uint64_t lost;	  /* events that could not be written, it says */
+	uint64_t line;	  /* where its last record stands */
+	const char *hash; /* of its last record: 64 digits. Kept elsewhere, it
+			   * shows later whether these records are the same */
+};
+
+struct exeat_audit_totals {
+	enum exeat_audit_state state;
+	uint64_t lines, records, sessions, lost, faults;
+};
+
+struct exeat_audit_options {
+	size_t size;
+	int fd; /* read from where it stands to its end; borrowed */
+	/* Borrowed for the call; NULL: not told. */
+	void (*on_fault)(void *user_data,
+			 const struct exeat_audit_fault *fault);
+	/* at the end, in the order of their first records */
+	void (*on_session)(void *user_data,
+			   const struct exeat_audit_session *session);
+	void *user_data;
+};
+
+#define EXEAT_AUDIT_OPTIONS_INIT                                      \
+	{                                                             \
+		.size = sizeof(struct exeat_audit_options), .fd = -1, \
+	}
+
+/*
+ * Is an audit as it was written? exeat-audit(5) says what that proves. 0: *ret
+ * says; a negative errno: it cannot be read, or has too many sessions
+ * (EXEAT_LIMIT).
+ */
+EXEAT_API int exeat_audit_verify(const struct exeat_audit_options *options,
+				 struct exeat_audit_totals *ret,
+				 struct exeat_error *error);
+
 /* ---- doctor ---- */
 
 enum exeat_check_state {

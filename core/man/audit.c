@@ -21,7 +21,51 @@ static const char head[] =
 	"A connection has one line, when it ends.\n"
 	"What the kernel refuses is logged at a bounded rate; the rest of it "
 	"is one\nline with a number.\n"
+	"The first line of a session says that it begins, the last one that "
+	"it ends.\n"
+	".PP\n"
+	"An audit never stops a session.\n"
+	"What cannot be written is lost and counted: the next line that can be "
+	"written\nsays how many there were\n"
+	".RI ( dropped ),\n"
+	"and the caller is told when a run ends.\n"
 	".SH FIELDS\n";
+
+static const char chain[] =
+	".SH THE CHAIN\n"
+	"Each line bears a hash of itself and of the hash of the line before "
+	"it, in the\nsame session: SHA\\-256 of the 64 digits of the former "
+	"(64 zeros before the\nfirst) and the bytes of the line up to the "
+	"comma before its field\n"
+	".IR hash .\n"
+	"The number is right if this prints it:\n"
+	".PP\n"
+	".EX\n"
+	"printf %s \"$before${line%,\\e\\(dqhash\\e\\(dq:*}\" | sha256sum\n"
+	".EE\n"
+	".PP\n"
+	".B exeat audit verify\n"
+	"follows the chains of all sessions of a file, which several may have "
+	"written at\nthe same time.\n"
+	"It names a line that was changed, removed, put elsewhere, repeated, or "
+	"added;\nit tells a session without its last line, whose end was cut "
+	"off, or which lives,\nor was killed: that is not called whole.\n"
+	"Lost events are no fault, because lines say so; they are counted.\n"
+	".PP\n"
+	"What it cannot prove: no secret is in the hash, so who can write the "
+	"file can\nwrite another one, with a chain that fits, or take out all "
+	"of a session.\n"
+	"Keep the hash of a session\\(aqs last line\n"
+	".RB ( \"exeat audit verify \\-\\-sessions\" )\n"
+	"where such a one cannot write; it stands for every line before it, "
+	"and\n"
+	".B \\-\\-expect\n"
+	"asks for it.\n"
+	"While a session lives its own chain goes on from what was written, "
+	"whatever\nbecame of it in the file: a command that can write to the "
+	"file, because it\nlies in its work dir, say, changes none of these lines unseen.\n"
+	"It may however remove that file and leave another: keep an audit where "
+	"commands\ncannot write.\n";
 
 static const char tail[] = ".SH SEE ALSO\n"
 			   ".BR exeat (1),\n"
@@ -53,6 +97,6 @@ int main(int argc, char *argv[])
 		roff(f->meaning);
 		printf("\n");
 	}
-	printf("%s", tail);
+	printf("%s%s", chain, tail);
 	return ferror(stdout) || fflush(stdout) != 0;
 }

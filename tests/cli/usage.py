@@ -94,7 +94,8 @@ def bad_input():
            ["work dir", "/dev/shm", "TMPDIR"])
 
 
-COMMANDS = ["run", "policy check", "policy test", "policy presets", "doctor"]
+COMMANDS = ["run", "policy check", "policy test", "policy presets",
+            "audit verify", "doctor"]
 
 
 def helps():

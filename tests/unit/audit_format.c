@@ -33,6 +33,7 @@
 		.has_bytes = true, .bytes_in = 1234567, .has_duration = true, \
 		.duration_ms = 15, .chain = "a.example b.example",            \
 		.dropped = 7, .pid = 4711, .exe = "/usr/bin/curl",            \
+		.hash = "00ff",                                               \
 	}
 
 static const struct audit_event full = FULL;
@@ -51,7 +52,8 @@ static const struct {
 		"\"hint\":\"example.com:443\",\"errno\":\"ECONNREFUSED\","
 		"\"bytes_in\":1234567,\"bytes_out\":0,\"duration_ms\":15,"
 		"\"chain\":[\"a.example\",\"b.example\"],\"dropped\":7,"
-		"\"pid\":4711,\"exe\":\"/usr/bin/curl\"}\n" },
+		"\"pid\":4711,\"exe\":\"/usr/bin/curl\","
+		"\"hash\":\"00ff\"}\n" },
 	/* zero is deny, and it is always said */
 	{ { .seq = 1 },
 	  "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"seq\":1,"
@@ -195,6 +197,7 @@ static void bounds(void **state)
 		e.seq = 1; /* the reader's integers are signed */
 		e.session = e.label = e.protocol = e.name = e.learnt = text;
 		e.rule = e.reason = e.hint = e.chain = e.exe = text;
+		e.hash = text;
 		sbuf_clear(&b);
 		assert_int_equal(audit_format(&e, &b), 0);
 		line = json_loadb(b.s, b.len, JSON_REJECT_DUPLICATES, NULL);
