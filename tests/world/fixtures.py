@@ -96,5 +96,7 @@ def repository(root):
               "data 5\nfirst\nM 644 inline README\ndata 12\nhello world\n\n")
     subprocess.run([*git, "fast-import", "--quiet"], input=stream.encode(),
                    check=True, env=env)
+    subprocess.run([*git, "config", "http.receivepack", "true"], check=True,
+                   env=env)
     with open(os.path.join(path, "git-daemon-export-ok"), "w"):
         pass

@@ -1,4 +1,4 @@
-"""HTTP/2 without TLS, as little as its clients need (RFC 9113).
+"""HTTP/2, as little as its clients need (RFC 9113).
 
 SPDX-License-Identifier: Apache-2.0
 
@@ -122,7 +122,8 @@ class Connection:
         self.server.writer.put(
             method=fields.get(":method"), target=fields.get(":path"),
             version="HTTP/2", host=host or None, headers=fields, sni=None,
-            tls=False, address=self.address, port=self.here[1],
+            tls=bool(self.writer.get_extra_info("ssl_object")),
+            address=self.address, port=self.here[1],
             client=self.peer[0].removeprefix("::ffff:"),
             client_port=self.peer[1])
 

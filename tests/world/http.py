@@ -6,6 +6,8 @@ SPDX-License-Identifier: Apache-2.0
     GET  /slow/MS       waits first
     GET  /status/CODE   that status;  /to/URL  redirects there
     GET  /reset         resets the connection in the middle of the body
+    GET  /events/ID/N   N events, each behind an acknowledgement of the last
+    GET  /ack/ID        is one
     GET  /ws            echoes WebSocket frames
     GET  /101           says that it switched, and goes on in HTTP/1
     HTTP/2              by its preface, or by upgrade: see h2.py
@@ -59,7 +61,7 @@ class Gone(Exception):
 class Server:
     def __init__(self, folder, writer):
         self.folder, self.writer = folder, writer
-        self.fixtures = {}
+        self.fixtures, self.acks = {}, {}
 
     async def connection(self, reader, writer):
         try:
@@ -134,6 +136,10 @@ class Request:
             return await self.chunked(int(arg))
         if what == "reset":
             return self.reset()
+        if what == "events":
+            return await self.events(*arg.split("/"))
+        if what == "ack":
+            self.ack(arg).set()
         if what == "status":
             return self.send(b"status\n", status=int(arg))
         if what == "to":
@@ -167,6 +173,19 @@ class Request:
             self.writer.write(b"%x\r\n%s\r\n" % (len(data), data))
             await self.writer.drain()
         self.writer.write(b"0\r\n\r\n")
+
+    def ack(self, name):
+        return self.server.acks.setdefault(name, asyncio.Event())
+
+    async def events(self, name, count):
+        """Server-Sent Events that nobody on the way may keep back."""
+        self.head(200, content_type="text/event-stream", connection="close")
+        self.last = True
+        for i in range(int(count)):
+            self.writer.write(b"data: %d\n\n" % i)
+            await self.writer.drain()
+            await self.ack(name).wait()
+            self.ack(name).clear()
 
     def reset(self):
         self.head(200, content_length=1000000)
@@ -268,9 +287,9 @@ class Request:
             mask = await self.reader.readexactly(4)
             data = await self.reader.readexactly(size)
             data = bytes(b ^ mask[i & 3] for i, b in enumerate(data))
-            if first & 15 == 8:
-                return
             length = bytes([size]) if size < 126 else \
                 b"\x7e" + struct.pack("!H", size)
             self.writer.write(bytes([first]) + length + data)
             await self.writer.drain()
+            if first & 15 == 8:
+                return

@@ -30,9 +30,10 @@ DNS_ADDRESSES = ("192.0.2.53", "8.8.8.8", "1.1.1.1", "2001:db8:53::53")
 DNS_OF_LINK = ("fe80::53", "net0")
 HTTP_PORTS = (80, 8080)
 TLS_PORTS = (443, 8443)
+H2_NAMES = ("h2.test",)
 BANNERS = {22: b"SSH-2.0-World\r\n", 25: b"220 smtp.test ESMTP\r\n",
            2525: b"220 smtp.test ESMTP\r\n", 853: b""}
-ECHO, DIGEST = 7, 7007
+ECHO, DIGEST, SHUTS = 7, 7007, 7008
 RAW = (9999,)
 UDP_PORTS = (123, 137, 443, 784, 853, 5353, 5355, 8853, 9999)
 MARK_PORT = 9
@@ -63,6 +64,9 @@ class Misc:
                 client=plain(writer.get_extra_info("peername")[0]))
             try:
                 await serve(reader, writer, here[1])
+            except ConnectionResetError:
+                self.writer.put(event="reset", proto="tcp", port=here[1],
+                                address=plain(here[0]))
             except (ConnectionError, asyncio.IncompleteReadError,
                     ValueError):
                 pass  # the last: a line without an end
@@ -83,6 +87,13 @@ class Misc:
             n += len(data)
         writer.write(f"{n} {h.hexdigest()}\n".encode())
         await writer.drain()
+
+    async def shuts(self, reader, writer, port):
+        """Ends its direction first, then hears the other to its end."""
+        writer.write(b"all of it\n")
+        writer.write_eof()
+        data = await reader.read(-1)
+        self.writer.put(event="heard", port=port, data=data.decode("latin-1"))
 
     async def banner(self, reader, writer, port):
         """The server speaks first; then lines are answered."""
@@ -127,13 +138,20 @@ def udp_ready(sock, writer):
 
 
 def tls_context(folder):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(os.path.join(folder, "server.pem"),
-                            os.path.join(folder, "server.key"))
-    context.set_alpn_protocols(["http/1.1"])
+    """Of every name; those of H2_NAMES speak HTTP/2 too."""
+    def made(*protocols):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.path.join(folder, "server.pem"),
+                                os.path.join(folder, "server.key"))
+        context.set_alpn_protocols(protocols)
+        return context
+
+    context, both = made("http/1.1"), made("h2", "http/1.1")
 
     def sni(obj, name, _context):
         obj.world_sni = name
+        if name in H2_NAMES:
+            obj.context = both
     context.sni_callback = sni
     return context
 
@@ -149,8 +167,10 @@ async def serve(folder, zone, writers, ready):
     context = tls_context(folder)
 
     async def listen(handler, port, tls=None):
+        # A server that a test adds may have one address of these ports.
         sock = socket.create_server(("::", port), family=socket.AF_INET6,
-                                    dualstack_ipv6=True, backlog=512)
+                                    dualstack_ipv6=True, backlog=512,
+                                    reuse_port=True)
         await asyncio.start_server(handler, sock=sock, ssl=tls,
                                    limit=http.HEAD_LIMIT)
     for port in HTTP_PORTS:
@@ -162,6 +182,7 @@ async def serve(folder, zone, writers, ready):
     for port in (ECHO, *RAW):
         await listen(misc.handler(misc.echo), port)
     await listen(misc.handler(misc.digest), DIGEST)
+    await listen(misc.handler(misc.shuts), SHUTS)
     loop = asyncio.get_running_loop()
     for port in (*UDP_PORTS, MARK_PORT):
         sock = udp_socket(port)
