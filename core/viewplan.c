@@ -137,6 +137,8 @@ static int plan_base(struct planner *p)
 		int r;
 
 		op.path = op.source = (char *)(uintptr_t)base_paths[i];
+		if (strcmp(op.path, "/etc") == 0)
+			op.kind = VIEW_LAYERED;
 		if (lstat(op.path, &st) < 0)
 			continue;
 		if (S_ISLNK(st.st_mode)) {

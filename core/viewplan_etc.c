@@ -1,7 +1,7 @@
 /* viewplan_etc.c - /etc inside: secrets masked, files of ours over the host's
  * SPDX-License-Identifier: Apache-2.0
  *
- * A mask costs a mount in every session, so only what is there and what the
+ * A mask costs something in every session, so only what is there and what the
  * payload could read is masked.
  */
 #include "core/viewplan_etc.h"
@@ -135,10 +135,19 @@ static bool is_empty(const char *path)
 static int mask(struct etc *e, const char *path)
 {
 	struct view_op op = { .kind = VIEW_MASK, .optional = true };
+	char target[PATH_MAX];
+	struct stat st;
+	int r;
 
 	if (!readable(e->id, path) || is_empty(path))
 		return 0;
 	op.path = (char *)(uintptr_t)path;
+	r = add(e, &op);
+	/* a mask of the name is none of what it leads to */
+	if (r < 0 || lstat(path, &st) < 0 || !S_ISLNK(st.st_mode) ||
+	    !realpath(path, target))
+		return r;
+	op.path = target;
 	return add(e, &op);
 }
 
@@ -179,27 +188,13 @@ static int mask_secrets(struct etc *e)
 
 /* ---- files of ours ---- */
 
-/*
- * `text` in place of the host's file, wherever a link leads to: the end may be
- * missing, as /run is inside. /etc is the host's, so nothing is made in it.
- */
-static int replace(struct etc *e, const char *path, const char *text,
-		   bool needed)
+/* `text` by that name, whatever the host has there. */
+static int replace(struct etc *e, const char *path, const char *text)
 {
 	struct view_op op = { .kind = VIEW_FILE, .mode = 0444 };
-	struct stat st;
-	int r;
 
 	if (!text)
 		return err_sys(e->err, ENOMEM, step, NULL);
-	if (lstat(path, &st) < 0) {
-		if (!needed)
-			return 0;
-		r = err_new(e->err, ERR_UNAVAILABLE, step, path,
-			    "there is no such file to put ours over");
-		err_remedy(e->err, "make an empty one");
-		return r;
-	}
 	op.path = (char *)(uintptr_t)path;
 	op.source = (char *)(uintptr_t)text;
 	return add(e, &op);
@@ -212,7 +207,7 @@ static int put_resolv_conf(struct etc *e)
 	(void)snprintf(text, sizeof(text), "nameserver %s\nnameserver %s\n",
 		       addr_str(&gate_addrs.resolver4, v4),
 		       addr_str(&gate_addrs.resolver6, v6));
-	return replace(e, "/etc/resolv.conf", text, true);
+	return replace(e, "/etc/resolv.conf", text);
 }
 
 /* Files and DNS only: other sources are daemons of the host. */
@@ -242,15 +237,15 @@ static int put_files(struct etc *e, const char *work)
 	passwd = identity_passwd(e->id, home);
 	r = put_resolv_conf(e);
 	if (r == 0)
-		r = replace(e, "/etc/hosts", hosts, false);
+		r = replace(e, "/etc/hosts", hosts);
 	if (r == 0)
-		r = replace(e, "/etc/passwd", passwd, false);
+		r = replace(e, "/etc/passwd", passwd);
 	if (r == 0)
-		r = replace(e, "/etc/group", e->id->group, false);
+		r = replace(e, "/etc/group", e->id->group);
 	if (r == 0)
-		r = replace(e, "/etc/hostname", VIEWPLAN_HOSTNAME "\n", false);
+		r = replace(e, "/etc/hostname", VIEWPLAN_HOSTNAME "\n");
 	if (r == 0)
-		r = replace(e, "/etc/nsswitch.conf", nsswitch, false);
+		r = replace(e, "/etc/nsswitch.conf", nsswitch);
 	return r;
 }
 

@@ -48,7 +48,7 @@ int view_add(struct view *v, const struct view_op *op)
 		v->size = size;
 	}
 	copy.target = NULL;
-	copy.again = false;
+	copy.again = copy.laid = false;
 	copy.path = strdup(op->path);
 	copy.source = op->source ? strdup(op->source) : NULL;
 	if (!copy.path || (op->source && !copy.source)) {
@@ -81,7 +81,8 @@ void view_encode(const struct view *v, struct sbuf *ret)
 static bool has_source(enum view_kind kind)
 {
 	return kind == VIEW_BIND_RO || kind == VIEW_BIND_RW ||
-	       kind == VIEW_SYMLINK || kind == VIEW_FILE;
+	       kind == VIEW_SYMLINK || kind == VIEW_FILE ||
+	       kind == VIEW_LAYERED;
 }
 
 static bool get_op(struct rbuf *r, struct view_op *ret)
@@ -99,8 +100,8 @@ static bool get_op(struct rbuf *r, struct view_op *ret)
 		.mode = rbuf_u32(r),
 		.fd_index = rbuf_u8(r),
 	};
-	return !r->bad && kind <= VIEW_COVER && per_run <= 1 && optional <= 1 &&
-	       ret->path && ret->path[0] == '/' &&
+	return !r->bad && kind <= VIEW_LAYERED && per_run <= 1 &&
+	       optional <= 1 && ret->path && ret->path[0] == '/' &&
 	       (ret->source || !has_source(ret->kind)) && ret->mode <= 07777 &&
 	       ret->fd_index < MSG_FDS_MAX &&
 	       (ret->fd_index == 0 || ret->kind == VIEW_MOUNT_FD);
@@ -142,6 +143,7 @@ const char *view_step(enum view_kind kind)
 		[VIEW_PROC] = "mount proc",
 		[VIEW_DEV] = "make devices",
 		[VIEW_COVER] = "cover socket",
+		[VIEW_LAYERED] = "show read-only",
 	};
 
 	return steps[kind];

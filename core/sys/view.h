@@ -41,6 +41,11 @@ enum view_kind {
 				 * ptmx pts shm fd stdin stdout stderr; a session
 				 * operation, whose pts and shm (size) are the run's */
 	VIEW_COVER,		/* an empty read-only file over a unix socket */
+	VIEW_LAYERED,		/* like VIEW_BIND_RO, but the session's VIEW_FILE
+				 * and VIEW_MASK below it that follow in the list
+				 * are no mounts: they stay in force when the host
+				 * puts other files in the place of those they
+				 * cover. A name that is masked is not there */
 };
 
 struct view_op {
@@ -56,6 +61,7 @@ struct view_op {
 	/* private to view_session() and view_run() */
 	char *target;		/* path, symlinks resolved; NULL: left out */
 	bool again;		/* lies on a mount of the run */
+	bool laid;		/* done by a VIEW_LAYERED */
 };
 
 struct view {

@@ -56,4 +56,12 @@ const char *view_step(enum view_kind kind);
  * missing there is made. */
 int view_attach(const struct view_root *root, int mount, const char *target);
 
+/*
+ * VIEW_LAYERED, which is in the list: put it in its place, with what follows in
+ * the list and lies below it. `scratch`: a tmpfs, attached. Changes the
+ * working directory. 0 or -errno.
+ */
+int view_layer(const struct view_root *root, int scratch, struct view *v,
+	       const struct view_op *op);
+
 #endif

@@ -212,6 +212,7 @@ static int perform(struct run *run, const struct view_op *op, int clone)
 	case VIEW_MOUNT_FD:
 	case VIEW_FILE:
 	case VIEW_COVER:
+	case VIEW_LAYERED:
 		break; /* they came as clones */
 	}
 	return 0;

@@ -41,6 +41,7 @@
 
 struct session {
 	struct view_root root;
+	struct view *view;
 	int scratch;
 	unsigned nfiles; /* in scratch */
 	const int *fds;
@@ -267,6 +268,8 @@ static int perform(struct session *s, const struct view_op *op)
 		return op_proc(s, op);
 	case VIEW_DEV:
 		return op_dev(s, op);
+	case VIEW_LAYERED:
+		return view_layer(&s->root, s->scratch, s->view, op);
 	}
 	return -EINVAL;
 }
@@ -277,7 +280,8 @@ static int perform(struct session *s, const struct view_op *op)
 static bool is_of_run(const struct view_op *op)
 {
 	return op->per_run && op->kind != VIEW_FILE && op->kind != VIEW_COVER &&
-	       op->kind != VIEW_MOUNT_FD && op->kind != VIEW_DEV;
+	       op->kind != VIEW_MOUNT_FD && op->kind != VIEW_DEV &&
+	       op->kind != VIEW_LAYERED;
 }
 
 /* What the template has to hold for an operation of the run. */
@@ -297,6 +301,7 @@ static int prepare_for_run(struct session *s, const struct view_op *op)
 	case VIEW_MASK:
 	case VIEW_DEV:
 	case VIEW_COVER:
+	case VIEW_LAYERED:
 		break;
 	}
 	return 0;
@@ -331,6 +336,8 @@ static int do_op(struct session *s, struct view_op *op, struct err *err)
 	free(op->target);
 	op->target = NULL;
 	op->again = false;
+	if (op->laid)
+		return 0;
 	r = view_resolve(&s->root, op->path, op->kind == VIEW_SYMLINK,
 			 &op->target);
 	if (r == 0)
@@ -389,7 +396,12 @@ static int build(struct session *s, struct view *v, struct err *err)
 
 int view_session(struct view *v, const int *fds, unsigned nfds, struct err *err)
 {
-	struct session s = { .scratch = -1, .fds = fds, .nfds = nfds };
+	struct session s = {
+		.view = v,
+		.scratch = -1,
+		.fds = fds,
+		.nfds = nfds,
+	};
 	cleanup_fd int root = -1;
 	mode_t mask = umask(0);
 	int r = mount_root_begin(ROOT_SIZE, &root, err);

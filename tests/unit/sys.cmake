@@ -1,7 +1,7 @@
 # Plumbing: processes, mounts, filters here.
 exeat_unit(sys_codec SOURCES sys_codec.c LINK exeat_sys exeat_base)
 exeat_unit(sys_spawn SOURCES sys_spawn.c LINK exeat_sys exeat_base)
-foreach(module isolate landlock seccomp view)
+foreach(module isolate landlock layer seccomp view)
 	exeat_unit(sys_${module} SOURCES sys_${module}.c sys_child.c
 		LINK exeat_sys exeat_base)
 endforeach()
