@@ -124,7 +124,8 @@ def main():
         cases = [c for c in cases if part in c["name"]]
         lib.main(lambda world: run_cases(world, cases))
     story = importlib.import_module("stories." + name)
-    lib.main(story.story, ipv6=getattr(story, "IPV6", True))
+    lib.main(story.story, ipv6=getattr(story, "IPV6", True),
+             callers=getattr(story, "CALLERS", lib.KINDS))
 
 
 if __name__ == "__main__":

@@ -48,12 +48,12 @@ def trust_folder(folder, ca):
             f.write(data)
 
 
-def wheel():
+def wheel(package=PACKAGE):
     """A pure Python wheel (PEP 427), in memory."""
-    info = f"{PACKAGE}-{VERSION}.dist-info"
+    info = f"{package}-{VERSION}.dist-info"
     files = {
-        f"{PACKAGE}.py": f"ANSWER = {ANSWER!r}\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {PACKAGE}\n"
+        f"{package}.py": f"ANSWER = {ANSWER!r}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\n"
                             f"Version: {VERSION}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: world\n"
                          "Root-Is-Purelib: true\nTag: py3-none-any\n",

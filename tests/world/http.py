@@ -13,6 +13,7 @@ SPDX-License-Identifier: Apache-2.0
     HTTP/2              by its preface, or by upgrade: see h2.py
     PUT, POST any       answers the body's length and SHA-256
     index.test          a package index; files.index.test the files
+    what a story stored for a host (store.py), before all else of it
     git.test            one repository, by git http-backend
     metadata addresses  a secret
     anything else       "hello from HOST at ADDRESS"
@@ -26,7 +27,7 @@ import socket
 import struct
 import urllib.parse
 
-from . import fixtures, h2
+from . import fixtures, h2, store
 
 CHUNK = 1 << 16
 HEAD_LIMIT = 1 << 16
@@ -61,6 +62,7 @@ class Gone(Exception):
 class Server:
     def __init__(self, folder, writer):
         self.folder, self.writer = folder, writer
+        self.store = store.Store(folder)
         self.fixtures, self.acks = {}, {}
 
     async def connection(self, reader, writer):
@@ -118,6 +120,9 @@ class Request:
             return self.head(101)
         if self.path == "/ws" and "upgrade" in self.headers:
             return await self.websocket()
+        found = self.server.store.find(self.host, self.path)
+        if found is not None:
+            return self.stored(found)
         if self.host == "git.test":
             return await self.git()
         if self.method in ("PUT", "POST"):
@@ -230,6 +235,12 @@ class Request:
         if found is None:
             return self.send(b"no such page\n", status=404)
         self.send(found[1], content_type=found[0])
+
+    def stored(self, found):
+        status, headers, body = store.conditional(self.headers, found)
+        if status == 304:
+            return self.head(status, **headers)
+        self.send(body, status, **headers)
 
     async def git(self):
         """The Common Gateway Interface of git http-backend (RFC 3875)."""

@@ -403,10 +403,10 @@ def describe(packet):
             f"{' asks ' + name if name else ''}")
 
 
-def main(body, ipv6=True):
-    """Enter a world for each kind of caller and run body(World)."""
+def main(body, ipv6=True, callers=KINDS):
+    """Enter a world for each of these kinds of callers and run body(World)."""
     def inside(kind):
         world = World(kind, ipv6)
         print(f"# caller: {kind}", flush=True)
         return body(world)
-    enter(inside)
+    enter(inside, callers)

@@ -116,14 +116,17 @@ def usable(kind):
     return None
 
 
-def enter(test):
-    """Run test(kind) inside a world's namespaces; does not return."""
+def enter(test, of=KINDS):
+    """Run test(kind) inside a world's namespaces, for callers of these kinds;
+    does not return."""
     inside = os.environ.pop(INSIDE, None)
     if inside:
         kind, fd = inside.split(":")
         _init(int(fd), lambda: test(kind))
-    worst = 0
-    for kind in kinds():
+    worst, wanted = 0, [kind for kind in kinds() if kind in of]
+    if not wanted:
+        skip(f"only for the callers {' '.join(of)}")
+    for kind in wanted:
         why = usable(kind)
         if why:
             skip(why)

@@ -1,6 +1,8 @@
 """Stories: scenarios of several steps. Each has story(world) -> exit status.
 
 SPDX-License-Identifier: Apache-2.0
+
+IPV6 = False: on a host without it. CALLERS: the kinds of callers, if not all.
 """
 
 import contextlib
