@@ -15,6 +15,8 @@ HOST, CDN = "maven.test", "cdn.test"
 GROUP = "test.exeat"
 # Where Debian's Java looks for authorities, a link of its own.
 TRUST = "/etc/ssl/certs/java/cacerts"
+# A start costs less than half without what only long runs need.
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 FETCH = """
 import java.net.URI;
 import java.net.http.*;
@@ -78,34 +80,41 @@ PROJECT = registry.maven_pom(GROUP, "project", more=f"""<dependencies>
 <version>1.0</version></dependency></dependencies>""")
 MAVEN = ["mvn", "-B", "-ntp", "-s", "settings.xml",
          "-Dmaven.repo.local=repository"]
+FETCHES = ["java", "-cp", "classes", "Fetch"]
 GOAL = f"{GROUP}:exeat-plugin:1.0:resolved"
 
 
 def trust(world):
     """As Debian's ca-certificates-java does, for the authority of here."""
     os.makedirs(os.path.dirname(TRUST))
-    subprocess.run(["keytool", "-importcert", "-noprompt", "-storepass",
+    subprocess.run(["keytool", "-J-XX:TieredStopAtLevel=1", "-importcert", "-noprompt", "-storepass",
                     "changeit", "-storetype", "JKS", "-file", world.ca,
                     "-keystore", TRUST],
                    check=True, capture_output=True)
 
 
-def plugin(world):
+def compiled(client, name, text, *libraries):
+    """A class, compiled into the work dir; the bytes of it."""
+    folder = client.folder("classes")
+    source = client.put(f"{name}.java", text)
+    subprocess.run(["javac", "-J-XX:TieredStopAtLevel=1", "-cp", ":".join(libraries), "-d", folder,
+                    source], check=True)
+    found = glob.glob(f"{folder}/**/{name}.class", recursive=True)
+    with open(found[0], "rb") as f:
+        return f.read()
+
+
+def plugin(client):
     """The plugin's jar."""
-    folder = world.folder("mojo")
-    source = os.path.join(folder, "Resolved.java")
-    with open(source, "w", encoding="ascii") as f:
-        f.write(MOJO)
     api = glob.glob("/usr/share/maven/lib/maven-plugin-api-*.jar")
-    subprocess.run(["javac", "-cp", ":".join(api), "-d", folder, source],
-                   check=True)
-    with open(os.path.join(folder, "test/exeat/Resolved.class"), "rb") as f:
-        return registry.archive_zip({"META-INF/maven/plugin.xml": PLUGIN,
-                                     "test/exeat/Resolved.class": f.read()})
+    return registry.archive_zip({
+        "META-INF/maven/plugin.xml": PLUGIN,
+        "test/exeat/Resolved.class": compiled(client, "Resolved", MOJO,
+                                              *api)})
 
 
 def maven(client):
-    registry.maven(client.store, GROUP, "exeat-plugin", plugin(client.world),
+    registry.maven(client.store, GROUP, "exeat-plugin", plugin(client),
                    "maven-plugin")
     # Maven gives it to each plugin that does not name it.
     registry.maven(client.store, "org.codehaus.plexus", "plexus-utils",
@@ -120,17 +129,17 @@ def maven(client):
 
 
 def story(world):
-    client = Client(world)
+    client = Client(world, ["JAVA_TOOL_OPTIONS=" + QUICK])
     if not client.have("javac"):
         return client.status()
     trust(world)
     registry.maven(client.store, GROUP, "demo",
                    registry.archive_zip({"answer": registry.ANSWER}))
-    source = client.put("Fetch.java", FETCH)
+    compiled(client, "Fetch", FETCH)
     client.step("HttpClient: redirect, not modified, range", [HOST, CDN],
-                ["java", source], 0, ["200 304 206 100 cdn.test"])
+                FETCHES, 0, ["200 304 206 100 cdn.test"])
     client.refused("HttpClient: a redirect elsewhere", [HOST],
-                   ["java", source], CDN, says=["ConnectException"])
+                   FETCHES, CDN, says=["ConnectException"])
     if client.have("mvn"):
         maven(client)
     return client.status()

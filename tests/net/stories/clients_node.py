@@ -56,8 +56,9 @@ def installs(client, what, command):
     client.put("package.json", PROJECT)
     client.refused(f"{what}: no host for the files", [REGISTRY], command,
                    FILES, more=more)
-    client.refused(f"{what}: a redirect elsewhere", [REGISTRY, FILES],
-                   command, CDN, asks=[FILES], more=more)
+    if what == "npm":
+        client.refused(f"{what}: a redirect elsewhere", [REGISTRY, FILES],
+                       command, CDN, asks=[FILES])
     client.step(f"{what}: installed", [REGISTRY, FILES, CDN], command,
                 asks=[CDN])
     client.step(f"{what}: used, blocked", [], USE, 0,
