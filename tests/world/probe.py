@@ -23,7 +23,7 @@ import sys
 import time
 
 TIMEOUT = 30.0
-SILENCE = 1.0             # where nothing is expected to come
+SILENCE = 0.5             # where nothing is expected to come
 libc = ctypes.CDLL(None, use_errno=True)
 
 

@@ -123,7 +123,8 @@ ROWS = [
 
     {"id": "H6", "title": "an empty allow-list allows nothing",
      "options": ["--net", "allowlist"],
-     "try": [["resolve", "allowed.test"], ["tcp", AT_ALLOWED, "80"],
+     "try": [["resolve", "allowed.test"],
+             ["tcp", AT_ALLOWED, "80", "GET / HTTP/1.0\\r\\n\\r\\n"],
              ["udp", AT_ALLOWED, "9999"]],
      "says": [NO_NAME, {"errno": "ECONNREFUSED", "step": "connect"},
               {"errno": ("EPERM", "ECONNREFUSED")}],

@@ -80,7 +80,7 @@ class Session:
 
 def dials(address, port):
     try:
-        socket.create_connection((address, port), 60).close()
+        socket.create_connection((address, port), 2).close()
     except OSError:
         return False
     return True
