@@ -254,17 +254,21 @@ def server_name(*names):
 
 
 def client_hello(names, how=(), share=True):
-    """The message. how: "twice" a second extension, "ech", "big"."""
+    """The message. how: "twice" a second extension, "ech", "big", "pq"."""
     exts = server_name(*names) if names else b""
     if "twice" in how:
         exts += server_name(*names)
     if "ech" in how:
         exts += hello_extension(0xfe0d, b"\0\0\1\0\1\7" +
                                 vector(bytes(32)) + vector(os.urandom(144)))
+    new = b"\x11\xec" if "pq" in how else b""  # X25519MLKEM768
     exts += hello_extension(43, b"\2\3\4") + \
-        hello_extension(10, b"\0\2\0\x1d") + \
+        hello_extension(10, vector(new + b"\0\x1d")) + \
         hello_extension(13, b"\0\4\4\3\x08\4")
-    key = b"\0\x1d" + vector(b"\x09" + bytes(31)) if share else b""
+    point = b"\x09" + bytes(31)
+    key = b"\0\x1d" + vector(point) if share else b""
+    if share and new:  # zeros are a key of ML-KEM
+        key = new + vector(bytes(1184) + point) + key
     exts += hello_extension(51, vector(key))
     if "big" in how:
         exts += hello_extension(21, bytes(17000))
