@@ -3,8 +3,9 @@
  *
  * Theory of operation
  *
- *	decide		the policy on the name alone. A refused name ends
- *			here: nothing leaves the machine for it
+ *	decide		the policy on the name alone (of a service: on that of
+ *			its host). A refused name ends here: nothing leaves the
+ *			machine for it
  *	special		names that stand for the sandbox itself or its host
  *	types		only addresses and HTTPS/SVCB are ever asked for
  *	budget		dialer_quota.c: no more than may be said in names
@@ -20,13 +21,28 @@
 #include "proxy/dialer_internal.h"
 #include "proxy/dns.h"
 
+/* _service._proto.NAME asks something about NAME (RFC 2782). */
+static const char *subject(const struct ask *a)
+{
+	const char *name = a->name;
+
+	for (int i = 0; i < 2 && a->qtype == DNS_TYPE_SRV; i++) {
+		const char *dot = strchr(name, '.');
+
+		if (name[0] != '_' || !dot)
+			return a->name;
+		name = dot + 1;
+	}
+	return name;
+}
+
 static void refuse(const struct posture *p, const struct ask *a,
 		   enum policy_reason reason, uint32_t rule,
 		   struct answer_resolve *r)
 {
 	const struct policy_question q = {
 		.ask = POLICY_ASK_LOOKUP,
-		.name = a->name,
+		.name = subject(a),
 		.learnt = POLICY_NAME_DNS,
 	};
 
@@ -64,7 +80,7 @@ static void say_special(struct answer_resolve *r, uint16_t qtype,
 static bool decide(const struct posture *p, const struct ask *a,
 		   struct answer_resolve *r)
 {
-	const struct policy_question q = {
+	struct policy_question q = {
 		.ask = POLICY_ASK_LOOKUP,
 		.name = a->name,
 		.learnt = POLICY_NAME_DNS,
@@ -80,6 +96,11 @@ static bool decide(const struct posture *p, const struct ask *a,
 		return true;
 	}
 	v = policy_decide(p->policy, &q);
+	/* apt asks before each connection; as of any type, nothing leaves */
+	if (!v.allow && v.reason == POLICY_R_DEFAULT && subject(a) != a->name) {
+		q.name = subject(a);
+		v = policy_decide(p->policy, &q);
+	}
 	/* RFC 6761 6.3: it needs no rule, and it is the payload's own */
 	if (localhost && !policy_name_denied(p->policy, a->name, &denied)) {
 		v.allow = true;

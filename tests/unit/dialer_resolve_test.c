@@ -112,6 +112,35 @@ static void test_other_types_are_not_asked(void **state)
 	world_free(w);
 }
 
+static void test_services_of_a_name(void **state)
+{
+	struct world *w = world_new(POLICY_ALLOWLIST, LIST("allowed.test"),
+				    LIST("_no._tcp.allowed.test"));
+	struct answer_resolve r;
+
+	(void)state;
+	r = world_resolve(w, "_http._tcp.allowed.test", DNS_TYPE_SRV);
+	assert_rcode(&r, DNS_NOERROR);
+	assert_string_equal(r.rule, "allowed.test");
+	r = world_resolve(w, "_http._tcp.evil.test", DNS_TYPE_SRV);
+	assert_false(r.allow);
+	assert_string_equal(r.hint, "evil.test");
+	r = world_resolve(w, "_no._tcp.allowed.test", DNS_TYPE_SRV);
+	assert_false(r.allow);
+	assert_int_equal(r.reason, POLICY_R_DENY_RULE);
+	/* another type, another form: a name like any */
+	r = world_resolve(w, "_http._tcp.allowed.test", DNS_TYPE_A);
+	assert_false(r.allow);
+	r = world_resolve(w, "x._tcp.allowed.test", DNS_TYPE_SRV);
+	assert_false(r.allow);
+	r = world_resolve(w, "_http.allowed.test", DNS_TYPE_SRV);
+	assert_false(r.allow);
+	r = world_resolve(w, "_http._tcp", DNS_TYPE_SRV);
+	assert_false(r.allow);
+	assert_int_equal(world_asked_all(w), 0);
+	world_free(w);
+}
+
 static void test_bad_answers_are_refused_whole(void **state)
 {
 	static const struct {
@@ -713,6 +742,7 @@ int dialer_resolve_tests(void)
 		cmocka_unit_test(test_allowed),
 		cmocka_unit_test(test_refused_name_leaves_nothing),
 		cmocka_unit_test(test_other_types_are_not_asked),
+		cmocka_unit_test(test_services_of_a_name),
 		cmocka_unit_test(test_bad_answers_are_refused_whole),
 		cmocka_unit_test(test_private_with_flag),
 		cmocka_unit_test(test_unreachable_ipv6_is_left_out),
