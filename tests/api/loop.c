@@ -25,8 +25,8 @@ static void turn(struct exeat_session *session)
 		.events = POLLIN,
 	};
 
-	if (poll(&p, 1, 20000) != 1)
-		fail_msg("nothing within 20 s");
+	if (poll(&p, 1, 60000) != 1)
+		fail_msg("nothing within 60 s");
 	assert_int_equal(exeat_session_dispatch(session, 0, NULL), 0);
 }
 
@@ -76,7 +76,7 @@ static void idle_is_quiet(void **state)
 	o.stdio[EXEAT_STDIN] = EXEAT_STDIO_PIPE;
 	run = api_start(session, &o);
 	while (!exeat_run_result(run)) {
-		(void)poll(&p, 1, 20000);
+		(void)poll(&p, 1, 60000);
 		(void)exeat_session_dispatch(session, 0, NULL);
 		turns++;
 	}

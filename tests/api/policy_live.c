@@ -251,7 +251,7 @@ static struct exeat_run *start_talk(struct exeat_session *session,
 	o.argv = LIST("python3", "-c", talk, host, strchr(rule, ':') + 1);
 	run = api_start(session, &o);
 	assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf),
-					20000, NULL),
+					60000, NULL),
 			 3);
 	return run;
 }
@@ -275,7 +275,7 @@ static void flows_end(void **state)
 	assert_int_equal(exeat_run_wait(run, 200, NULL), 0);
 	begin = api_ms();
 	change_list(session, (const char *const[]){ NULL });
-	assert_true(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf), 20000,
+	assert_true(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf), 60000,
 				   NULL) > 0);
 	/* a second is promised (tests/net/stories/live.py); machines are slow */
 	assert_true(api_ms() - begin < 5000);

@@ -267,7 +267,7 @@ static void output_nobody_reads(void **state)
 	(void)state;
 	o.command = "head -c 100000000 /dev/zero; echo end";
 	run = api_start(session, &o);
-	assert_true(exeat_run_wait(run, 20000, &error) < 0);
+	assert_true(exeat_run_wait(run, 60000, &error) < 0);
 	api_expect(&error, EXEAT_LIMIT, "output", "");
 	assert_string_equal(api_sh(session, "echo other", 0), "other\n");
 	while ((n = exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf), 60000,
