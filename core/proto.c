@@ -41,6 +41,7 @@ const size_t proto_keeper_front_nrules = COUNT(proto_keeper_front_rules);
 const struct msg_rule proto_keeper_dialer_rules[] = {
 	{ G_POSTURE_READY, ANY, 4, 4, 0, 0 },
 	{ G_PIN, ANY, 16, PINS_MAX, 0, 0 },
+	{ G_STAYING, ANY, 12, PINS_MAX, 0, 0 },
 };
 const size_t proto_keeper_dialer_nrules = COUNT(proto_keeper_dialer_rules);
 
@@ -65,9 +66,8 @@ const struct msg_rule proto_dialer_caller_rules[] = {
 const size_t proto_dialer_caller_nrules = COUNT(proto_dialer_caller_rules);
 
 const struct msg_rule proto_dialer_keeper_rules[] = {
-	{ G_POSTURE, ANY, 8, 8, 1, 1 },
-	{ G_POSTURE_DROP, ANY, 4, 4, 0, 0 },
-	{ G_POLICY, ANY, 4, 4, 1, 1 },
+	{ G_POSTURE, ANY, 8, 8, 1, 1 }, { G_POSTURE_DROP, ANY, 4, 4, 0, 0 },
+	{ G_POLICY, ANY, 4, 4, 1, 1 },	{ G_POLICY_NOW, ANY, 4, 4, 0, 0 },
 	{ G_PINNED, ANY, 8, 8, 0, 0 },
 };
 const size_t proto_dialer_keeper_nrules = COUNT(proto_dialer_keeper_rules);

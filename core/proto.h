@@ -14,9 +14,10 @@
  * tells the other two, waits for both, then answers the caller. No payload
  * enters before.
  *
- * Another policy for a posture that lives: the keeper puts it in force in the
- * kernel, then tells the dialer, then front, each when the one before has it.
- * So a live posture never allows what neither policy does.
+ * Another policy for a posture that lives: the keeper asks the dialer which
+ * pins it leaves, puts it with them in force in the kernel, then in the dialer,
+ * then in front, each when the one before has it. So a live posture never
+ * allows what neither policy does, and always what both do.
  *
  * Bodies are fixed sequences of big-endian numbers and length-prefixed
  * strings (sbuf_* writes, rbuf_* reads), given beside each type.
@@ -71,8 +72,13 @@ enum proto_message {
 	/* keeper to front and dialer */
 	G_POSTURE,		/* u32 posture; u32 sockets (bit set of those
 				 * passed). fds: policy image, sockets */
-	G_POSTURE_READY,	/* back: u32 posture; to G_POLICY too */
-	G_POLICY,		/* u32 posture, known. fd: policy image */
+	G_POSTURE_READY,	/* back: u32 posture; also to G_POLICY (front) and
+				 * G_POLICY_NOW (dialer) */
+	G_POLICY,		/* u32 posture, known. fd: policy image. The dialer
+				 * only says what stays */
+	G_STAYING,		/* dialer, back: u32 posture, ttl_s, count; each as
+				 * of G_PIN: pins that the policy leaves */
+	G_POLICY_NOW,		/* u32 posture: the kernel has it, with these */
 	G_POSTURE_DROP,		/* u32 posture */
 	G_RUN,			/* u32 posture, run: whose the events are (0:
 				 * nobody's or several runs') */

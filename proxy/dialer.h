@@ -34,6 +34,12 @@ struct dialer_pin {
 	struct port_range range;
 };
 
+struct dialer_pins {
+	struct dialer_pin *list;
+	size_t n;
+	unsigned ttl_s;
+};
+
 /* What the dialer needs of the machine comes as functions. */
 struct dialer_hooks {
 	void *user;
@@ -80,10 +86,18 @@ void dialer_set_upproxy(struct dialer *d, const struct upproxy *u,
 int dialer_add_posture(struct dialer *d, uint32_t posture,
 		       const struct policy *policy);
 /*
- * Another policy for a posture that lives; it decides from now on. What is
- * under way, and the pins that it still allows, wait for dialer_renew(): the
- * owner says in between that pins which come now are of the new policy. The
- * old one is borrowed until then. 0, -ENOENT, or -ENOMEM: the old one stays.
+ * Of the posture's pins those that `policy`, which shall be its next one, will
+ * still allow, for the kernel to have when it has that policy. The caller
+ * frees the list. Nothing changes yet. 0, -ENOENT, -ENOMEM.
+ */
+int dialer_staying_pins(struct dialer *d, uint32_t posture,
+			const struct policy *policy, struct dialer_pins *ret);
+/*
+ * Another policy for a posture that lives; it decides from now on. The kernel
+ * has it, with the pins that were last said to stay. What is under way waits
+ * for dialer_renew(): the owner says in between that pins which come now are
+ * of the new policy. The old one is borrowed until then. 0, -ENOENT, or
+ * -ENOMEM: the old one stays.
  */
 int dialer_set_policy(struct dialer *d, uint32_t posture,
 		      const struct policy *policy);

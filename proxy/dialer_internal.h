@@ -212,8 +212,11 @@ int posture_take_classes(struct posture *p);
 int pin_addresses(struct dialer *d, struct posture *p, const char *name,
 		  const struct addr *addrs, size_t n, struct task *waiting);
 void pin_batch_forget_task(struct pin_batch *b);
-/* Tell the kernel all of a posture's pins, which it has lost. */
-void pins_renew(struct dialer *d, struct posture *p);
+/* What the kernel is to be told of one pin; false: its sets would have more
+ * elements by it than are *left. The list has room for as many. */
+bool pins_add_ranges(struct dialer_pins *to, size_t *left,
+		     const struct posture *p, const char *name,
+		     const struct addr *a);
 /* Those of one posture: what is acknowledged later counts for nothing. */
 void pin_batches_drop(struct dialer *d, const struct posture *p);
 

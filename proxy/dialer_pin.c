@@ -8,7 +8,8 @@
  * packets pass to the gate at all. What the kernel does not have, or was told
  * too long ago, goes to it as a batch (hooks.pin()). The answer that made the
  * batch necessary waits for its acknowledgement; a pin counts only from then
- * on.
+ * on. What stays when the policy changes is the kernel's before it is in force
+ * (dialer_change.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,9 +22,6 @@ enum {
 	NAME_RANGES = 128, /* port ranges of one name; the rest: no pin */
 	/* what nft_pin() takes when it is not a class of its own */
 	SMALL_RANGE = LIMIT_RULE_PORTS,
-	/* told to the kernel once more when the policy has changed, the most
-	 * recent first; the rest is, when its name is looked up again */
-	RENEWED = 16384,
 };
 
 struct pin_batch {
@@ -239,64 +237,35 @@ int pin_addresses(struct dialer *d, struct posture *p, const char *name,
 	return r;
 }
 
-/* -- all of a posture, once more -- */
-
-struct renewal {
-	struct dialer *dialer;
-	struct posture *posture;
-	struct pin_batch *batch; /* NULL: none begun */
-	size_t left;		 /* of RENEWED */
-};
-
-static void renewal_send(struct renewal *r)
+/* Elements of a set; a wide range is a class, and one. */
+static size_t range_elements(const struct port_range *r)
 {
-	struct pin_batch *b = r->batch;
+	const size_t ports = r->hi - r->lo + 1U;
+
+	return ports > SMALL_RANGE ? 1 : ports;
+}
+
+bool pins_add_ranges(struct dialer_pins *to, size_t *left,
+		     const struct posture *p, const char *name,
+		     const struct addr *a)
+{
 	struct range_list l;
+	size_t elements = 0;
 
-	if (!b)
-		return;
-	r->batch = NULL;
-	ranges_of_name(r->posture, b->name, &l);
-	if (l.n == 0)
-		all_told(b);
-	if (b->naddrs * l.n > r->left)
-		r->left = 0;
-	else
-		r->left -= b->naddrs * l.n;
-	/* what cannot be sent is sent at the next use */
-	if (l.n == 0 || r->left == 0 || batch_send(r->dialer, b, &l) < 0)
-		batch_free(r->dialer, b);
-}
-
-static void renew_pin(void *user, const char *name, const struct addr *a)
-{
-	struct renewal *r = user;
-	struct pin_batch *b = r->batch;
-
-	if (b && (b->naddrs == LIMIT_DNS_ADDRS || strcmp(b->name, name) != 0))
-		renewal_send(r);
-	if (r->left == 0)
-		return;
-	if (!r->batch) {
-		b = calloc(1, sizeof(*b));
-		if (!b)
-			return;
-		TAILQ_INSERT_TAIL(&r->dialer->batches, b, link);
-		b->seq = r->dialer->next_seq++;
-		b->posture = r->posture;
-		b->asked_ms = clock_ms();
-		memcpy(b->name, name, strlen(name) + 1);
-		r->batch = b;
+	ranges_of_name(p, name, &l);
+	for (size_t i = 0; i < l.n; i++)
+		elements += range_elements(&l.ports[i].range);
+	if (elements > *left)
+		return false;
+	*left -= elements;
+	for (size_t i = 0; i < l.n; i++) {
+		to->list[to->n++] = (struct dialer_pin){
+			.addr = *a,
+			.proto = l.ports[i].proto,
+			.range = l.ports[i].range,
+		};
 	}
-	b->addrs[b->naddrs++] = *a;
-}
-
-void pins_renew(struct dialer *d, struct posture *p)
-{
-	struct renewal r = { .dialer = d, .posture = p, .left = RENEWED };
-
-	pins_each(p->pins, clock_ms(), renew_pin, &r);
-	renewal_send(&r);
+	return true;
 }
 
 void dialer_pinned(struct dialer *d, uint32_t seq, int error)

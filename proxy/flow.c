@@ -313,6 +313,7 @@ bool flow_begin(struct flow *fl)
 
 	if (p->front->is_own(&fl->to.addr))
 		return flow_refuse_bytes(fl, POLICY_R_OWN, NULL);
+	filter_done(&fl->filter);
 	/* the dialer says no to NOTHING, with the rule that would help */
 	if (carry == POLICY_CARRY_NOTHING ||
 	    (carry == POLICY_CARRY_ANY && !p->peek_any)) {

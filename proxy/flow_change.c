@@ -6,8 +6,8 @@
  * By state of the flow:
  *
  *	PEEK	the dialer will decide by the new policy. Where the port may
- *		carry something else now, the flow ends: its filter was made
- *		for what it was
+ *		carry something else now, the filter, which was made for what
+ *		it was, begins again; nothing has gone on yet
  *	ASK	the dialer asks itself again; but an answer of the old policy
  *		may be on the way, so the flow is `stale`: it is held against
  *		the new one as soon as it is relayed
@@ -108,13 +108,27 @@ bool flow_recheck(struct flow *fl)
 	return check(fl, fl->name, fl->learnt);
 }
 
+static void begin_again(struct flow *fl)
+{
+	const enum policy_carry carry = carry_now(fl);
+
+	if (fl->filter.carry == carry)
+		return;
+	if (carry == POLICY_CARRY_NOTHING) {
+		(void)flow_refuse_changed(fl, "", "");
+		return;
+	}
+	if (!flow_begin(fl) || fl->state != FLOW_PEEK || fl->up.len == 0)
+		return;
+	flow_timer(fl, LIMIT_PEEK_MS);
+	(void)flow_judge(fl);
+}
+
 static void flow_changed(struct flow *fl)
 {
 	switch (fl->state) {
 	case FLOW_PEEK:
-		if (fl->filter.carry != carry_now(fl))
-			(void)flow_refuse_changed(fl, "", "");
-		return;
+		return begin_again(fl);
 	case FLOW_ASK:
 		fl->stale = true;
 		return;

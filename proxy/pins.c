@@ -26,6 +26,7 @@ struct pin {
 	int64_t expires_ms;
 	int64_t told_ms; /* 0: the kernel never was */
 	bool lost;	 /* the kernel was told, but has forgotten */
+	bool handed;	 /* over to the next policy, which comes */
 	bool chained;
 	struct addr addr;
 	char name[];
@@ -183,23 +184,24 @@ void pins_prune(struct pins *p,
 	while (pin) {
 		struct pin *next = TAILQ_NEXT(pin, by_use);
 
-		pin->lost = true;
+		pin->lost = !pin->handed;
+		pin->handed = false;
 		if (!keeps(user, pin->name, &pin->addr, pin->chained))
 			pin_remove(p, pin);
 		pin = next;
 	}
 }
 
-void pins_each(const struct pins *p, int64_t now_ms,
-	       void (*each)(void *user, const char *name, const struct addr *a),
+void pins_hand(struct pins *p, int64_t now_ms,
+	       bool (*takes)(void *user, const char *name, const struct addr *a,
+			     bool chained),
 	       void *user)
 {
-	const struct pin *pin;
+	struct pin *pin;
 
-	TAILQ_FOREACH(pin, &p->by_use, by_use) {
-		if (pin->told_ms && pin->expires_ms > now_ms)
-			each(user, pin->name, &pin->addr);
-	}
+	TAILQ_FOREACH(pin, &p->by_use, by_use)
+		pin->handed = pin->expires_ms > now_ms &&
+			      takes(user, pin->name, &pin->addr, pin->chained);
 }
 
 void pins_remove(struct pins *p, const char *name, const struct addr *a)

@@ -47,16 +47,20 @@ void pins_set_chained(struct pins *p, const char *name, const struct addr *a,
 		      bool chained);
 /*
  * Another policy: keep those that `keeps` says. The kernel has none of them
- * any more.
+ * any more but what pins_hand() gave out since the last time.
  */
 void pins_prune(struct pins *p,
 		bool (*keeps)(void *user, const char *name,
 			      const struct addr *a, bool chained),
 		void *user);
-/* Those that live, in the order of use: the addresses of one answer come one
- * after the other. `each` Mustn't add any. */
-void pins_each(const struct pins *p, int64_t now_ms,
-	       void (*each)(void *user, const char *name, const struct addr *a),
+/*
+ * Those that live, in the order of use: the addresses of one answer come one
+ * after the other. `takes`, which Mustn't add any, says which of them the
+ * kernel will have with the next policy.
+ */
+void pins_hand(struct pins *p, int64_t now_ms,
+	       bool (*takes)(void *user, const char *name, const struct addr *a,
+			     bool chained),
 	       void *user);
 
 bool pins_has(const struct pins *p, const char *name, const struct addr *a,

@@ -36,6 +36,7 @@ enum { SERVERS_MAX = 8 };
 struct dialer_posture {
 	uint32_t id; /* 0: free */
 	struct image image;
+	struct image next; /* asked about, not yet in force; or empty */
 };
 
 struct dialer_process {
@@ -72,6 +73,19 @@ static enum dialer_route ask_route(void *user, const struct addr *to)
 	return DIALER_ROUTE_NONE;
 }
 
+static void put_pins(struct sbuf *body, const struct dialer_pin *pins,
+		     size_t npins, unsigned ttl_s)
+{
+	sbuf_u32(body, ttl_s);
+	sbuf_u32(body, (uint32_t)npins);
+	for (size_t i = 0; i < npins; i++) {
+		sbuf_add(body, pins[i].addr.b, sizeof(pins[i].addr.b));
+		sbuf_u8(body, (uint8_t)pins[i].proto);
+		sbuf_u16(body, pins[i].range.lo);
+		sbuf_u16(body, pins[i].range.hi);
+	}
+}
+
 static void send_pins(void *user, uint32_t posture, uint32_t seq,
 		      const struct dialer_pin *pins, size_t npins,
 		      unsigned ttl_s)
@@ -82,14 +96,7 @@ static void send_pins(void *user, uint32_t posture, uint32_t seq,
 	sbuf_init(&body, LIMIT_CHAN_QUEUE);
 	sbuf_u32(&body, seq);
 	sbuf_u32(&body, posture);
-	sbuf_u32(&body, ttl_s);
-	sbuf_u32(&body, (uint32_t)npins);
-	for (size_t i = 0; i < npins; i++) {
-		sbuf_add(&body, pins[i].addr.b, sizeof(pins[i].addr.b));
-		sbuf_u8(&body, (uint8_t)pins[i].proto);
-		sbuf_u16(&body, pins[i].range.lo);
-		sbuf_u16(&body, pins[i].range.hi);
-	}
+	put_pins(&body, pins, npins, ttl_s);
 	if (body.bad)
 		dialer_pinned(dp->dialer, seq, ENOMEM);
 	else
@@ -121,6 +128,7 @@ static void posture_drop(struct dialer_process *dp, struct dialer_posture *p)
 {
 	dialer_drop_posture(dp->dialer, p->id);
 	image_unmap(&p->image);
+	image_unmap(&p->next);
 	p->id = 0;
 }
 
@@ -138,22 +146,47 @@ static void posture_add(struct dialer_process *dp, uint32_t id, struct msg *m)
 	wire_send(&dp->keeper, G_POSTURE_READY, m->body, 4, NULL, 0);
 }
 
+/* Another policy is to come. One that did not, the kernel would not take. */
+static void posture_next(struct dialer_process *dp, struct dialer_posture *p,
+			 struct msg *m)
+{
+	struct dialer_pins stay = { 0 };
+	struct sbuf body;
+	int r;
+
+	image_unmap(&p->next);
+	r = image_map(m->fds[0], &p->next);
+	if (r == 0)
+		r = dialer_staying_pins(dp->dialer, p->id, p->next.policy,
+					&stay);
+	if (r < 0)
+		return fatal(dp, -r, "change policy");
+	sbuf_init(&body, LIMIT_CHAN_QUEUE);
+	sbuf_u32(&body, p->id);
+	put_pins(&body, stay.list, stay.n, stay.ttl_s);
+	free(stay.list);
+	if (body.bad)
+		return fatal(dp, ENOMEM, "change policy");
+	wire_send(&dp->keeper, G_STAYING, body.s, body.len, NULL, 0);
+	sbuf_done(&body);
+}
+
 /* What cannot be changed ends the session: the kernel has the new one. */
 static void posture_change(struct dialer_process *dp, struct dialer_posture *p,
 			   struct msg *m)
 {
-	struct image image;
-	int r = image_map(m->fds[0], &image);
+	int r = p->next.policy ?
+			dialer_set_policy(dp->dialer, p->id, p->next.policy) :
+			-EPROTO;
 
-	if (r == 0)
-		r = dialer_set_policy(dp->dialer, p->id, image.policy);
 	if (r < 0)
 		return fatal(dp, -r, "change policy");
 	/* the keeper takes pins from here on */
 	wire_send(&dp->keeper, G_POSTURE_READY, m->body, 4, NULL, 0);
 	dialer_renew(dp->dialer, p->id);
 	image_unmap(&p->image);
-	p->image = image;
+	p->image = p->next;
+	p->next = (struct image){ 0 };
 }
 
 static void keeper_message(void *user, struct msg *m)
@@ -171,6 +204,8 @@ static void keeper_message(void *user, struct msg *m)
 	if (!p || p->id == 0)
 		return;
 	if (m->type == G_POLICY)
+		posture_next(dp, p, m);
+	else if (m->type == G_POLICY_NOW)
 		posture_change(dp, p, m);
 	else
 		posture_drop(dp, p);

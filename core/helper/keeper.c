@@ -118,6 +118,8 @@ static void dialer_message(void *user, struct msg *m)
 
 	if (m->type == G_PIN)
 		keeper_pin(user, m);
+	else if (m->type == G_STAYING)
+		keeper_posture_staying(user, m);
 	else
 		keeper_posture_ack(user, rbuf_u32(&r), ACK_DIALER);
 }

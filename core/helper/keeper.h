@@ -16,8 +16,9 @@
  * The first posture's namespace, and a child in it, need not know what the
  * posture is: they are made as soon as the view stands.
  *
- * A policy for a READY posture: `unchanged` says how far it has come. What the
- * dialer pins before it has the new one is refused.
+ * A policy for a READY posture: `unchanged` says how far it has come. The
+ * dialer says which pins it leaves, and the kernel's table is replaced with
+ * them in it. What the dialer pins then, before it has the new one, is refused.
  *
  * A run: PREPARED or WAITING -> BORN -> RUNNING -> DONE (the caller is told) ->
  * gone (the child's pidfd says that nothing of it is left).
@@ -41,7 +42,11 @@
 
 struct event;
 
-enum keeper_ack { ACK_FRONT = 1, ACK_DIALER = 2 };
+enum keeper_ack {
+	ACK_FRONT = 1,
+	ACK_DIALER = 2,
+	ACK_PINS = 4, /* the dialer has not said which stay */
+};
 
 struct keeper_posture {
 	uint32_t id;		/* 0: free slot */
@@ -50,7 +55,7 @@ struct keeper_posture {
 	bool dials;		/* not blocked: the dialer knows it */
 	unsigned missing;	/* enum keeper_ack: who has not got it yet */
 	uint32_t live_runs;	/* with a command */
-	/* another policy, in force in the kernel: */
+	/* another policy; without ACK_PINS it is in force in the kernel: */
 	int next_image;		/* front has still to get it; -1: none */
 	unsigned unchanged;	/* enum keeper_ack: who has not got it yet */
 };
@@ -107,6 +112,7 @@ void keeper_posture_add(struct keeper *k, struct msg *m);
 void keeper_posture_drop(struct keeper *k, uint32_t id);
 void keeper_posture_policy(struct keeper *k, struct msg *m);
 void keeper_posture_ack(struct keeper *k, uint32_t id, enum keeper_ack who);
+void keeper_posture_staying(struct keeper *k, const struct msg *m);
 void keeper_pin(struct keeper *k, const struct msg *m);
 struct keeper_posture *keeper_posture_find(struct keeper *k, uint32_t id);
 /* Tell front whose the events of the posture are. */

@@ -203,6 +203,27 @@ void keeper_posture_drop(struct keeper *k, uint32_t id)
 	slot_free(p);
 }
 
+enum { PIN_BYTES = 21 }; /* 16 + 1 + 2 + 2 */
+
+static int pins_decode(struct rbuf *r, uint32_t n, struct nft_pin **ret)
+{
+	struct nft_pin *pins;
+
+	if (n == 0 || rbuf_left(r) != (size_t)n * PIN_BYTES)
+		return -EBADMSG;
+	pins = calloc(n, sizeof(*pins));
+	if (!pins)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		pins[i].addr = addr_from_bytes(rbuf_bytes(r, 16), 16);
+		pins[i].proto = rbuf_u8(r) == RULE_UDP ? RULE_UDP : RULE_TCP;
+		pins[i].range.lo = rbuf_u16(r);
+		pins[i].range.hi = rbuf_u16(r);
+	}
+	*ret = pins;
+	return 0;
+}
+
 /* ---- another policy ---- */
 
 static void tell_policy(struct wire *w, uint32_t type, uint32_t posture,
@@ -219,65 +240,101 @@ static void tell_policy(struct wire *w, uint32_t type, uint32_t posture,
 	wire_send(w, type, body, wbuf_len(&b), &image, 1);
 }
 
-static int policy_load(struct keeper_posture *p, const struct policy *policy,
-		       struct err *err)
+/* In force in the kernel, and the gate is told. `pins` stay. */
+static int policy_enforce(struct keeper *k, struct keeper_posture *p,
+			  const struct policy *policy,
+			  const struct nft_pins *pins, struct err *err)
 {
+	const bool blocked = policy_get_mode(policy) == POLICY_BLOCKED;
 	struct plan *plan;
 	int r = policy_plan_new(policy, &plan);
 
 	if (r < 0)
 		return err_sys(err, -r, "plan", "posture %u", p->id);
-	r = nft_load(p->nft, plan, err);
+	r = nft_load_pins(p->nft, plan, pins, err);
 	policy_plan_free(plan);
-	return r;
-}
-
-static int policy_change(struct keeper *k, struct keeper_posture *p,
-			 int *take_image, struct err *err)
-{
-	struct image map;
-	bool dials;
-	int r = image_map(*take_image, &map);
-
-	if (r < 0)
-		return err_sys(err, -r, "map policy", "posture %u", p->id);
-	dials = p->dials || policy_get_mode(map.policy) != POLICY_BLOCKED;
-	r = policy_load(p, map.policy, err);
-	image_unmap(&map);
 	if (r < 0)
 		return r;
-	p->next_image = fd_steal(take_image);
 	p->unchanged = ACK_FRONT;
-	if (!dials) {
+	if (!p->dials && blocked) {
 		tell_policy(&k->front, G_POLICY, p->id, p->next_image);
 		return 0;
 	}
 	p->unchanged |= ACK_DIALER;
-	tell_policy(&k->dialer, p->dials ? G_POLICY : G_POSTURE, p->id,
-		    p->next_image);
+	if (p->dials)
+		tell(&k->dialer, G_POLICY_NOW, p->id);
+	else
+		tell_policy(&k->dialer, G_POSTURE, p->id, p->next_image);
 	p->dials = true;
 	return 0;
 }
 
+/* The image that waits; if it cannot be in force the old one is. */
+static void policy_now(struct keeper *k, struct keeper_posture *p,
+		       const struct nft_pins *pins)
+{
+	struct image map = { 0 };
+	struct err err;
+	int r = image_map(p->next_image, &map);
+
+	err_clear(&err);
+	if (r < 0)
+		r = err_sys(&err, -r, "map policy", "posture %u", p->id);
+	else
+		r = policy_enforce(k, p, map.policy, pins, &err);
+	image_unmap(&map);
+	if (r == 0)
+		return;
+	fd_close(&p->next_image);
+	tell_failed(k, K_POLICY_FAILED, p->id, &err);
+}
+
 void keeper_posture_policy(struct keeper *k, struct msg *m)
 {
+	static const struct nft_pins none;
 	struct rbuf r = rbuf_make(m->body, m->len);
 	uint32_t id = rbuf_u32(&r);
 	struct keeper_posture *p = keeper_posture_find(k, id);
 	struct err err;
 
-	err_clear(&err);
-	if (!p || p->missing || p->unchanged)
+	if (!p || p->missing || p->unchanged) {
+		err_clear(&err);
 		(void)err_new(&err, ERR_INTERNAL, "change policy", NULL,
 			      "posture %u is not ready", id);
-	else if (policy_change(k, p, &m->fds[0], &err) == 0)
+		return tell_failed(k, K_POLICY_FAILED, id, &err);
+	}
+	p->next_image = fd_steal(&m->fds[0]);
+	if (!p->dials)
+		return policy_now(k, p, &none);
+	p->unchanged = ACK_PINS;
+	tell_policy(&k->dialer, G_POLICY, p->id, p->next_image);
+}
+
+void keeper_posture_staying(struct keeper *k, const struct msg *m)
+{
+	struct rbuf r = rbuf_make(m->body, m->len);
+	struct keeper_posture *p = keeper_posture_find(k, rbuf_u32(&r));
+	struct nft_pins pins = { .ttl_s = rbuf_u32(&r) };
+	cleanup_free struct nft_pin *list = NULL;
+	uint32_t n = rbuf_u32(&r);
+
+	if (!p || !(p->unchanged & ACK_PINS))
 		return;
-	tell_failed(k, K_POLICY_FAILED, id, &err);
+	p->unchanged = 0;
+	/* what cannot be read is not pinned: lookups will */
+	if (pins_decode(&r, n, &list) == 0) {
+		pins.list = list;
+		pins.n = n;
+	}
+	policy_now(k, p, &pins);
 }
 
 static void policy_ack(struct keeper *k, struct keeper_posture *p,
 		       enum keeper_ack who)
 {
+	/* front is told when the dialer has it: it cannot have it before */
+	if (who == ACK_FRONT && (p->unchanged & ACK_DIALER))
+		return;
 	p->unchanged &= ~(unsigned)who;
 	if (who == ACK_DIALER)
 		return tell_policy(&k->front, G_POLICY, p->id, p->next_image);
@@ -335,27 +392,6 @@ void keeper_posture_flush(struct keeper *k, struct keeper_posture *p,
 
 /* ---- pins ---- */
 
-enum { PIN_BYTES = 21 }; /* 16 + 1 + 2 + 2 */
-
-static int pins_decode(struct rbuf *r, uint32_t n, struct nft_pin **ret)
-{
-	struct nft_pin *pins;
-
-	if (n == 0 || rbuf_left(r) != (size_t)n * PIN_BYTES)
-		return -EBADMSG;
-	pins = calloc(n, sizeof(*pins));
-	if (!pins)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++) {
-		pins[i].addr = addr_from_bytes(rbuf_bytes(r, 16), 16);
-		pins[i].proto = rbuf_u8(r) == RULE_UDP ? RULE_UDP : RULE_TCP;
-		pins[i].range.lo = rbuf_u16(r);
-		pins[i].range.hi = rbuf_u16(r);
-	}
-	*ret = pins;
-	return 0;
-}
-
 void keeper_pin(struct keeper *k, const struct msg *m)
 {
 	struct rbuf r = rbuf_make(m->body, m->len);
@@ -367,7 +403,8 @@ void keeper_pin(struct keeper *k, const struct msg *m)
 	uint8_t body[8];
 	struct wbuf b = wbuf_make(body, sizeof(body));
 	struct err err;
-	int error = p ? pins_decode(&r, n, &pins) : -ENOENT;
+	/* one that is blocked it was never told of */
+	int error = p && p->dials ? pins_decode(&r, n, &pins) : -ENOENT;
 
 	/* found by the policy that is no more in force */
 	if (p && (p->unchanged & ACK_DIALER))

@@ -6,6 +6,7 @@ target_sources(exeat_sys PRIVATE
 	nft.c
 	nft_batch.c
 	nft_part.c
+	nft_pin.c
 	nft_probe.c
 	nft_rule.c
 	nft_set.c

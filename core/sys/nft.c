@@ -1,4 +1,4 @@
-/* nft.c - the kernel wall of one posture namespace: load, pin, count
+/* nft.c - the kernel wall of one posture namespace: load, count
  * SPDX-License-Identifier: Apache-2.0
  *
  * Theory of operation
@@ -7,12 +7,8 @@
  * enforces in one. A second call replaces the policy: its table gets the
  * other of two names, is built beside the old one, and the transaction that
  * makes the new base chains deletes the old ones. The old table's counters
- * are read when nothing can count there any more, then it goes.
- *
- * A pin is renewed by adding, deleting and adding it again in one
- * transaction: the first makes sure that there is something to delete, the
- * last sets the time anew on every kernel. Packets see the old element until
- * they see the new one.
+ * are read when nothing can count there any more, then it goes. Pins that the
+ * new policy leaves are part of what is built: no packet meets it without.
  */
 #include "core/sys/nft.h"
 
@@ -31,12 +27,7 @@
 #include "core/base/fd.h"
 #include "core/base/limits.h"
 #include "core/sys/nft_private.h"
-#include "core/sys/nft_set.h"
-
-enum {
-	PIN_PORTS = 16, /* of one pin that is no class */
-	ELEMENT_MSG_MAX = 256, /* bytes of a message with one element */
-};
+#include "core/sys/nft_rule.h"
 
 static const char *const policy_tables[2] = { "exeat", "exeat_next" };
 
@@ -84,11 +75,6 @@ static int copy_classes(const struct plan *plan, struct plan_pin_class **ret,
 	return 0;
 }
 
-static size_t small_room(const struct nft *n)
-{
-	return n->room < NFT_PINS_BATCH ? n->room : NFT_PINS_BATCH;
-}
-
 /* Remove what a load left half built, or what it replaced. */
 static int drop_tables(struct nft *n, bool guard, const char *table,
 		       struct err *err)
@@ -96,7 +82,7 @@ static int drop_tables(struct nft *n, bool guard, const char *table,
 	struct nft_batch b;
 	int r;
 
-	batch_init(&b, n->fd, &n->seq, small_room(n));
+	batch_init(&b, n->fd, &n->seq, nft_small_room(n));
 	if (guard)
 		nft_delete_table(&b, NFT_TABLE_GUARD);
 	if (table)
@@ -106,27 +92,57 @@ static int drop_tables(struct nft *n, bool guard, const char *table,
 	return r;
 }
 
+/* What falls off the end of its base chains is dropped: the last of their
+ * rules refuses all, so it is no matter if this cannot be had. */
+static void close_end(struct nft *n, const char *table)
+{
+	struct nft_batch b;
+
+	batch_init(&b, n->fd, &n->seq, nft_small_room(n));
+	nft_yield_policy(&b, table, false);
+	(void)batch_commit(&b, NULL);
+	batch_done(&b);
+}
+
 /* The tables may be there or not: each on its own. */
 static void undo(struct nft *n, const char *table)
 {
 	if (!n->loaded)
 		(void)drop_tables(n, true, NULL, NULL);
 	(void)drop_tables(n, false, table, NULL);
+	if (n->loaded)
+		close_end(n, n->table);
+}
+
+/*
+ * Packets pass while a policy is replaced, and the kernel takes its time over
+ * a transaction. For a moment base chains are there without a rule, the new
+ * ones before it and the old ones behind it: what falls off their end then is
+ * judged by the others. And what a transaction puts in a set may be found
+ * there only after its rules are in force (Linux 6.18): sets are filled before.
+ */
+static void prepare_switch(struct nft *n, struct nft_batch *b)
+{
+	nft_yield_policy(b, n->table, true);
+	(void)batch_commit(b, NULL); /* sticks */
 }
 
 static void build(struct nft *n, struct nft_batch *b, const char *table,
-		  const struct plan *plan)
+		  const struct plan *plan, const struct nft_pins *pins)
 {
 	if (!n->loaded)
 		nft_build_guard(b);
 	nft_build_policy(b, table, plan);
+	nft_build_pins(b, table, plan, pins);
+	if (n->loaded)
+		prepare_switch(n, b);
 	/* What was too big for one transaction has none of the switch. */
-	if (b->commits)
+	else if (b->commits)
 		(void)batch_commit(b, NULL); /* sticks */
 	b->whole = true;
 	if (!n->loaded)
 		nft_enforce_guard(b);
-	nft_enforce_policy(b, table, plan);
+	nft_enforce_policy(b, table, plan, n->loaded);
 	if (n->loaded)
 		nft_retire_policy(b, n->table);
 }
@@ -147,13 +163,13 @@ static int retire(struct nft *n, const char *old, struct err *err)
 
 /* Build and switch; the error names what the kernel lacks. */
 static int load(struct nft *n, const char *table, const struct plan *plan,
-		struct err *err)
+		const struct nft_pins *pins, struct err *err)
 {
 	struct nft_batch b;
 	int r;
 
 	batch_init(&b, n->fd, &n->seq, n->room);
-	build(n, &b, table, plan);
+	build(n, &b, table, plan, pins);
 	r = batch_commit(&b, err);
 	if (r) {
 		undo(n, table);
@@ -165,7 +181,8 @@ static int load(struct nft *n, const char *table, const struct plan *plan,
 	return r;
 }
 
-int nft_load(struct nft *n, const struct plan *plan, struct err *err)
+int nft_load_pins(struct nft *n, const struct plan *plan,
+		  const struct nft_pins *pins, struct err *err)
 {
 	const char *old = n->table;
 	const char *table = policy_tables[old == policy_tables[0]];
@@ -178,7 +195,7 @@ int nft_load(struct nft *n, const struct plan *plan, struct err *err)
 		return r;
 	r = copy_classes(plan, &classes, err);
 	if (!r)
-		r = load(n, table, plan, err);
+		r = load(n, table, plan, pins, err);
 	if (r) {
 		free(classes);
 		return r;
@@ -186,121 +203,21 @@ int nft_load(struct nft *n, const struct plan *plan, struct err *err)
 	free(n->classes);
 	n->classes = classes;
 	n->nclasses = plan->npin_classes;
-	n->pins = plan->mode != POLICY_BLOCKED &&
-		  (plan->names || plan->npin_classes);
+	n->pins = nft_takes_pins(plan);
 	n->table = table;
 	n->loaded = true;
-	if (old)
+	if (old) {
 		(void)retire(n, old, NULL);
+		close_end(n, table);
+	}
 	return 0;
 }
 
-/* ---- pins ---- */
-
-static void put_element(struct nft_batch *b, uint16_t type, const char *table,
-			const char *set, const void *key, size_t len,
-			uint64_t timeout_ms)
+int nft_load(struct nft *n, const struct plan *plan, struct err *err)
 {
-	struct nft_elems e = nft_elems_begin(b, type, table, set);
+	static const struct nft_pins none;
 
-	e.max = ELEMENT_MSG_MAX;
-	nft_elem(&e, key, len, 0, timeout_ms);
-	nft_elems_end(&e);
-}
-
-static void renew(struct nft_batch *b, const char *table, const char *set,
-		  const void *key, size_t len, uint64_t timeout_ms)
-{
-	/* Never a moment without it. */
-	batch_reserve(b, 3 * ELEMENT_MSG_MAX);
-	put_element(b, NFT_MSG_NEWSETELEM, table, set, key, len, timeout_ms);
-	put_element(b, NFT_MSG_DELSETELEM, table, set, key, len, 0);
-	put_element(b, NFT_MSG_NEWSETELEM, table, set, key, len, timeout_ms);
-}
-
-static bool find_class(const struct nft *n, const struct nft_pin *pin,
-		       size_t *ret)
-{
-	for (size_t i = 0; i < n->nclasses; i++) {
-		if (n->classes[i].proto == pin->proto &&
-		    n->classes[i].range.lo == pin->range.lo &&
-		    n->classes[i].range.hi == pin->range.hi) {
-			*ret = i;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* address . protocol . port, each padded to four bytes */
-static size_t pin_key(const struct nft_pin *pin, enum nft_family f,
-		      unsigned port, uint8_t key[24])
-{
-	size_t len = nft_families[f].addr_len;
-
-	memset(key, 0, 24);
-	memcpy(key, pin->addr.b + sizeof(pin->addr.b) - len, len);
-	key[len] = pin->proto == RULE_TCP ? IPPROTO_TCP : IPPROTO_UDP;
-	key[len + 4] = (uint8_t)(port >> 8);
-	key[len + 5] = (uint8_t)port;
-	return len + 8;
-}
-
-static void put_pin(struct nft *n, struct nft_batch *b,
-		    const struct nft_pin *pin, uint64_t timeout_ms)
-{
-	enum nft_family f = addr_is_v4(&pin->addr) ? NFT_V4 : NFT_V6;
-	size_t len = nft_families[f].addr_len, class;
-	char set[NFT_NAME_SIZE], stem[NFT_NAME_SIZE];
-	uint8_t key[24];
-
-	if (find_class(n, pin, &class)) {
-		nft_class_stem(class, stem);
-		return renew(b, n->table, nft_set_name(stem, f, set),
-			     pin->addr.b + sizeof(pin->addr.b) - len, len,
-			     timeout_ms);
-	}
-	nft_set_name(NFT_SET_PIN, f, set);
-	for (unsigned p = pin->range.lo; p <= pin->range.hi; p++) {
-		size_t size = pin_key(pin, f, p, key);
-
-		renew(b, n->table, set, key, size, timeout_ms);
-	}
-}
-
-static bool pin_valid(const struct nft *n, const struct nft_pin *pin)
-{
-	size_t class;
-
-	if (pin->proto != RULE_TCP && pin->proto != RULE_UDP)
-		return false;
-	if (pin->range.lo == 0 || pin->range.lo > pin->range.hi)
-		return false;
-	return pin->range.hi - pin->range.lo < PIN_PORTS ||
-	       find_class(n, pin, &class);
-}
-
-int nft_pin(struct nft *n, const struct nft_pin *pins, size_t npins,
-	    unsigned ttl_s, struct err *err)
-{
-	struct nft_batch b;
-	int r;
-
-	if (!n->pins || ttl_s == 0)
-		return err_new(err, ERR_INVALID, "pin", n->table,
-			       "the posture takes no pins");
-	for (size_t i = 0; i < npins; i++) {
-		if (!pin_valid(n, &pins[i]))
-			return err_new(err, ERR_INVALID, "pin", n->table,
-				       "ports %u-%u are no class of the plan",
-				       pins[i].range.lo, pins[i].range.hi);
-	}
-	batch_init(&b, n->fd, &n->seq, small_room(n));
-	for (size_t i = 0; i < npins; i++)
-		put_pin(n, &b, &pins[i], (uint64_t)ttl_s * 1000);
-	r = batch_commit(&b, err);
-	batch_done(&b);
-	return r;
+	return nft_load_pins(n, plan, &none, err);
 }
 
 /* ---- counters ---- */

@@ -51,6 +51,16 @@ struct nft_pin {
 					 * at most 16 ports */
 };
 
+struct nft_pins {
+	const struct nft_pin *list; /* borrowed */
+	size_t n;
+	unsigned ttl_s;
+};
+
+/* nft_load(), and these pins are in force with it, from the first packet. */
+int nft_load_pins(struct nft *n, const struct plan *plan,
+		  const struct nft_pins *pins, struct err *err);
+
 /* Add pins, or renew those that are there, for ttl_s seconds. Before kernel
  * 6.12 adding an existing element leaves its timeout alone: delete and add,
  * in one batch, always. */

@@ -29,10 +29,14 @@ bool nft_refusal_parse(const char *name, size_t len, enum nft_refusal *ret);
 void nft_build_guard(struct nft_batch *b);
 void nft_build_policy(struct nft_batch *b, const char *table,
 		      const struct plan *plan);
-/* The base chains: from this transaction on it is in force. */
+/* The base chains: from this transaction on it is in force. `yield`: see
+ * nft_yield_policy(). */
 void nft_enforce_guard(struct nft_batch *b);
 void nft_enforce_policy(struct nft_batch *b, const char *table,
-			const struct plan *plan);
+			const struct plan *plan, bool yield);
+/* May a packet pass that falls off the end of its base chains? None does but
+ * for a moment when they come or go, and then the others judge it. */
+void nft_yield_policy(struct nft_batch *b, const char *table, bool yield);
 /* Take its base chains away. */
 void nft_retire_policy(struct nft_batch *b, const char *table);
 
@@ -46,6 +50,12 @@ enum {
 };
 #define NFT_SET_PIN "pin"
 void nft_class_stem(size_t index, char buf[32]);
+/* Bytes of a batch that pins are put in. */
+size_t nft_small_room(const struct nft *n);
+bool nft_takes_pins(const struct plan *plan);
+/* Into a table that has none yet. */
+void nft_build_pins(struct nft_batch *b, const char *table,
+		    const struct plan *plan, const struct nft_pins *pins);
 
 /* The expression that the kernel lacks, as an error; 0 if it has all. Makes
  * and removes a table of its own. */

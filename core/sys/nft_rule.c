@@ -134,6 +134,17 @@ void nft_add_base_chain(struct nft_batch *b, const char *table,
 		  c);
 }
 
+void nft_set_end(struct nft_batch *b, const char *table, const char *chain,
+		 bool accept)
+{
+	struct nftnl_chain *c = nftnl_chain_alloc();
+
+	if (c)
+		nftnl_chain_set_u32(c, NFTNL_CHAIN_POLICY,
+				    accept ? NF_ACCEPT : NF_DROP);
+	put_chain(b, NFT_MSG_NEWCHAIN, 0, table, chain, c);
+}
+
 void nft_delete_chain(struct nft_batch *b, const char *table, const char *chain)
 {
 	put_chain(b, NFT_MSG_DELCHAIN, 0, table, chain, nftnl_chain_alloc());

@@ -39,6 +39,9 @@ void nft_add_chain(struct nft_batch *b, const char *table, const char *chain);
 void nft_add_base_chain(struct nft_batch *b, const char *table,
 			const char *chain, uint32_t hook, int priority,
 			bool accept);
+/* What falls off the end of a base chain that is there. */
+void nft_set_end(struct nft_batch *b, const char *table, const char *chain,
+		 bool accept);
 void nft_delete_chain(struct nft_batch *b, const char *table,
 		      const char *chain);
 void nft_add_counter(struct nft_batch *b, const char *table, const char *name);

@@ -368,10 +368,10 @@ static void output_rest(struct nft_batch *b, const char *table)
 }
 
 static void enforce_output(struct nft_batch *b, const char *table,
-			   const struct plan *plan)
+			   const struct plan *plan, bool yield)
 {
 	nft_add_base_chain(b, table, output, NF_INET_LOCAL_OUT, PRIORITY_POLICY,
-			   false);
+			   yield);
 	output_passes(b, table);
 	output_sources(b, table);
 	part_accept_daddr(b, table, output, "own");
@@ -412,13 +412,13 @@ static void to_gate(struct nft_batch *b, const char *table, uint8_t ipproto,
 }
 
 static void enforce_prerouting(struct nft_batch *b, const char *table,
-			       const struct plan *plan)
+			       const struct plan *plan, bool yield)
 {
 	struct port_range dns = { PORT_DNS, PORT_DNS };
 	struct nft_rule r;
 
 	nft_add_base_chain(b, table, prerouting, NF_INET_PRE_ROUTING,
-			   PRIORITY_MANGLE, false);
+			   PRIORITY_MANGLE, yield);
 	r = nft_rule_begin(b, table, prerouting);
 	nft_match_not_iif(&r, LO_IFINDEX);
 	nft_do_drop(&r);
@@ -448,10 +448,16 @@ static void enforce_prerouting(struct nft_batch *b, const char *table,
 }
 
 void nft_enforce_policy(struct nft_batch *b, const char *table,
-			const struct plan *plan)
+			const struct plan *plan, bool yield)
 {
-	enforce_output(b, table, plan);
-	enforce_prerouting(b, table, plan);
+	enforce_output(b, table, plan, yield);
+	enforce_prerouting(b, table, plan, yield);
+}
+
+void nft_yield_policy(struct nft_batch *b, const char *table, bool yield)
+{
+	nft_set_end(b, table, output, yield);
+	nft_set_end(b, table, prerouting, yield);
 }
 
 void nft_retire_policy(struct nft_batch *b, const char *table)

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -16,9 +17,22 @@
 #include "policy_build.h"
 #include "proxy/dns.h"
 
+/* How many pins stay, each of one address and a range of ports? */
+static size_t staying(struct world *w, const struct built *to)
+{
+	struct dialer_pins stay = { 0 };
+
+	assert_int_equal(dialer_staying_pins(world_dialer(w), 1, to->p, &stay),
+			 0);
+	assert_true(stay.ttl_s > LIMIT_PIN_S);
+	free(stay.list);
+	return stay.n;
+}
+
 static void change(struct world *w, const struct built *to)
 {
 	assert_non_null(to->p);
+	(void)staying(w, to);
 	assert_int_equal(dialer_set_policy(world_dialer(w), 1, to->p), 0);
 	dialer_renew(world_dialer(w), 1);
 }
@@ -39,6 +53,8 @@ static void test_pins(void **state)
 		world_new(POLICY_ALLOWLIST, LIST("a.test", "b.test"), NULL);
 	cleanup_fd int l = world_listen("203.0.113.60", 443);
 	cleanup_fd int k = world_listen("203.0.113.61", 443);
+	const struct addr first = world_addr("203.0.113.60");
+	struct dialer_pins stay = { 0 };
 	size_t calls;
 
 	(void)state;
@@ -49,18 +65,54 @@ static void test_pins(void **state)
 	assert_true(dials(w, "a.test", "203.0.113.60"));
 	assert_true(dials(w, "b.test", "203.0.113.61"));
 	calls = world_pin_calls(w);
+	assert_int_equal(
+		dialer_staying_pins(world_dialer(w), 1, other.p, &stay), 0);
+	assert_int_equal(stay.n, 1);
+	assert_true(addr_equal(&stay.list[0].addr, &first));
+	assert_int_equal(stay.list[0].proto, RULE_TCP);
+	assert_int_equal(stay.list[0].range.lo, 443);
+	assert_int_equal(stay.list[0].range.hi, 443);
+	free(stay.list);
+	/* the old one decides until the kernel has the new one */
+	assert_true(dials(w, "b.test", "203.0.113.61"));
 	assert_int_equal(dialer_set_policy(world_dialer(w), 1, other.p), 0);
-	/* the kernel's owner is not ready for them yet */
-	assert_int_equal(world_pin_calls(w), calls);
 	dialer_renew(world_dialer(w), 1);
-	assert_int_equal(world_pin_calls(w), calls + 1);
+	/* the kernel has it: another answer need not tell it */
+	(void)world_resolve(w, "a.test", DNS_TYPE_A);
+	assert_int_equal(world_pin_calls(w), calls);
 	assert_true(dials(w, "a.test", "203.0.113.60"));
 	assert_false(dials(w, "b.test", "203.0.113.61"));
 	assert_false(world_resolve(w, "b.test", DNS_TYPE_A).allow);
+	assert_int_equal(dialer_staying_pins(world_dialer(w), 7, other.p,
+					     &stay),
+			 -ENOENT);
 	assert_int_equal(dialer_set_policy(world_dialer(w), 7, other.p),
 			 -ENOENT);
 	world_free(w);
 	built_done(&other);
+}
+
+/* What the kernel was not told of goes to it at the next use. */
+static void test_not_told(void **state)
+{
+	struct built same =
+		build(POLICY_ALLOWLIST, LIST("a.test", "b.test"), NULL);
+	struct world *w = world_new(POLICY_ALLOWLIST, LIST("a.test"), NULL);
+	cleanup_fd int l = world_listen("203.0.113.60", 443);
+	size_t calls;
+
+	(void)state;
+	world_a(w, "a.test", "203.0.113.60");
+	(void)world_resolve(w, "a.test", DNS_TYPE_A);
+	calls = world_pin_calls(w);
+	/* nobody asked what stays */
+	assert_int_equal(dialer_set_policy(world_dialer(w), 1, same.p), 0);
+	dialer_renew(world_dialer(w), 1);
+	(void)world_resolve(w, "a.test", DNS_TYPE_A);
+	assert_int_equal(world_pin_calls(w), calls + 1);
+	assert_true(dials(w, "a.test", "203.0.113.60"));
+	world_free(w);
+	built_done(&same);
 }
 
 /* A chain of names is not kept: who came by one goes if names are denied. */
@@ -158,6 +210,7 @@ int dialer_change_tests(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_not_told),
 		cmocka_unit_test(test_chains),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_under_way),

@@ -136,6 +136,40 @@ static void in_the_beginning(void **state)
 	built_done(&none);
 }
 
+/* The first bytes are held against what the port may carry now. */
+static void first_bytes(void **state)
+{
+	struct world *w = world_new(POLICY_ALLOWLIST);
+	struct built open = build(POLICY_OPEN, NULL, NULL);
+	struct built list = build(POLICY_ALLOWLIST, LIST(names), NULL);
+	struct front_stats stats = { 0 };
+	int client, target;
+
+	(void)state;
+	change(w, &list);
+	client = world_connect(OPENED, 443);
+	world_send(w, client, "\x16\x03", 2);
+	world_until(w, (front_get_stats(w->front, &stats), stats.flows == 1));
+	/* read already, or in a moment */
+	for (int i = 0; i < 8; i++)
+		world_turn(w);
+	change(w, &list);
+	assert_int_equal(world_asked(w, ASK_DIAL), 0);
+	change(w, &open);
+	target = world_accept(w);
+	world_expect(w, target, "\x16\x03", 2);
+	assert_int_equal(world_asked(w, ASK_DIAL), 1);
+	assert_int_equal(w->last.learnt, POLICY_NAME_NONE);
+	world_say(w, client, "more");
+	world_hear(w, target, "more");
+	assert_int_equal(w->nevents, 0);
+	fd_close(&client);
+	fd_close(&target);
+	world_free(w);
+	built_done(&open);
+	built_done(&list);
+}
+
 /* It asks nobody: there may be no dialer. */
 static void blocked(void **state)
 {
@@ -242,6 +276,7 @@ int main(void)
 		cmocka_unit_test(by_name),
 		cmocka_unit_test(by_address),
 		cmocka_unit_test(in_the_beginning),
+		cmocka_unit_test(first_bytes),
 		cmocka_unit_test(blocked),
 		cmocka_unit_test(datagrams),
 		cmocka_unit_test(uses_are_told),

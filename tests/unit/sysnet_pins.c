@@ -8,6 +8,7 @@
 
 #include "core/base/fd.h"
 #include "core/base/limits.h"
+#include "core/sys/nft_private.h"
 #include "sysnet_groups.h"
 #include "sysnet_posture.h"
 
@@ -223,6 +224,54 @@ static void many_pins(void **state)
 	posture_close(&p);
 }
 
+/* A policy that comes with pins is never in force without them. */
+static void come_with_policy(void **state)
+{
+	enum { N = 4000, SMALL = 64 << 10 };
+	static struct nft_pin list[N];
+	struct plan_pin_class class = { RULE_TCP, { 2000, 3000 } };
+	struct plan plan = {
+		.mode = POLICY_ALLOWLIST,
+		.names = true,
+		.pin_classes = &class,
+		.npin_classes = 1,
+	};
+	struct plan none = { .mode = POLICY_BLOCKED };
+	struct nft_pins pins = { .list = list, .n = N, .ttl_s = 3600 };
+	struct err err = { .code = ERR_NONE };
+	struct posture p;
+
+	(void)state;
+	for (uint32_t i = 0; i < N; i++) {
+		list[i] = pin_of("20.0.0.0", RULE_TCP, 443, 443);
+		list[i].addr = addr_from_v4(0x14000000 + i / 2);
+	}
+	list[N - 1] = pin_of("2001:db8::1", RULE_TCP, 2000, 3000);
+	posture_open(&p, &plan);
+	pin(&p, (struct nft_pin[]){ pin_of("30.0.0.1", RULE_TCP, 80, 80) }, 1,
+	    3600);
+	/* in one transaction, and in many */
+	for (int i = 0; i < 2; i++) {
+		must(nft_load_pins(p.nft, &plan, &pins, &err), &err);
+		expect_gate(&p, "20.0.0.0", 443);
+		expect_gate(&p, "20.0.7.206", 443);
+		expect_gate(&p, "2001:db8::1", 2500);
+		expect_refused(&p, "20.0.0.0", 444, NFT_LIST);
+		expect_refused(&p, "30.0.0.1", 80, NFT_LIST);
+		p.nft->room = SMALL;
+	}
+	/* they can be renewed, and ranges that the plan has not change nothing */
+	pin(&p, list, N, 3600);
+	list[0].range.hi = 1000;
+	assert_true(nft_load_pins(p.nft, &plan, &pins, &err) < 0);
+	expect_gate(&p, "20.0.7.206", 443);
+	assert_true(nft_load_pins(p.nft, &none, &pins, &err) < 0);
+	expect_gate(&p, "2001:db8::1", 2500);
+	must(nft_load(p.nft, &plan, &err), &err);
+	expect_refused(&p, "20.0.7.206", 443, NFT_LIST);
+	posture_close(&p);
+}
+
 int sysnet_pins_tests(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +280,7 @@ int sysnet_pins_tests(void)
 		cmocka_unit_test(expiry_and_renewal),
 		cmocka_unit_test(refused_pins),
 		cmocka_unit_test(many_pins),
+		cmocka_unit_test(come_with_policy),
 	};
 
 	return cmocka_run_group_tests_name("sysnet_pins", tests, NULL, NULL);

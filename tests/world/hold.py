@@ -8,11 +8,14 @@ SPDX-License-Identifier: Apache-2.0
                             answered "TARGET RESULT"; "alive": "alive N",
                             those that answered since; "stop"
     hold.py hammer TARGET...    open each again and again, until a line comes
+    hold.py steady TARGET...    the same, but a name is looked up once; then
+                            how often what came of it, as JSON
 
 TARGET is PROTOCOL/HOST/PORT, or name/HOST for a lookup.
 """
 
 import errno
+import json
 import socket
 import sys
 import threading
@@ -34,13 +37,16 @@ def error_name(e):
     return errno.errorcode.get(e.errno, str(e))
 
 
-def reach(target):
+def find(target):
     protocol, host, port = target.split("/")
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
-    found = socket.getaddrinfo(host, int(port), type=kind)
-    s = socket.socket(found[0][0], kind)
+    return socket.getaddrinfo(host, int(port), type=kind)[0]
+
+
+def reach(found):
+    s = socket.socket(found[0], found[1])
     s.settimeout(PATIENCE_S)
-    s.connect(found[0][4])
+    s.connect(found[4])
     return s
 
 
@@ -51,12 +57,12 @@ def ask(s):
         raise ConnectionResetError(errno.EPIPE, "end of file")
 
 
-def attempt(target):
+def attempt(target, found=None):
     try:
         if target.startswith("name/"):
             socket.getaddrinfo(target[5:], None)
         else:
-            with reach(target) as s:
+            with reach(found or find(target)) as s:
                 ask(s)
     except OSError as e:
         return error_name(e)
@@ -86,7 +92,7 @@ def answering(targets):
 
 
 def hold(targets):
-    flows = [(t, reach(t)) for t in targets]
+    flows = [(t, reach(find(t))) for t in targets]
     for _, s in flows:
         ask(s)
     say("up", len(flows))
@@ -121,7 +127,32 @@ def hammer(targets):
     say(*(f"{t}={n}" for t, n in opened.items()))
 
 
+def steady(targets):
+    done = threading.Event()
+    results = {t: {} for t in targets}
+
+    def strike(target):
+        name = target.startswith("name/")
+        found = None if name else find(target)
+        mine = results[target]
+        while not done.is_set():
+            result = attempt(target, found)
+            mine[result] = mine.get(result, 0) + 1
+
+    threads = [threading.Thread(target=strike, args=(t,)) for t in targets]
+    for t in threads:
+        t.start()
+    say("up", len(threads))
+    sys.stdin.readline()
+    done.set()
+    for t in threads:
+        t.join()
+    say(json.dumps(results))
+
+
 if sys.argv[1:2] == ["hammer"]:
     hammer(sys.argv[2:])
+elif sys.argv[1:2] == ["steady"]:
+    steady(sys.argv[2:])
 else:
     hold(sys.argv[1:])

@@ -21,6 +21,7 @@ TCP, UDP = f"tcp/{ADDRESS}/9999", f"udp/{ADDRESS}/9999"
 BY_NAME = "tcp/allowed.test/9999"
 AT_ONCE_S = 1.0
 FLIPS, FLIP_S = 30, 0.05
+CHANGES = 40
 BOTH = 4                  # of them last until the client has been there
 
 
@@ -290,12 +291,36 @@ def flipping(world, checks, work):
     checks.check("flipping: the session closes", session.end() == 0)
 
 
+def unbroken(world, checks, work):
+    """What both policies allow is never refused, however often they change."""
+    session = Session(world, work, "-")
+    both = "allowed.test:9999,shared.test:80,shared.test:9999"
+    lists = (f"{both},{OTHER}", f"{both},other.test:9999,tcp/{EVIL}:1")
+    targets = [BY_NAME, "tcp/shared.test/9999", "name/allowed.test"]
+    session.policy("allowlist", lists[0])
+    up = session.begin("r", "steady", *targets)
+    checks.check("unbroken: the client is there", up == f"up {len(targets)}",
+                 up)
+    said = {session.policy("allowlist", lists[i % 2])
+            for i in range(1, 1 + CHANGES)}
+    checks.check("unbroken: every change is made", said == {"changed"}, said)
+    session.tell("r", "stop")
+    results = json.loads(session.line("r"))
+    session.wait("r")
+    refusals = [r for r in session.records() if r.get("verdict") == "deny"]
+    for target in targets:
+        checks.check(f"unbroken: {target}", set(results[target]) == {"ok"},
+                     results, *refusals)
+    checks.check("unbroken: the session closes", session.end() == 0)
+
+
 def story(world):
     if not os.access(os.environ.get("EXEAT_DRIVE", ""), os.X_OK):
         skip("the session driver is not built")
     checks = Checks()
     work = equip(world, "work")
     world.put(work, os.path.join(os.path.dirname(lib.__file__), "hold.py"))
-    for part in (revoked, shut, opened, kept, emptied, own_lists, flipping):
+    for part in (revoked, shut, opened, kept, emptied, own_lists, flipping,
+                 unbroken):
         part(world, checks, work)
     return checks.status()
