@@ -13,3 +13,5 @@ exeat_fuzz(socks SOURCES fuzz_socks.c LINK exeat_proxy exeat_policy exeat_base)
 exeat_fuzz(proxy SOURCES fuzz_proxy.c LINK exeat_proxy exeat_policy exeat_base)
 exeat_fuzz(front SOURCES fuzz_front.c front_naive.c LINK exeat_proxy
 	exeat_policy exeat_base PkgConfig::EVENT)
+exeat_fuzz(resolve SOURCES fuzz_resolve.c LINK exeat_proxy exeat_policy
+	exeat_base PkgConfig::EVENT)
