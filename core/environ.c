@@ -124,6 +124,7 @@ static int put_blocked(struct list *l)
 		"npm_config_fetch_retries=0",
 		"PIP_RETRIES=0",
 		"CARGO_NET_RETRY=0",
+		"YARN_HTTP_RETRY=0",
 	};
 	int r = 0;
 

@@ -118,7 +118,7 @@ static void environment_is_minimal(void **state)
 	assert_string_equal(names,
 			    "CARGO_NET_RETRY HOME LANG LOGNAME PATH "
 			    "PIP_RETRIES TERM TMPDIR TZ USER VIRTUAL_ENV "
-			    "npm_config_fetch_retries ");
+			    "YARN_HTTP_RETRY npm_config_fetch_retries ");
 	free(text);
 	(void)unsetenv("TZ");
 	exeat_session_close(s);
