@@ -4,7 +4,7 @@ foreach(part tls http h2 dns filter wire upproxy socks explicit)
 endforeach()
 
 # front as a whole, in a network namespace of its own.
-foreach(part front datagram budget change)
+foreach(part front datagram budget change idle)
 	exeat_unit(proxy_${part} SOURCES proxy_${part}.c proxy_world.c
 		LINK exeat_proxy PkgConfig::EVENT)
 endforeach()

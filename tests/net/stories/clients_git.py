@@ -4,8 +4,8 @@ SPDX-License-Identifier: Apache-2.0
 
 The servers are git's own and Debian's sshd, unprivileged, with keys made for
 this test; the allow-list names one host and one port. sshd wants its user to
-be known and files to be somebody's own, and ssh that configuration is root's,
-which it is not in a user namespace: both are what people have.
+be known, and ssh that the system's configuration is root's, which nothing is
+in a user namespace of one id.
 """
 
 import os
@@ -20,6 +20,7 @@ HOST, AT, AT6 = "git.test", "203.0.113.42", "2001:db8:113::42"
 SSH, DAEMON = 2222, 9418
 BIG = 3 << 20     # over http.postBuffer: git sends it in chunks
 USER = "world"
+CONFIGURED = "/etc/ssh/ssh_config.d"
 PASSWD = f"root:x:0:0::/:/bin/sh\n{USER}:x:1000:1000::{{home}}:/bin/sh\n"
 AS_USER = 'mount --bind "$0" /etc/passwd && exec "$@"'
 KEYS = f"""set -e
@@ -145,9 +146,21 @@ def make_keys(git, home, work):
     git.world.put(work, f.name)
 
 
+def configure():
+    """As the system's packages do it, in our mount namespace alone."""
+    if not os.path.isdir(CONFIGURED):
+        return
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs",
+                    CONFIGURED], check=True)
+    with open(os.path.join(CONFIGURED, "20-any.conf"), "w",
+              encoding="ascii") as f:
+        f.write("Host nowhere.test\n\tPort 2\n")
+
+
 def over_ssh(git):
     if lacking(git.checks, "ssh", "ssh-keygen", "sshd"):
         return
+    configure()
     home = os.path.join(git.world.root, "sshd")
     fixtures.repository(home)
     make_keys(git, home, equip(git.world, "ssh"))
