@@ -5,6 +5,7 @@ target_sources(exeat_core PRIVATE
 	doctor.c
 	doctor_probe.c
 	error_api.c
+	governs.c
 	identity.c
 	list.c
 	options.c

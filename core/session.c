@@ -413,6 +413,8 @@ static int view_open(struct exeat_session *s,
 		.read_only_paths = o->read_only_paths,
 		.read_write_paths = o->read_write_paths,
 		.extra_files = (const char *const *)s->preset_files.texts,
+		.governing = &s->governing,
+		.hidden = &s->hidden,
 	};
 
 	return viewplan_make(&request, &s->view, err);
@@ -444,6 +446,29 @@ static int options_take(struct exeat_session *s,
 	return 0;
 }
 
+/* The files that say what a run may do, and the one that says what it did. */
+static int governs_open(struct exeat_session *s,
+			const struct exeat_session_options *o, struct err *err)
+{
+	struct governs g;
+	int r = governs_init(&g, s->identity.host_uid, s->work.path,
+			     o->read_write_paths, err);
+
+	if (r == 0)
+		r = governs_find(&g, o->governing_files, &s->governing, err);
+	if (r == 0)
+		r = governs_find(&g, o->hidden_files, &s->hidden, err);
+	if (r == 0 && o->audit_file && o->audit_fd >= 0)
+		r = err_new(err, ERR_INVALID, "audit_file", o->audit_file,
+			    "audit_fd is given, too");
+	else if (r == 0 && o->audit_file)
+		r = governs_open_audit(&g, o->audit_file, &s->audit, err);
+	else if (r == 0)
+		r = governs_check_audit(&g, o->audit_fd, err);
+	governs_done(&g);
+	return r;
+}
+
 /* What the caller asks for, as far as it can be told without making it. */
 static int session_check(struct exeat_session *s,
 			 const struct exeat_session_options *o, struct err *err)
@@ -462,7 +487,7 @@ static int session_check(struct exeat_session *s,
 				sizeof(s->helper_path), err);
 	if (r == 0)
 		r = identity_find(s->work.fd, o->user, &s->identity, err);
-	return r;
+	return r < 0 ? r : governs_open(s, o, err);
 }
 
 static int session_build(struct exeat_session *s,
@@ -482,7 +507,7 @@ static int session_build(struct exeat_session *s,
 	if (r == 0)
 		r = front_start(s, pairs, err);
 	if (r == 0)
-		r = send_front(s, o->audit_fd, err);
+		r = send_front(s, s->audit >= 0 ? s->audit : o->audit_fd, err);
 	if (r == 0 && s->settings.network.has_mode &&
 	    s->settings.network.mode != POLICY_BLOCKED)
 		r = session_need_dialer(s, err);
@@ -529,6 +554,7 @@ static struct exeat_session *session_new(void)
 	for (int i = 0; i < 3; i++)
 		s->dialer_fds[i] = -1;
 	s->dialer_own = -1;
+	s->audit = -1;
 	s->resolv.fd = -1;
 	s->resolv.source = (struct source){ SOURCE_RESOLV, s };
 	s->overdue = -1;
@@ -680,6 +706,9 @@ void exeat_session_close(struct exeat_session *s)
 	viewplan_done(&s->view);
 	identity_done(&s->identity);
 	list_free(&s->env);
+	list_free(&s->governing);
+	list_free(&s->hidden);
+	fd_close(&s->audit);
 	for (int i = 0; i < 3; i++)
 		fd_close(&s->dialer_fds[i]);
 	fd_close(&s->dialer_own);

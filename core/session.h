@@ -25,6 +25,7 @@
 #include "core/base/limits.h"
 #include "core/base/msg.h"
 #include "core/budgets.h"
+#include "core/governs.h"
 #include "core/identity.h"
 #include "core/include/exeat.h"
 #include "core/list.h"
@@ -164,6 +165,8 @@ struct exeat_session {
 	struct identity identity;
 	struct workdir work;
 	struct viewplan view;
+	struct list governing, hidden; /* files, without a symlink */
+	int audit; /* ours to close; -1: the caller's, or none */
 	bool work_dir_sockets, with_credentials;
 	struct list env, preset_env, preset_files;
 	struct settings settings; /* the session's own posture */

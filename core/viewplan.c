@@ -10,6 +10,11 @@
  *	etc	secrets masked, files of ours over the host's
  *	mounts	the work dir and additional paths, sorted, so that a folder
  *		comes before what is in it
+ *	kept	files of the caller's that govern a run, where one could write
+ *		to them: read-only over themselves. Nobody moves a mount point
+ *		of his own view; a folder above the file could be moved with
+ *		the mount in it, so each is bound to itself, too
+ *	hidden	the same with an empty file
  *	covers	over unix sockets in those
  *	fresh	/proc, /tmp, /run: every run's own. What the list put below
  *		them the run gets again (view_run)
@@ -45,6 +50,8 @@ struct plan_mount {
 	char *source;
 	int dirfd; /* of the work dir, else AT_FDCWD */
 	bool read_only;
+	bool kept;   /* no path that was asked for */
+	bool mapped; /* kept: like the mount that it is a part of */
 };
 
 struct planner {
@@ -52,6 +59,7 @@ struct planner {
 	struct viewplan plan;
 	struct plan_mount mounts[MOUNTS_MAX];
 	size_t nmounts;
+	struct list hidden; /* paths inside */
 	struct err *err;
 };
 
@@ -141,6 +149,10 @@ static int plan_base(struct planner *p)
 			op.kind = VIEW_LAYERED;
 		if (lstat(op.path, &st) < 0)
 			continue;
+		/* a source has no symlink in it: see mount_clone_path() */
+		if (strrchr(op.path, '/') != op.path &&
+		    realpath(op.path, target))
+			op.source = target;
 		if (S_ISLNK(st.st_mode)) {
 			n = readlink(op.path, target, sizeof(target) - 1);
 			if (n < 0)
@@ -351,7 +363,9 @@ static int open_mount(struct planner *p, const struct plan_mount *m,
 	if (id->kind != IDENTITY_ROOT)
 		return 0;
 	/* additional folders of root's that are to be written are mapped too */
-	if (!m->read_only && m->dirfd < 0 && stat(m->source, &st) == 0)
+	if (m->kept)
+		map = m->mapped;
+	else if (!m->read_only && m->dirfd < 0 && stat(m->source, &st) == 0)
 		map = st.st_uid == 0;
 	if (p->plan.nfds >= VIEWPLAN_FDS_MAX)
 		return err_new(p->err, ERR_LIMIT, step, m->path,
@@ -447,7 +461,7 @@ static int cover_extra(struct planner *p, const struct plan_mount *m)
 	size_t n = 0;
 	int r;
 
-	if (m->dirfd >= 0)
+	if (m->dirfd >= 0 || m->kept)
 		return 0;
 	fd = open(m->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
@@ -462,11 +476,139 @@ static int cover_extra(struct planner *p, const struct plan_mount *m)
 	return r;
 }
 
+/* ---- kept and hidden ---- */
+
+/* The innermost mount that shows this path, or NULL. */
+static const struct plan_mount *mount_of(const struct planner *p,
+					 const char *path)
+{
+	const struct plan_mount *found = NULL;
+
+	for (size_t i = 0; i < p->nmounts; i++) {
+		const struct plan_mount *m = &p->mounts[i];
+
+		if (below(m->path, path) &&
+		    (!found || strlen(m->path) > strlen(found->path)))
+			found = m;
+	}
+	return found;
+}
+
+static bool is_mapped(const struct planner *p, const struct plan_mount *m)
+{
+	struct stat st;
+
+	if (m->kept)
+		return m->mapped;
+	if (m->dirfd >= 0)
+		return p->rq->id->idmap_work_dir;
+	return !m->read_only && stat(m->source, &st) == 0 && st.st_uid == 0;
+}
+
+/* Masked when everything is mounted. */
+static int hide(struct planner *p, const char *path)
+{
+	return list_add_once(&p->hidden, path) < 0 ? no_memory(p) : 0;
+}
+
+static int perform_hide(struct planner *p)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < p->hidden.n; i++) {
+		struct view_op op = { .kind = VIEW_MASK, .optional = true };
+
+		op.path = p->hidden.texts[i];
+		r = add(p, op);
+	}
+	return r;
+}
+
+/* A part of the mount, bound to itself. */
+static int pin(struct planner *p, const struct plan_mount *of, const char *path,
+	       const char *source, bool read_only)
+{
+	bool mapped = is_mapped(p, of);
+	int r = plan_mount_add(p, path, source, AT_FDCWD, read_only);
+
+	if (r == 0) {
+		p->mounts[p->nmounts - 1].kept = true;
+		p->mounts[p->nmounts - 1].mapped = mapped;
+	}
+	return r;
+}
+
+/*
+ * The file `real` lies in the mount: pin each folder on the way to it, and the
+ * file. Where another mount begins, the rest is that one's.
+ */
+static int keep_in(struct planner *p, const struct plan_mount *m,
+		   const char *real, bool hidden)
+{
+	char path[PATH_MAX], source[PATH_MAX];
+	size_t at = strlen(m->source);
+	int r = 0;
+
+	while (r == 0 && real[at]) {
+		int n;
+
+		at += 1 + strcspn(real + at + 1, "/");
+		(void)snprintf(source, sizeof(source), "%.*s", (int)at, real);
+		n = snprintf(path, sizeof(path), "%s%s", m->path,
+			     source + strlen(m->source));
+		if ((size_t)n >= sizeof(path))
+			return err_sys(p->err, ENAMETOOLONG, step, "%s", real);
+		if (mount_of(p, path) != m)
+			return 0;
+		if (!real[at] && hidden)
+			return hide(p, path);
+		if (m->read_only)
+			continue; /* nothing in it can be moved */
+		r = pin(p, m, path, source, !real[at]);
+		m = &p->mounts[p->nmounts - 1];
+	}
+	return r;
+}
+
+static int keep(struct planner *p, const char *real, bool hidden)
+{
+	const size_t n = p->nmounts;
+	int r = hidden && in_base(real) ? hide(p, real) : 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		const struct plan_mount *m = &p->mounts[i];
+
+		if (!below(m->source, real) || (m->read_only && !hidden))
+			continue;
+		if (strcmp(m->source, real) != 0)
+			r = keep_in(p, m, real, hidden);
+		else if (hidden)
+			r = hide(p, m->path);
+		else
+			r = err_new(p->err, ERR_INVALID, step, m->path,
+				    "refused: it governs what runs may do");
+	}
+	return r;
+}
+
+static int plan_kept(struct planner *p, const struct list *files, bool hidden)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && files && i < files->n; i++)
+		r = keep(p, files->texts[i], hidden);
+	return r;
+}
+
 static int plan_mounts(struct planner *p)
 {
 	const struct workdir *work = p->rq->work;
-	int r = cover_base(p);
+	int r = plan_kept(p, p->rq->governing, false);
 
+	if (r == 0)
+		r = plan_kept(p, p->rq->hidden, true);
+	if (r == 0)
+		r = cover_base(p);
 	qsort(p->mounts, p->nmounts, sizeof(p->mounts[0]), compare_mounts);
 	for (size_t i = 0; r == 0 && i < p->nmounts; i++) {
 		const struct plan_mount *m = &p->mounts[i];
@@ -475,7 +617,7 @@ static int plan_mounts(struct planner *p)
 			return err_new(p->err, ERR_INVALID, step, m->path,
 				       "named twice");
 		r = perform_mount(p, m);
-		if (r == 0)
+		if (r == 0 && (!m->kept || m->read_only))
 			r = show(p,
 				 m->read_only ? &p->plan.read_only :
 						&p->plan.read_write,
@@ -485,7 +627,7 @@ static int plan_mounts(struct planner *p)
 		r = cover_extra(p, &p->mounts[i]);
 	for (size_t i = 0; r == 0 && i < work->nsockets; i++)
 		r = cover(p, work->sockets[i]);
-	return r;
+	return r < 0 ? r : perform_hide(p);
 }
 
 /* ---- all of it ---- */
@@ -532,6 +674,7 @@ int viewplan_make(const struct viewplan_request *request, struct viewplan *ret,
 		free(p->mounts[i].path);
 		free(p->mounts[i].source);
 	}
+	list_free(&p->hidden);
 	if (r < 0)
 		viewplan_done(&p->plan);
 	else

@@ -23,6 +23,9 @@ struct viewplan_request {
 	const char *const *read_only_paths; /* or NULL */
 	const char *const *read_write_paths;
 	const char *const *extra_files; /* presets: CA files, read-only */
+	/* Paths of the host, without a symlink (governs.h), or NULL. */
+	const struct list *governing; /* kept as they are */
+	const struct list *hidden;
 };
 
 struct viewplan {

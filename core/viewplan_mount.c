@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "core/base/fd.h"
+#include "core/sys/mount.h"
 
 static const char step[] = "hand over mount";
 
@@ -100,10 +101,11 @@ int viewplan_mount_open(int dirfd, const char *path, bool read_only, bool map,
 			uid_t uid, gid_t gid, int *ret, struct err *err)
 {
 	cleanup_fd int fd =
-		open_tree(dirfd, path,
-			  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE |
-				  (*path ? 0 : AT_EMPTY_PATH));
-	int r = fd < 0 ? -errno : 0;
+		*path ? mount_clone_path(path, true) :
+			open_tree(dirfd, "",
+				  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+					  AT_RECURSIVE | AT_EMPTY_PATH);
+	int r = fd >= 0 ? 0 : *path ? fd : -errno;
 
 	if (r == -EPERM && !map)
 		return r;

@@ -36,6 +36,7 @@ struct run_options {
 	struct cli_list upstream_direct;
 	struct cli_list allow, allow_files, deny, deny_files, ro, rw, env;
 	struct cli_list max_upload, max_download;
+	struct cli_list governing, hidden; /* files that options name */
 	bool require_names, explain, fail_on_deny, quiet, with_credentials;
 	bool private_network, work_dir_sockets, proxy_env;
 	int64_t timeout_ms, kill_grace_ms;
@@ -56,7 +57,8 @@ const struct cli_option cli_run_options[] = {
 	{ 0, "deny-file", CLI_LIST, AT(deny_files), "FILE",
 	  "refuse the rules of a file" },
 	{ 0, "policy", CLI_TEXT, AT(policy), "FILE",
-	  "mode and lists from a policy file (JSON) instead" },
+	  "mode and lists from a policy file (JSON) instead; in the work dir "
+	  "it is read-only" },
 	{ 0, "ceiling", CLI_TEXT, AT(ceiling), "FILE",
 	  "a policy file that bounds the posture: a wider one is an error" },
 	{ 0, "max-upload", CLI_LIST, AT(max_upload), "NAME=SIZE",
@@ -114,7 +116,8 @@ const struct cli_option cli_run_options[] = {
 	{ 0, "with-credentials", CLI_FLAG, AT(with_credentials), NULL,
 	  "presets hand in the package manager's credentials too" },
 	{ 0, "audit", CLI_TEXT, AT(audit), "FILE",
-	  "append every decision as a JSON line; fd:N writes to a descriptor; "
+	  "append every decision as a JSON line, to a file where no command "
+	  "can write; fd:N writes to a descriptor; "
 	  "what cannot be written is counted, there and in a notice" },
 	{ 0, "label", CLI_TEXT, AT(label), "TEXT",
 	  "put this into every audit line" },
@@ -148,9 +151,36 @@ static int fail(const struct exeat_error *error)
 
 /* ---- from the command line to the library's options ---- */
 
+/* What a run mustn't change; of "-" what stands behind it, if it has a name. */
+static int govern(struct cli_list *l, const char *path, struct err *err)
+{
+	if (!path)
+		return 0;
+	if (strcmp(path, "-") == 0)
+		path = "/dev/stdin";
+	return cli_list_add(l, path) < 0 ?
+		       err_sys(err, ENOMEM, "option", "%s", path) :
+		       0;
+}
+
+static int files_govern(struct run_options *o, struct err *err)
+{
+	int r = govern(&o->governing, o->policy, err);
+
+	if (r == 0)
+		r = govern(&o->governing, o->ceiling, err);
+	for (size_t i = 0; r == 0 && i < o->allow_files.n; i++)
+		r = govern(&o->governing, o->allow_files.texts[i], err);
+	for (size_t i = 0; r == 0 && i < o->deny_files.n; i++)
+		r = govern(&o->governing, o->deny_files.texts[i], err);
+	if (r == 0 && o->upstream && *o->upstream == '@')
+		r = govern(&o->hidden, o->upstream + 1, err);
+	return r;
+}
+
 static int files_read(struct run_options *o, struct err *err)
 {
-	int r = 0;
+	int r = files_govern(o, err);
 
 	for (size_t i = 0; r == 0 && i < o->allow_files.n; i++)
 		r = cli_list_file(&o->allow, "--allow-file",
@@ -196,20 +226,15 @@ no_memory:
 	return err_sys(err, ENOMEM, "option", "--env");
 }
 
+/* fd:N; a file is opened by the session. */
 static int audit_open(const char *where, int *ret, struct err *err)
 {
 	const char *p = where;
 	uint64_t fd;
 
 	*ret = -1;
-	if (!where)
+	if (!where || strncmp(p, "fd:", 3) != 0)
 		return 0;
-	if (strncmp(p, "fd:", 3) != 0) {
-		*ret = open(where, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-			    0600);
-		return *ret < 0 ? err_sys(err, errno, "--audit", "%s", where) :
-				  0;
-	}
 	p += 3;
 	if (num_parse_u64(&p, INT32_MAX, &fd) && *p == '\0')
 		*ret = fcntl((int)fd, F_DUPFD_CLOEXEC, 3);
@@ -272,6 +297,9 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 	s->with_credentials = o->with_credentials;
 	s->label = o->label;
 	s->audit_fd = x->audit;
+	s->audit_file = x->audit < 0 ? o->audit : NULL;
+	s->governing_files = o->governing.texts;
+	s->hidden_files = o->hidden.texts;
 	s->on_event = event_cb;
 	r->argv = argc > 0 ? (const char *const *)argv : NULL;
 	r->command = o->command;
@@ -375,10 +403,24 @@ static json_t *refusal_json(const struct exeat_refusal *f)
 			 f->allow_hint, "count", (json_int_t)f->count);
 }
 
+/*
+ * No symlink is followed: in the work dir the command could have made one, to
+ * a file of the caller's. Of the system's own there are /dev/stdout and others.
+ */
+static int result_open(const char *path)
+{
+	int flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_CLOEXEC;
+
+	if (strncmp(path, "/dev/", 5) != 0)
+		flags |= O_NOFOLLOW;
+	return open(path, flags, 0666);
+}
+
 static int json_write(const struct run_context *x,
 		      const struct exeat_result *result)
 {
 	json_t *refusals = json_array(), *root;
+	cleanup_fd int fd = -1;
 	char path[1024];
 	int r;
 
@@ -397,7 +439,8 @@ static int json_write(const struct run_context *x,
 		(json_int_t)result->system_us, "max_rss_kib",
 		(json_int_t)result->max_rss_kib, "refusals", refusals,
 		"refused_total", (json_int_t)result->refused_total);
-	r = root ? json_dump_file(root, x->o->json, JSON_INDENT(2)) : -1;
+	fd = result_open(x->o->json);
+	r = root && fd >= 0 ? json_dumpfd(root, fd, JSON_INDENT(2)) : -1;
 	json_decref(root);
 	if (r < 0)
 		(void)fprintf(stderr, "exeat: --json %s: cannot write\n",
@@ -504,5 +547,7 @@ int cli_run(const struct cli_command *c, int argc, char *argv[])
 	cli_list_free(&o.rw);
 	cli_list_free(&o.env);
 	cli_list_free(&o.upstream_direct);
+	cli_list_free(&o.governing);
+	cli_list_free(&o.hidden);
 	return status;
 }

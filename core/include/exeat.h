@@ -166,6 +166,19 @@ struct exeat_session_options {
 	 * what asks it and what does not is decided alike. `env` wins.
 	 */
 	int proxy_env;
+	/*
+	 * Files of the caller's that say what runs may do: where its policy,
+	 * its lists come from. What lies where a run could write is shown
+	 * read-only, and neither it nor a folder above it can be moved.
+	 * EXEAT_INVALID: a symlink that a run could change leads there, or
+	 */
+	const char *const *governing_files;
+	/* The same, but what is in them is nothing for runs: where they would
+	 * be seen, they are empty, or are not there. */
+	const char *const *hidden_files;
+	/* Instead of audit_fd: appended to, made (0600) if it is not there.
+	 * EXEAT_INVALID, as for audit_fd: a run could write to it. */
+	const char *audit_file;
 };
 
 #define EXEAT_SESSION_OPTIONS_INIT                                           \

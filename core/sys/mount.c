@@ -61,6 +61,24 @@ int mount_clone(int dirfd, const char *path, bool recursive)
 	return mount < 0 ? -errno : mount;
 }
 
+int mount_clone_path(const char *path, bool recursive)
+{
+	const struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+	cleanup_fd int fd = sys_openat2(AT_FDCWD, path, &how);
+	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
+	int mount;
+
+	if (fd < 0)
+		return -errno;
+	if (recursive)
+		flags |= AT_RECURSIVE;
+	mount = open_tree(fd, "", flags);
+	return mount < 0 ? -errno : mount;
+}
+
 int mount_restrict(int mount, uint64_t attr, bool recursive)
 {
 	struct mount_attr set = { .attr_set = attr };

@@ -24,6 +24,9 @@ int mount_new(const char *fstype, const struct mount_option *options,
 int mount_new_tmpfs(uint64_t size, uint32_t mode, unsigned attr);
 /* A detached copy of the tree at path: its descriptor, or -errno. */
 int mount_clone(int dirfd, const char *path, bool recursive);
+/* The same of an absolute path, in which no symlink is followed: whoever may
+ * write in a folder on the way could lead it elsewhere. */
+int mount_clone_path(const char *path, bool recursive);
 /* Add MOUNT_ATTR_*; none is ever taken away. 0 or -errno. */
 int mount_restrict(int mount, uint64_t attr, bool recursive);
 /* Put a detached mount onto the file or directory `target` (O_PATH). */

@@ -22,8 +22,8 @@
 #include "core/base/err.h"
 
 enum view_kind {
-	VIEW_BIND_RO,		/* source -> path, recursive; read-only, nosuid,
-				 * nodev */
+	VIEW_BIND_RO,		/* source, without a symlink -> path,
+				 * recursive; read-only, nosuid, nodev */
 	VIEW_BIND_RW,		/* source -> path; nosuid, nodev */
 	VIEW_MOUNT_FD,		/* a detached mount passed as descriptor `fd` ->
 				 * path (root's id-mapped work dir) */

@@ -96,7 +96,7 @@ static int drop_scratch(struct err *err)
 static int op_bind(struct session *s, const struct view_op *op)
 {
 	uint64_t attr = NO_PRIVILEGE;
-	cleanup_fd int mount = mount_clone(AT_FDCWD, op->source, true);
+	cleanup_fd int mount = mount_clone_path(op->source, true);
 	int r;
 
 	if (mount < 0)

@@ -1,6 +1,7 @@
 /* files.c - the work dir, the view, the virtual environment
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +10,15 @@
 
 #include "api.h"
 
+#define PATH_SIZE (sizeof(api_dir) + 64)
+
 /* A directory for a session to keep, that its payload may write to. */
 static const char *kept_dir(void)
 {
 	static char dir[sizeof(api_dir) + 16];
+	static unsigned n;
 
-	(void)snprintf(dir, sizeof(dir), "%s/kept", api_dir);
+	(void)snprintf(dir, sizeof(dir), "%s/kept-%u", api_dir, n++);
 	assert_int_equal(mkdir(dir, 0755), 0);
 	if (geteuid() == 0 && chown(dir, 65534, 65534) < 0)
 		assert_int_equal(chmod(dir, 0755), 0); /* one id: ours */
@@ -161,12 +165,149 @@ static void venv_in_place(void **state)
 	exeat_session_close(session);
 }
 
+/* ---- files that govern the runs ---- */
+
+static void put(const char *dir, const char *name, const char *text,
+		char ret[PATH_SIZE])
+{
+	FILE *f;
+
+	(void)snprintf(ret, PATH_SIZE, "%s/%s", dir, name);
+	f = fopen(ret, "w");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(chmod(ret, 0666), 0);
+}
+
+static void governing_files_stay(void **state)
+{
+	struct exeat_session_options so = SESSION_OPTIONS;
+	struct exeat_session *session;
+	char policy[PATH_SIZE], secret[PATH_SIZE], folder[PATH_SIZE];
+
+	(void)state;
+	so.host_work_dir = kept_dir();
+	put(so.host_work_dir, "policy", "policy\n", policy);
+	(void)snprintf(folder, sizeof(folder), "%s/conf", so.host_work_dir);
+	assert_int_equal(mkdir(folder, 0777), 0);
+	assert_int_equal(chmod(folder, 0777), 0);
+	put(folder, "secret", "secret\n", secret);
+	so.governing_files = LIST(policy, "/dev/null");
+	so.hidden_files = LIST(secret);
+	session = api_open(&so);
+	for (int i = 0; i < 2; i++)
+		assert_string_equal(
+			api_sh(session,
+			       "cat policy conf/secret; exec 2>/dev/null; "
+			       "echo x >policy || mv policy x || rm policy || "
+			       "ln policy y || mv conf z || rm conf/secret || "
+			       "echo x >conf/secret || echo stays; "
+			       "touch new conf/new && echo writes",
+			       0),
+			"policy\nstays\nwrites\n");
+	exeat_session_close(session);
+	/* where nobody names them, they are files like any other */
+	so.governing_files = so.hidden_files = NULL;
+	session = api_open(&so);
+	assert_string_equal(
+		api_sh(session, "cat conf/secret; mv conf z; rm policy; ls", 0),
+		"secret\nnew\nz\n");
+	exeat_session_close(session);
+}
+
+static void expect_refused(const struct exeat_session_options *so,
+			   const char *object, const char *message)
+{
+	struct exeat_session *session;
+	struct exeat_error error = { 0 };
+
+	assert_true(exeat_session_begin(so, &session, &error) < 0);
+	assert_int_equal(error.code, EXEAT_INVALID);
+	assert_string_equal(error.object, object);
+	assert_non_null(strstr(error.message, message));
+}
+
+static void governing_files_refused(void **state)
+{
+	struct exeat_session_options so = SESSION_OPTIONS;
+	char file[PATH_SIZE], other[PATH_SIZE];
+
+	(void)state;
+	so.host_work_dir = kept_dir();
+	put(so.host_work_dir, "file", "text\n", file);
+	(void)snprintf(other, sizeof(other), "%s/other", so.host_work_dir);
+	so.governing_files = LIST(other);
+	expect_refused(&so, other, "No such file");
+	assert_int_equal(symlink(file, other), 0);
+	expect_refused(&so, other, "symlink");
+	assert_int_equal(unlink(other), 0);
+	assert_int_equal(link(file, other), 0);
+	expect_refused(&so, other, "hard links");
+	assert_int_equal(unlink(other), 0);
+	assert_int_equal(mkfifo(other, 0666), 0);
+	expect_refused(&so, other, "not a regular file");
+	so.governing_files = LIST(file);
+	so.read_write_paths = LIST(file);
+	expect_refused(&so, file, "governs");
+	exeat_session_close(api_open(&(struct exeat_session_options){
+		.size = sizeof(so),
+		.audit_fd = -1,
+		.helper_path = so.helper_path,
+		.host_work_dir = so.host_work_dir,
+		.governing_files = LIST(file),
+	}));
+}
+
+static void audit_files(void **state)
+{
+	struct exeat_session_options so = SESSION_OPTIONS;
+	struct exeat_session *session;
+	char inside[PATH_SIZE], outside[PATH_SIZE], line[512];
+	FILE *f;
+	int fd;
+
+	(void)state;
+	so.host_work_dir = kept_dir();
+	put(so.host_work_dir, "audit", "", inside);
+	so.audit_file = inside;
+	expect_refused(&so, inside, "a run could write");
+	fd = open(inside, O_WRONLY | O_APPEND | O_CLOEXEC);
+	so.audit_file = NULL;
+	so.audit_fd = fd;
+	expect_refused(&so, inside, "a run could write");
+	(void)close(fd);
+	so.audit_fd = -1;
+	(void)snprintf(outside, sizeof(outside), "%s/audit", api_dir);
+	/* a run of an earlier session has made the name another file's */
+	assert_int_equal(unlink(inside), 0);
+	assert_int_equal(symlink(outside, inside), 0);
+	so.audit_file = inside;
+	expect_refused(&so, inside, "a run could write");
+	assert_int_equal(access(outside, F_OK), -1);
+	so.audit_file = outside;
+	so.read_write_paths = LIST(api_dir);
+	expect_refused(&so, outside, "a run could write");
+	so.read_write_paths = NULL;
+	session = api_open(&so);
+	api_sh(session, "true", 0);
+	exeat_session_close(session);
+	f = fopen(outside, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof(line), f));
+	assert_non_null(strstr(line, "the session begins"));
+	(void)fclose(f);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_kept_dir_keeps),
 	cmocka_unit_test(a_fresh_dir_goes),
 	cmocka_unit_test(a_fresh_dir_goes_from_under_a_writer),
 	cmocka_unit_test(the_view_is_told),
 	cmocka_unit_test(venv_in_place),
+	cmocka_unit_test(governing_files_stay),
+	cmocka_unit_test(governing_files_refused),
+	cmocka_unit_test(audit_files),
 };
 
 API_MAIN("files", tests)

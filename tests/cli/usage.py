@@ -69,7 +69,7 @@ BAD = [
     (["--timeout", "-1"], ["--timeout", "-1"]),
     (["--audit", "fd:99"], ["--audit", "fd:99"]),
     (["--audit", "fd:x"], ["--audit", "fd:x"]),
-    (["--audit", "/no/such/file"], ["--audit", "/no/such/file"]),
+    (["--audit", "/no/such/file"], ["audit", "/no/such/file"]),
     (["--colour"], ["--colour", "unknown"]),
     (["-Z"], ["-Z", "unknown"]),
     (["--quiet=1"], ["--quiet", "no value"]),

@@ -82,6 +82,33 @@ def policy_in(folder):
     return before
 
 
+def policy_below(world, work):
+    policy_in("{work}/conf/deep")(world, work)
+    os.chmod(os.path.join(work, "conf"), 0o777)
+
+
+def link_to(folder):
+    """The policy lies where no run gets; the link to its folder does not."""
+    def before(world, work):
+        policy_in(folder)(world, work)
+        os.symlink(_filled(folder, world, work), os.path.join(work, "link"))
+    return before
+
+
+def second_name(world, work):
+    policy_in("{work}")(world, work)
+    os.link(os.path.join(work, "policy.json"), os.path.join(work, "second"))
+
+
+def password_in(folder):
+    def before(world, work):
+        path = _filled(folder, world, work)
+        os.makedirs(path, exist_ok=True)
+        with open(os.path.join(path, "proxy"), "w", encoding="ascii") as f:
+            f.write("http://user:hunter2@192.0.2.1:3128\n")
+    return before
+
+
 def unchanged(folder):
     def after(world, work):
         path = os.path.join(_filled(folder, world, work), "policy.json")
@@ -101,6 +128,8 @@ def rewriting(path):
             ["resolve", NAME], ["tcp", TARGET, "80"]]
 
 
+# From the inside out: each is there for the next.
+KEPT = ["{work}/conf/deep/policy.json", "{work}/conf/deep", "{work}/conf"]
 GOES = {"options": ["--allow", TARGET], "try": [["tcp", TARGET, "22"]],
         "says": {"data": "SSH-2.0-World\r\n"}, "sees": [f"tcp {TARGET} 22"]}
 
@@ -196,12 +225,47 @@ ROWS = [
 
     {"id": "G9b", "title": "the same in the work dir, while it is in force",
      "options": ["--policy", "{work}/policy.json"],
-     "before": policy_in("{work}"),
+     "before": policy_in("{work}"), "after": unchanged("{work}"),
      "try": rewriting("{work}/policy.json"),
-     "says": [({"wrote": lambda w: True}, NO_FILE), REFUSED, NO_NAME,
-              REFUSED],
+     "says": [{"errno": "EROFS"}, REFUSED, NO_NAME, REFUSED],
      "audit": [deny(layer="kernel", address=TARGET, port=80)],
+     "control": {**GOES, "outside": True,
+                 "try": [["write", "{work}/policy.json", OPENED]],
+                 "says": {"wrote": lambda w: True}, "sees": []}},
+
+    {"id": "G9c", "title": "its folder there, moved out of the way",
+     "options": ["--policy", "{work}/conf/deep/policy.json"],
+     "before": policy_below,
+     "after": unchanged("{work}/conf/deep"),
+     "try": [["program", "mv", path, path + ".old"] for path in KEPT],
+     "says": {"code": 1, "err": lambda e: "busy" in e},
+     "control": {"outside": True,
+                 "try": [["program", "mv", path, path + ".old"]
+                         for path in KEPT],
+                 "says": {"code": 0}}},
+
+    {"id": "G9d", "title": "a link in the work dir that leads to it",
+     "options": ["--policy", "{work}/link/policy.json"],
+     "before": link_to("{tmp}/policy-d"),
+     "try": [["write", "{work}/ran", "x"]], "refuses": ["symlink"],
      "control": GOES},
+
+    {"id": "G9e", "title": "another hard link of it",
+     "options": ["--policy", "{work}/policy.json"],
+     "before": second_name, "try": [["write", "{work}/ran", "x"]],
+     "refuses": ["hard links"],
+     "control": GOES},
+
+    {"id": "G9f", "title": "the proxy's password, in a file of the work dir",
+     "options": ["--upstream-proxy", "@{work}/conf/proxy"],
+     "before": password_in("{work}/conf"),
+     "try": [["program", "cat", "{work}/conf/proxy"],
+             ["program", "mv", "{work}/conf", "{work}/former"],
+             ["write", "{work}/conf/proxy", "http://evil.test"]],
+     "says": [{"code": 0, "out": ""}, {"code": 1}, {"errno": "EROFS"}],
+     "control": {"outside": True,
+                 "try": [["program", "cat", "{work}/conf/proxy"]],
+                 "says": {"out": lambda o: "hunter2" in o}}},
 
     lacking("a", "nf_tables", "NETLINK_NETFILTER", "modprobe"),
     lacking("b", "tproxy", "IP_TRANSPARENT"),
