@@ -1,1 +1,8 @@
 exeat_fuzz(caller SOURCES fuzz_caller.c LINK exeat_core)
+# the keeper's own files, without what they stand on
+exeat_fuzz(keeper SOURCES fuzz_keeper.c
+	${CMAKE_SOURCE_DIR}/core/helper/keeper_posture.c
+	${CMAKE_SOURCE_DIR}/core/helper/wire.c
+	${CMAKE_SOURCE_DIR}/core/helper/image.c
+	${CMAKE_SOURCE_DIR}/core/proto.c
+	LINK exeat_policy exeat_base PkgConfig::EVENT)
