@@ -13,7 +13,8 @@
  * record, and the next one begins in the same line. Within a record nothing
  * can look like the beginning of one: its quotes would be escaped. So lines
  * are cut there. Half a record is no fault of its own, since it claims
- * nothing; what is missing shows in its chain.
+ * nothing; what is missing shows in its chain. (Two sessions at once on a disk
+ * that is full may tear each other's lines: that is called broken.)
  */
 #include "core/audit/verify.h"
 
