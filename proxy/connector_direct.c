@@ -23,6 +23,7 @@
 #include <event2/event.h>
 
 #include "core/base/fd.h"
+#include "core/base/limits.h"
 #include "policy/guard.h"
 #include "proxy/connector.h"
 
@@ -111,11 +112,13 @@ static void ready_cb(evutil_socket_t fd, short what, void *arg)
 
 static void set_options(int fd)
 {
-	const int on = 1;
+	const int on = 1, idle_s = LIMIT_KEEPALIVE_S;
 
 	/* comforts: a connection without them is still one */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s,
+			 sizeof(idle_s));
 }
 
 static int begin(struct connector *c)

@@ -40,6 +40,9 @@ enum {
 	LIMIT_SERVER_FIRST_MS = 300,	/* silence, then the pin decides */
 	LIMIT_PROXY_IDLE_MS = 60000,	/* a proxy's client between requests */
 	LIMIT_DIAL_MS = 30000,
+	LIMIT_KEEPALIVE_S = 60,		/* a silent target is probed: what a
+					 * payload sends for that ends at us,
+					 * and a NAT would forget the flow */
 	LIMIT_HE_DELAY_MS = 250,	/* RFC 8305 5 */
 	LIMIT_HE_PROXY_MS = 3000,	/* the same, asking a proxy */
 	LIMIT_SYNTH = 32768,		/* names with a synthetic address, of one

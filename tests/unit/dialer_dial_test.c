@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,7 +54,7 @@ static void test_by_name(void **state)
 	cleanup_fd int l = world_listen("203.0.113.1", 443);
 	cleanup_fd int fd = -1;
 	struct answer a;
-	int type;
+	int type, idle_s;
 	socklen_t len = sizeof(type);
 
 	(void)state;
@@ -70,6 +72,9 @@ static void test_by_name(void **state)
 	assert_true(world_accepted(l));
 	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len), 0);
 	assert_int_equal(type, SOCK_STREAM);
+	assert_int_equal(
+		getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, &len), 0);
+	assert_int_equal(idle_s, LIMIT_KEEPALIVE_S);
 	world_free(w);
 }
 
