@@ -13,7 +13,7 @@
 
 #include "api.h"
 
-enum { IN_PACKET = 32 }; /* descriptors that one message carries */
+enum { IN_PACKET = 16 }; /* descriptors that one message carries */
 
 #define SIZED .size = sizeof(struct exeat_session_options), .audit_fd = -1
 
