@@ -1,6 +1,12 @@
 /* fuzz_http.c - request heads and bodies
  * SPDX-License-Identifier: Apache-2.0
+ *
+ * A head that is taken is read again as a lenient server might: lines end at
+ * CR or LF, case, blanks and controls in a name do not count, '_' is '-'. Such
+ * a server must find the same host and the same end of the body.
  */
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "policy/rule.h"
@@ -18,6 +24,92 @@ static void check_head(const struct http_head *h, size_t size)
 	assert(!h->name[0] ||
 	       (name_canonical(h->name, strlen(h->name), canonical) &&
 		strcmp(canonical, h->name) == 0));
+}
+
+struct lenient {
+	unsigned hosts, lengths, encodings;
+	char host[LIMIT_NAME + 64];
+	unsigned long long length;
+	bool chunked;
+};
+
+static void lenient_text(const char *line, size_t len, char *ret, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len && n + 1 < size; i++) {
+		unsigned char c = (unsigned char)line[i];
+
+		if (c > ' ' && c < 0x7f)
+			ret[n++] = (char)tolower(c);
+	}
+	ret[n] = '\0';
+}
+
+static void lenient_header(const char *line, size_t len, struct lenient *ret)
+{
+	const char *colon = memchr(line, ':', len);
+	char name[32], value[sizeof(ret->host)];
+
+	/* one would take it for a part of the header before */
+	assert(colon && line[0] != ' ' && line[0] != '\t');
+	lenient_text(line, (size_t)(colon - line), name, sizeof(name));
+	lenient_text(colon + 1, len - (size_t)(colon + 1 - line), value,
+		     sizeof(value));
+	for (char *p = strchr(name, '_'); p; p = strchr(p, '_'))
+		*p = '-';
+	if (strcmp(name, "host") == 0) {
+		ret->hosts++;
+		memcpy(ret->host, value, sizeof(ret->host));
+	} else if (strcmp(name, "content-length") == 0) {
+		ret->lengths++;
+		ret->length = strtoull(value, NULL, 10);
+	} else if (strcmp(name, "transfer-encoding") == 0) {
+		ret->encodings++;
+		ret->chunked = strstr(value, "chunked");
+	}
+}
+
+static void lenient_read(const char *head, size_t len, struct lenient *ret)
+{
+	bool request_line = true;
+
+	while (len > 0) {
+		size_t n = 0;
+
+		while (n < len && head[n] != '\r' && head[n] != '\n')
+			n++;
+		if (n > 0 && !request_line)
+			lenient_header(head, n, ret);
+		request_line &= n == 0;
+		head += n + (n < len);
+		len -= n + (n < len);
+	}
+}
+
+static void check_lenient(const uint8_t *data, const struct http_head *h)
+{
+	struct lenient r = { 0 };
+	char *end;
+
+	lenient_read((const char *)data, h->len, &r);
+	assert(r.hosts <= 1 && (r.hosts == 1 || h->version == 10));
+	assert(r.lengths + r.encodings <= 1);
+	assert(r.chunked == h->chunked && (!r.encodings || r.chunked));
+	assert(!r.lengths || r.length == h->length);
+	if (r.hosts == 0)
+		return;
+	if (h->literal) {
+		assert(r.host[0] == '[' || isdigit((unsigned char)r.host[0]));
+		return;
+	}
+	end = strchr(r.host, ':');
+	if (end)
+		*end = '\0';
+	end = r.host + strlen(r.host);
+	if (end > r.host && end[-1] == '.')
+		end[-1] = '\0';
+	assert(strcmp(r.host, h->name) == 0);
 }
 
 /* Byte by byte a body ends where it ends as a whole. */
@@ -68,6 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (s != HTTP_OK)
 		return 0;
 	check_head(&h, size);
+	check_lenient(data, &h);
 	assert(http_peek(data, h.len, &part) == HTTP_OK);
 	assert(part.len == h.len && strcmp(part.name, h.name) == 0);
 	assert(http_peek(data, h.len - 1, &part) == HTTP_NEED_MORE);

@@ -7,6 +7,30 @@
 #include "proxy/proxyd_socks.h"
 #include "tests/fuzz/fuzz.h"
 
+/* RFC 1928 4, byte by byte. */
+static void check_naive(const uint8_t *data, const struct socks_request *q)
+{
+	char name[256] = "";
+	size_t n = data[4];
+
+	assert(data[0] == 5 && data[1] == 1); /* then what is reserved */
+	assert(q->port == (data[q->len - 2] << 8 | data[q->len - 1]));
+	if (data[3] == 1 || data[3] == 4) {
+		n = data[3] == 1 ? 4 : 16;
+		assert(q->literal && q->len == 6 + n);
+		assert(memcmp(q->addr.b + 16 - n, data + 4, n) == 0);
+		return;
+	}
+	assert(data[3] == 3 && q->len == 7 + n);
+	memcpy(name, data + 5, n);
+	assert(strlen(name) == n);
+	if (q->literal)
+		return; /* an address as text */
+	if (name[n - 1] == '.')
+		name[n - 1] = '\0';
+	assert(strcasecmp(name, q->name) == 0);
+}
+
 /* A whole message is whole without what follows, and not before its end. */
 static void check_request(const uint8_t *data, size_t size)
 {
@@ -22,6 +46,7 @@ static void check_request(const uint8_t *data, size_t size)
 		return;
 	assert(q.len > 0 && q.len <= size && q.port > 0);
 	assert(q.literal == !q.name[0]);
+	check_naive(data, &q);
 	assert(q.literal ||
 	       (name_canonical(q.name, strlen(q.name), canonical) &&
 		strcmp(canonical, q.name) == 0));
