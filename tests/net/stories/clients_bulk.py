@@ -45,7 +45,7 @@ def story(world):
     def moved(what, command, size):
         mark = world.mark()
         r = world.exeat(["-w", work, "--allow", HOST], ["sh", "-c", command],
-                        timeout=240)
+                        timeout=500)
         wrong = judge.judge_packets(world.seen(mark), MAY[:1], MAY)
         checks.check(f"{what}: {size} bytes", r.code == 0 and not wrong and
                      f"{size} as sent" in r.out, *wrong, r)

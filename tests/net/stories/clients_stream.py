@@ -144,13 +144,13 @@ class Streams:
         self.world, self.checks = world, checks
         self.work = equip(world, "work")
 
-    def inside(self, what, allow, command, *parts, code=0, may=(), **how):
+    def inside(self, what, allow, command, *parts, code=0, may=(), more=()):
         """A run under these rules; what it may reach is theirs."""
-        options = ["-w", self.work, "-e", f"NODE_EXTRA_CA_CERTS={CA}"]
+        options = ["-w", self.work, "-e", f"NODE_EXTRA_CA_CERTS={CA}", *more]
         for rule in allow:
             options += ["--allow", rule]
         mark = self.world.mark()
-        r = self.world.exeat(options, command, timeout=90, **how)
+        r = self.world.exeat(options, command, timeout=90)
         wrong = judge.judge_packets(self.world.seen(mark), [], list(may))
         wrong += [f"{p!r} is not in it" for p in parts
                   if p not in r.out + r.err]
@@ -229,13 +229,15 @@ def served(s):
 
 def events(s):
     may = to(WEB, ALLOWED, ALLOWED6, 80, 443)
-    for i, scheme in enumerate(("https", "http")):
+    for scheme in ("https", "http"):
         base = f"{scheme}://{WEB}"
-        s.inside(f"curl: events by {scheme}", [WEB],
-                 ["sh", "-c", SSE_CURL, "sh", base, f"curl{i}", str(EVENTS)],
-                 f"{EVENTS}\n", may=may)
+        for what, more in (("", []), (", by the proxy", ["--proxy-env"])):
+            s.inside(f"curl: events by {scheme}{what}", [WEB],
+                     ["sh", "-c", SSE_CURL, "sh", base,
+                      f"{scheme}{len(what)}", str(EVENTS)], f"{EVENTS}\n",
+                     may=may, more=more)
         s.inside(f"node: events by {scheme}", [WEB],
-                 ["node", "-e", SSE_NODE, base, f"node{i}", str(EVENTS)],
+                 ["node", "-e", SSE_NODE, base, f"{scheme}n", str(EVENTS)],
                  f"{EVENTS}\n", may=may)
 
 
