@@ -76,3 +76,18 @@ int helper_path(const char *option, char *ret, size_t size, struct err *err)
 	err_remedy(err, "install exeat-helper, or name it by EXEAT_HELPER");
 	return -ENOENT;
 }
+
+int helper_tls_check(const char *helper, struct err *err)
+{
+	char path[PATH_MAX + sizeof(HELPER_TLS_SUFFIX)];
+
+	(void)snprintf(path, sizeof(path), "%s" HELPER_TLS_SUFFIX, helper);
+	if (usable(path))
+		return 0;
+	(void)err_sys(err, errno, "find helper", "%s", path);
+	err->code = ERR_UNAVAILABLE;
+	err_remedy(err,
+		   "install exeat-helper-tls beside exeat-helper: https:// "
+		   "proxies need it");
+	return -ENOENT;
+}

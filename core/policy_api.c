@@ -13,6 +13,7 @@
 #include "core/include/exeat.h"
 #include "core/options.h"
 #include "core/preset.h"
+#include "core/upproxy.h"
 #include "policy/file.h"
 #include "policy/guard.h"
 #include "policy/lint.h"
@@ -23,6 +24,8 @@
 struct exeat_policy {
 	void *image;
 	struct policy *view;
+	struct upproxy proxy; /* without credentials */
+	struct upproxy_direct direct;
 };
 
 enum { JSON_MAX = 256 << 20 };
@@ -130,6 +133,18 @@ static int compile(const struct source *s, struct exeat_policy *ret,
 	return budgets_check(&s->budgets, ret->view, err);
 }
 
+/* What a session would do beside deciding. */
+static int take_upstream(struct policy_file *f, struct exeat_policy *ret,
+			 struct err *err)
+{
+	upproxy_wipe(&f->upstream);
+	ret->proxy = f->upstream;
+	if (f->ndirect == 0)
+		return 0;
+	return upproxy_direct_compile(NULL, (const char *const *)f->direct,
+				      f->ndirect, &ret->direct, err);
+}
+
 int exeat_policy_new(const struct exeat_policy_options *options,
 		     struct exeat_policy **ret, struct exeat_error *error)
 {
@@ -153,6 +168,8 @@ int exeat_policy_new(const struct exeat_policy_options *options,
 					o.max_download, &err);
 	if (r == 0)
 		r = compile(&source, p, &err);
+	if (r == 0)
+		r = take_upstream(&source.file, p, &err);
 	policy_file_done(&source.file);
 	budgets_free(&source.budgets);
 	if (r < 0) {
@@ -170,16 +187,19 @@ void exeat_policy_free(struct exeat_policy *policy)
 		return;
 	policy_free(policy->view);
 	free(policy->image);
+	upproxy_direct_done(&policy->direct);
 	free(policy);
 }
 
 char *exeat_policy_json(const struct exeat_policy *policy)
 {
+	const struct policy_upstream upstream = { &policy->proxy,
+						  policy->direct.policy };
 	struct sbuf b;
 	int r;
 
 	sbuf_init(&b, JSON_MAX);
-	r = policy_json(policy->view, &b);
+	r = policy_json_with(policy->view, &upstream, &b);
 	if (r == 0)
 		return sbuf_steal(&b);
 	sbuf_done(&b);

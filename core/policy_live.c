@@ -61,9 +61,8 @@ static int settings_read(struct transaction *t,
 	if (r == 0 && file.ceiling)
 		r = err_new(err, ERR_INVALID, "network_ceiling", NULL,
 			    "is given when the session is opened");
-	if (r == 0 && (file.upstream.kind != UPPROXY_NONE || file.ndirect > 0))
-		r = err_new(err, ERR_INVALID, "upstream_proxy", NULL,
-			    "is given when the session is opened");
+	if (r == 0)
+		r = upproxy_check_same(t->session, &file, err);
 	if (r == 0 && !t->settings.network.has_mode)
 		r = err_new(err, ERR_INVALID, "network_mode", NULL,
 			    "a mode or an allow-list is needed");

@@ -61,7 +61,7 @@ const size_t proto_front_keeper_nrules = COUNT(proto_front_keeper_rules);
 
 const struct msg_rule proto_dialer_caller_rules[] = {
 	{ D_OPEN, ANY, 8, 4 << 20, 0, 0 },
-	{ D_PROXY, ANY, 8, 2048, 1, 1 },
+	{ D_PROXY, ANY, 8, 2048, 1, 2 },
 };
 const size_t proto_dialer_caller_nrules = COUNT(proto_dialer_caller_rules);
 
@@ -71,6 +71,23 @@ const struct msg_rule proto_dialer_keeper_rules[] = {
 	{ G_PINNED, ANY, 8, 8, 0, 0 },
 };
 const size_t proto_dialer_keeper_nrules = COUNT(proto_dialer_keeper_rules);
+
+/* A descriptor that finds no place costs that one connection. */
+const struct msg_rule proto_dialer_tls_rules[] = {
+	{ T_WRAPPED, ANY, 8, 8, 0, 1 },
+};
+const size_t proto_dialer_tls_nrules = COUNT(proto_dialer_tls_rules);
+
+const struct msg_rule proto_tls_caller_rules[] = {
+	{ T_OPEN, ANY, 8, LIMIT_CA_FILE + 4096, 0, 0 },
+};
+const size_t proto_tls_caller_nrules = COUNT(proto_tls_caller_rules);
+
+const struct msg_rule proto_tls_dialer_rules[] = {
+	{ T_WRAP, ANY, 4, 4, 0, 1 },
+	{ T_UNWRAP, ANY, 4, 4, 0, 0 },
+};
+const size_t proto_tls_dialer_nrules = COUNT(proto_tls_dialer_rules);
 
 static const struct msg_rule caller_keeper_rules[] = {
 	{ P_HELLO, STARTING, 0, 0, 1, 1 },
@@ -97,9 +114,11 @@ static const struct msg_rule caller_dialer_rules[] = {
 	{ P_ERROR, ANY, 8, ERR_MAX, 0, 0 },
 };
 
-const struct proto_table proto_caller_tables[3] = {
+const struct proto_table proto_caller_tables[4] = {
 	{ caller_keeper_rules, COUNT(caller_keeper_rules) },
 	{ caller_front_rules, COUNT(caller_front_rules) },
+	{ caller_dialer_rules, COUNT(caller_dialer_rules) },
+	/* it says no more than the dialer does */
 	{ caller_dialer_rules, COUNT(caller_dialer_rules) },
 };
 

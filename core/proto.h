@@ -9,6 +9,8 @@
  *	keeper  <-> front	a posture's policy and sockets
  *	keeper  <-> dialer	a posture's policy; pins
  *	front   <-> dialer	proxy/ask.h
+ *	caller  <-> tls		whom to expect behind an https:// proxy's name
+ *	dialer  <-> tls		connections to it
  *
  * A posture is ready when keeper, front and dialer all have it: the keeper
  * tells the other two, waits for both, then answers the caller. No payload
@@ -43,6 +45,9 @@ enum {
 	DIALER_FD_KEEPER,
 	DIALER_FD_FRONT,
 	DIALER_FD_CALLER_PID,
+	TLS_FD_CALLER = 3,
+	TLS_FD_DIALER,
+	TLS_FD_CALLER_PID,
 };
 
 enum proto_message {
@@ -100,8 +105,19 @@ enum proto_message {
 				 * none); u32 m, each: str name, 16 bytes. Again
 				 * whenever they have changed */
 	D_PROXY,		/* before D_OPEN: the caller's own proxy, by
-				 * upproxy_encode(). fd: policy image whose
-				 * deny rules are the exceptions */
+				 * upproxy_encode(). fds: policy image whose
+				 * deny rules are the exceptions; for https://
+				 * the channel to tls */
+
+	/* caller to tls */
+	T_OPEN,			/* u8 own; upproxy without credentials; the
+				 * rest: certificates of authorities (PEM) */
+
+	/* dialer to tls */
+	T_WRAP,			/* u32 id. fd: connected to the proxy */
+	T_UNWRAP,		/* u32 id: not wanted any more */
+	T_WRAPPED,		/* back: u32 id, failure. fd if that is 0: to be
+				 * connected */
 };
 
 /* Why a run ended, as the keeper knows it. */
@@ -130,8 +146,14 @@ extern const struct msg_rule proto_dialer_caller_rules[];
 extern const size_t proto_dialer_caller_nrules;
 extern const struct msg_rule proto_dialer_keeper_rules[];
 extern const size_t proto_dialer_keeper_nrules;
+extern const struct msg_rule proto_dialer_tls_rules[];
+extern const size_t proto_dialer_tls_nrules;
+extern const struct msg_rule proto_tls_caller_rules[];
+extern const size_t proto_tls_caller_nrules;
+extern const struct msg_rule proto_tls_dialer_rules[];
+extern const size_t proto_tls_dialer_nrules;
 /*
- * The caller, from keeper, front, dialer. It is in PROTO_STARTING until that
+ * The caller, from keeper, front, dialer, tls. It is in PROTO_STARTING until that
  * helper has said P_HELLO, which it says once: what comes with it is watched,
  * waited for and killed, and must not be of a later choice.
  */
@@ -140,6 +162,6 @@ struct proto_table {
 	const struct msg_rule *rules;
 	size_t nrules;
 };
-extern const struct proto_table proto_caller_tables[3];
+extern const struct proto_table proto_caller_tables[4];
 
 #endif

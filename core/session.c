@@ -28,13 +28,14 @@
 #include "core/options.h"
 #include "core/proto.h"
 #include "core/session.h"
+#include "core/sys/lacks.h"
 #include "core/sys/spawn.h"
 
 enum {
-	EVENTS = 32,	 /* handled in one turn */
-	MESSAGES = 256,	 /* of one helper, before others get their turn */
+	EVENTS = 32,	   /* handled in one turn */
+	MESSAGES = 256,	   /* of one helper, before others get their turn */
 	LAST_WORDS = 4096, /* the same, when it or another has ended */
-	CLOSE_MS = 2000, /* front may finish its audit so long */
+	CLOSE_MS = 2000,   /* front may finish its audit so long */
 };
 
 int session_error(struct exeat_error *error, const struct err *err, int r)
@@ -235,13 +236,14 @@ static const char *const helper_names[HELPERS] = {
 	"keeper",
 	"front",
 	"dialer",
+	"tls",
 };
 
-enum { HELPER_FDS = 4 };
+enum { HELPER_FDS = 4, TLS_FDS = 3 };
 
-static int helper_start(struct exeat_session *s, unsigned which,
-			const int fds[HELPER_FDS], int take_own,
-			struct err *err)
+static int helper_start_at(struct exeat_session *s, unsigned which,
+			   const char *path, const int *fds, unsigned nfds,
+			   int take_own, struct err *err)
 {
 	struct helper *h = &s->helpers[which];
 	char uid[16], gid[16];
@@ -258,12 +260,19 @@ static int helper_start(struct exeat_session *s, unsigned which,
 		  proto_caller_tables[which].nrules, LIMIT_CHAN_QUEUE);
 	(void)snprintf(uid, sizeof(uid), "%u", s->identity.host_uid);
 	(void)snprintf(gid, sizeof(gid), "%u", s->identity.host_gid);
-	r = spawn_helper(s->helper_path, argv, fds, HELPER_FDS, 0, &h->pidfd,
-			 err);
+	r = spawn_helper(path, argv, fds, nfds, 0, &h->pidfd, err);
 	if (r < 0)
 		return r;
 	r = session_watch(s, h->chan.fd, &h->chan_source, EPOLLIN, true);
 	return r < 0 ? err_sys(err, -r, "watch", "%s", h->name) : 0;
+}
+
+static int helper_start(struct exeat_session *s, unsigned which,
+			const int fds[HELPER_FDS], int take_own,
+			struct err *err)
+{
+	return helper_start_at(s, which, s->helper_path, fds, HELPER_FDS,
+			       take_own, err);
 }
 
 /*
@@ -325,6 +334,33 @@ static int front_start(struct exeat_session *s, int pairs[PAIRS][2],
 	s->dialer_fds[1] = fd_steal(&pairs[PAIR_KD][1]);
 	s->dialer_fds[2] = fd_steal(&pairs[PAIR_FD][1]);
 	s->dialer_own = fd_steal(&pairs[PAIR_CD][0]);
+	return r;
+}
+
+int session_need_tls(struct exeat_session *s, int *ret_fd, struct err *err)
+{
+	char path[sizeof(s->helper_path) + sizeof(HELPER_TLS_SUFFIX)];
+	int own[2] = { -1, -1 }, dialer[2] = { -1, -1 };
+	int r = chan_pair(own);
+
+	if (r == 0)
+		r = chan_pair(dialer);
+	if (r < 0) {
+		r = err_sys(err, -r, "socketpair", "tls");
+	} else {
+		const int fds[TLS_FDS] = { own[1], dialer[1], s->self };
+
+		(void)snprintf(path, sizeof(path), "%s" HELPER_TLS_SUFFIX,
+			       s->helper_path);
+		r = helper_start_at(s, HELPER_TLS, path, fds, TLS_FDS,
+				    fd_steal(&own[0]), err);
+	}
+	if (r == 0)
+		*ret_fd = fd_steal(&dialer[0]);
+	for (int i = 0; i < 2; i++) {
+		fd_close(&own[i]);
+		fd_close(&dialer[i]);
+	}
 	return r;
 }
 
@@ -450,12 +486,15 @@ static int options_take(struct exeat_session *s,
 static int governs_open(struct exeat_session *s,
 			const struct exeat_session_options *o, struct err *err)
 {
+	const char *const ca[] = { o->upstream_ca, NULL };
 	struct governs g;
 	int r = governs_init(&g, s->identity.host_uid, s->work.path,
 			     o->read_write_paths, err);
 
 	if (r == 0)
 		r = governs_find(&g, o->governing_files, &s->governing, err);
+	if (r == 0)
+		r = governs_find(&g, ca, &s->governing, err);
 	if (r == 0)
 		r = governs_find(&g, o->hidden_files, &s->hidden, err);
 	if (r == 0 && o->audit_file && o->audit_fd >= 0)
@@ -485,6 +524,8 @@ static int session_check(struct exeat_session *s,
 	if (r == 0)
 		r = helper_path(o->helper_path, s->helper_path,
 				sizeof(s->helper_path), err);
+	if (r == 0 && s->proxy.kind == UPPROXY_HTTPS)
+		r = helper_tls_check(s->helper_path, err);
 	if (r == 0)
 		r = identity_find(s->work.fd, o->user, &s->identity, err);
 	return r < 0 ? r : governs_open(s, o, err);
@@ -587,7 +628,8 @@ int exeat_session_begin(const struct exeat_session_options *options,
 		return session_error(error, &err, r);
 	s = session_new();
 	if (!s) {
-		r = err_sys(&err, errno ? errno : ENOMEM, "make", "session");
+		r = lacks(&err, errno ? errno : ENOMEM, "make", "session",
+			  "pidfds (Linux 5.3 or later)");
 		return session_error(error, &err, r);
 	}
 	r = session_start(s, &o, &err);

@@ -4,7 +4,7 @@
  * Theory of operation
  *
  * A session is an epoll descriptor with everything in it: the channels to the
- * three helpers, their pidfds, the pipes of the runs. exeat_session_dispatch()
+ * helpers, their pidfds, the pipes of the runs. exeat_session_dispatch()
  * takes what is ready; nothing else moves the state. Opening, making a posture
  * and starting a run are messages that are sent at once, in this order, without
  * waiting for each other's answers: the keeper takes them in order.
@@ -30,6 +30,7 @@
 #include "core/include/exeat.h"
 #include "core/list.h"
 #include "core/preset.h"
+#include "core/upproxy.h"
 #include "core/viewplan.h"
 #include "core/workdir.h"
 #include "policy/policy.h"
@@ -62,7 +63,8 @@ struct helper {
 	struct source chan_source, pid_source;
 };
 
-enum { HELPER_KEEPER, HELPER_FRONT, HELPER_DIALER, HELPERS };
+/* tls: only where the caller's own proxy is an https:// one */
+enum { HELPER_KEEPER, HELPER_FRONT, HELPER_DIALER, HELPER_TLS, HELPERS };
 
 /* A policy that was sent for a posture that is READY. */
 enum posture_change { CHANGE_NONE, CHANGE_SENT, CHANGE_DONE, CHANGE_FAILED };
@@ -180,10 +182,12 @@ struct exeat_session {
 	struct posture *own; /* of runs that name none, if made */
 	uint32_t last_posture, last_run;
 	uint64_t clock; /* counts uses, for last_used */
-	/* The caller's own proxy: kept until the dialer has it. */
+	/* The caller's own proxy; its credentials: until the dialer has them */
 	struct upproxy proxy; /* kind UPPROXY_NONE: there is none */
-	void *proxy_direct;   /* image; its deny rules go direct */
-	size_t proxy_direct_len;
+	struct upproxy_direct proxy_direct;
+	char *proxy_ca; /* https://: PEM; whether it is the caller's choice */
+	size_t proxy_ca_len;
+	bool proxy_ca_own;
 	bool changing;	/* in exeat_session_set_policy() */
 	struct err change_err; /* of the last K_POLICY_FAILED */
 	int overdue;	/* timerfd; -1: none yet */
@@ -210,6 +214,8 @@ void session_send(struct exeat_session *s, unsigned helper, uint32_t type,
 		  const void *body, size_t len, const int *fds, unsigned nfds);
 /* Start the dialer, if it is not there yet. */
 int session_need_dialer(struct exeat_session *s, struct err *err);
+/* The same of tls; *ret_fd is the dialer's end of the channel to it. */
+int session_need_tls(struct exeat_session *s, int *ret_fd, struct err *err);
 int session_watch(struct exeat_session *s, int fd, struct source *source,
 		  uint32_t events, bool add);
 
@@ -308,11 +314,19 @@ struct policy_file;
 /* From the options, or from the session's policy file. */
 int upproxy_open(struct exeat_session *s, const struct exeat_session_options *o,
 		 const struct policy_file *file, struct err *err);
-/* To the dialer, before it is opened; then it is forgotten here. */
+/* To the dialer, before it is opened; then its secrets are forgotten here. */
 int upproxy_send(struct exeat_session *s, struct err *err);
 void upproxy_close(struct exeat_session *s);
+/* A policy for the live session may say what is so; ERR_INVALID if it says
+ * something else. */
+int upproxy_check_same(const struct exeat_session *s,
+		       const struct policy_file *file, struct err *err);
 
 /* ---- helperpath.c ---- */
+/* Its name, behind the path of the other. */
+#define HELPER_TLS_SUFFIX "-tls"
+/* Is it there? 0, or ERR_UNAVAILABLE. */
+int helper_tls_check(const char *helper_path, struct err *err);
 int helper_path(const char *option, char *ret, size_t size, struct err *err);
 
 #endif

@@ -47,10 +47,12 @@ int exeat_session_fs_allowlist(const struct exeat_session *s,
 
 char *exeat_session_policy(const struct exeat_session *s)
 {
+	const struct policy_upstream upstream = { &s->proxy,
+						  s->proxy_direct.policy };
 	struct sbuf text;
 
 	sbuf_init(&text, LIMIT_POLICY_FILE);
-	if (policy_json(s->session_policy, &text) < 0) {
+	if (policy_json_with(s->session_policy, &upstream, &text) < 0) {
 		sbuf_done(&text);
 		return NULL;
 	}

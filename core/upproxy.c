@@ -6,8 +6,10 @@
  * audit line or result has a part of the URL.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/fd.h"
 #include "core/preset.h"
@@ -51,36 +53,118 @@ static int from_file(struct exeat_session *s,
 		     const struct policy_file *file, struct err *err)
 {
 	s->proxy = file->upstream;
-	if (s->proxy.kind != UPPROXY_NONE ||
-	    (!o->upstream_by && !o->upstream_dns && !o->upstream_direct))
-		return 0;
-	return err_new(err, ERR_INVALID, "upstream_proxy", NULL,
-		       "upstream_by, upstream_dns and upstream_direct have no "
-		       "meaning without it");
+	if (s->proxy.kind == UPPROXY_NONE &&
+	    (o->upstream_by || o->upstream_dns || o->upstream_direct))
+		return err_new(err, ERR_INVALID, "upstream_proxy", NULL,
+			       "upstream_by, upstream_dns and upstream_direct "
+			       "have no meaning without it");
+	if (s->proxy.kind != UPPROXY_NONE &&
+	    (o->upstream_by || o->upstream_dns))
+		return err_new(err, ERR_INVALID,
+			       o->upstream_by ? "upstream_by" : "upstream_dns",
+			       NULL,
+			       "stands beside upstream_proxy in the policy "
+			       "file, where that is");
+	return 0;
 }
 
-/* Its deny rules are the exceptions: those of the file, and the option's. */
-static int compile_direct(struct exeat_session *s, const struct list *direct,
-			  struct err *err)
+/* ---- who may say that it is the proxy ---- */
+
+/* Where systems keep the authorities that they trust, all in one file. */
+static const char *const bundles[] = {
+	"/etc/ssl/certs/ca-certificates.crt", /* Debian and its family */
+	"/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora and its family */
+	"/etc/ssl/ca-bundle.pem",	      /* SUSE */
+	"/etc/ssl/cert.pem",		      /* Alpine */
+};
+
+const char *upproxy_system_ca(void)
 {
+	for (size_t i = 0; i < sizeof(bundles) / sizeof(bundles[0]); i++)
+		if (access(bundles[i], R_OK) == 0)
+			return bundles[i];
+	return NULL;
+}
+
+static int take_ca(struct exeat_session *s, const char *own, struct err *err)
+{
+	const char *path = own ? own : upproxy_system_ca();
+	int r;
+
+	if (!path) {
+		r = err_new(err, ERR_UNAVAILABLE, "upstream_ca", NULL,
+			    "this machine has no list of authorities");
+		err_remedy(err, "install ca-certificates, or name a file");
+		return r;
+	}
+	r = fd_read_file(AT_FDCWD, path, LIMIT_CA_FILE, &s->proxy_ca,
+			 &s->proxy_ca_len);
+	if (r < 0)
+		return err_new(err, ERR_INVALID, "upstream_ca", path,
+			       "cannot be read: %s", strerror(-r));
+	/* the rest is looked at where a mistake in looking costs little */
+	if (!strstr(s->proxy_ca, "-----BEGIN "))
+		return err_new(err, ERR_INVALID, "upstream_ca", path,
+			       "no certificate as PEM in it");
+	s->proxy_ca_own = own != NULL;
+	return 0;
+}
+
+static int ca_open(struct exeat_session *s,
+		   const struct exeat_session_options *o, struct err *err)
+{
+	if (s->proxy.kind == UPPROXY_HTTPS)
+		return take_ca(s, o->upstream_ca, err);
+	if (!o->upstream_ca)
+		return 0;
+	return err_new(err, ERR_INVALID, "upstream_ca", o->upstream_ca,
+		       "only an https:// upstream_proxy has a certificate");
+}
+
+/* ---- exceptions ---- */
+
+int upproxy_direct_compile(const char *work_dir, const char *const *rules,
+			   size_t n, struct upproxy_direct *ret,
+			   struct err *err)
+{
+	struct upproxy_direct d = { 0 };
 	struct preset_set presets = { 0 };
 	struct policy_spec spec = {
 		.mode = POLICY_OPEN,
-		.deny = (const char *const *)direct->texts,
-		.ndeny = direct->n,
+		.deny = rules,
+		.ndeny = n,
 	};
-	int r = preset_set_make_for(s->work.path, NULL, spec.deny, false,
-				    &presets, err);
+	int r = preset_set_make_for(work_dir, NULL, rules, false, &presets,
+				    err);
 
-	if (r < 0)
+	if (r == 0) {
+		spec.presets = presets.presets;
+		spec.npresets = presets.npresets;
+		r = policy_compile(&spec, &d.image, &d.len, err);
+		preset_set_done(&presets);
+	}
+	if (r == 0) {
+		r = policy_new(d.image, d.len, &d.policy);
+		if (r < 0)
+			(void)err_sys(err, -r, "open", "compiled policy");
+	}
+	if (r < 0) {
+		err_prefix(err, "upstream_direct");
+		upproxy_direct_done(&d);
 		return r;
-	spec.presets = presets.presets;
-	spec.npresets = presets.npresets;
-	r = policy_compile(&spec, &s->proxy_direct, &s->proxy_direct_len, err);
-	preset_set_done(&presets);
-	return r;
+	}
+	*ret = d;
+	return 0;
 }
 
+void upproxy_direct_done(struct upproxy_direct *d)
+{
+	policy_free(d->policy);
+	free(d->image);
+	*d = (struct upproxy_direct){ 0 };
+}
+
+/* Those of the file, and the option's. */
 static int take_direct(struct exeat_session *s,
 		       const struct exeat_session_options *o,
 		       const struct policy_file *file, struct err *err)
@@ -93,12 +177,14 @@ static int take_direct(struct exeat_session *s,
 	if (r < 0)
 		r = err_sys(err, ENOMEM, "copy", "upstream_direct");
 	else
-		r = compile_direct(s, &direct, err);
-	if (r < 0)
-		err_prefix(err, "upstream_direct");
+		r = upproxy_direct_compile(s->work.path,
+					   (const char *const *)direct.texts,
+					   direct.n, &s->proxy_direct, err);
 	list_free(&direct);
 	return r;
 }
+
+/* ---- the session ---- */
 
 int upproxy_open(struct exeat_session *s, const struct exeat_session_options *o,
 		 const struct policy_file *file, struct err *err)
@@ -110,46 +196,113 @@ int upproxy_open(struct exeat_session *s, const struct exeat_session_options *o,
 			       "both the policy file and the option name one");
 	r = o->upstream_proxy ? from_options(s, o, err) :
 				from_file(s, o, file, err);
+	if (r == 0)
+		r = ca_open(s, o, err);
 	if (r < 0 || s->proxy.kind == UPPROXY_NONE)
 		return r;
-	if (s->proxy.kind == UPPROXY_HTTPS) {
-		r = err_new(err, ERR_UNAVAILABLE, "upstream_proxy", NULL,
-			    "TLS to the proxy is not served by this version");
-		err_remedy(err, "http://, socks5:// or socks5h://");
-		return r;
-	}
 	return take_direct(s, o, file, err);
 }
 
-int upproxy_send(struct exeat_session *s, struct err *err)
+/* It learns of the proxy what a certificate can say, no more. */
+static int send_tls(struct exeat_session *s, int *ret_fd, struct err *err)
 {
-	cleanup_fd int fd = -1;
+	struct upproxy to = s->proxy;
+	struct sbuf b;
+	int r;
+
+	upproxy_wipe(&to);
+	to.has_credentials = false;
+	sbuf_init(&b, LIMIT_CA_FILE + 4096);
+	sbuf_u8(&b, s->proxy_ca_own);
+	upproxy_encode(&to, &b);
+	sbuf_add(&b, s->proxy_ca, s->proxy_ca_len);
+	r = b.bad ? err_sys(err, ENOMEM, "encode", "upstream_ca") :
+		    session_need_tls(s, ret_fd, err);
+	if (r == 0)
+		session_send(s, HELPER_TLS, T_OPEN, b.s, b.len, NULL, 0);
+	sbuf_done(&b);
+	return r;
+}
+
+static int send_dialer(struct exeat_session *s, int tls, struct err *err)
+{
+	int fds[2] = { fd_sealed_memfd("exeat-direct", s->proxy_direct.image,
+				       s->proxy_direct.len),
+		       tls };
 	struct sbuf b;
 	int r = 0;
 
-	if (s->proxy.kind == UPPROXY_NONE)
-		return 0;
-	fd = fd_sealed_memfd("exeat-direct", s->proxy_direct,
-			     s->proxy_direct_len);
-	if (fd < 0)
-		return err_sys(err, -fd, "memfd", "upstream_direct");
+	if (fds[0] < 0)
+		return err_sys(err, -fds[0], "memfd", "upstream_direct");
 	sbuf_init(&b, LIMIT_CHAN_QUEUE);
 	upproxy_encode(&s->proxy, &b);
 	if (b.bad)
 		r = err_sys(err, ENOMEM, "encode", "upstream_proxy");
 	else
-		session_send(s, HELPER_DIALER, D_PROXY, b.s, b.len, &fd, 1);
+		session_send(s, HELPER_DIALER, D_PROXY, b.s, b.len, fds,
+			     tls >= 0 ? 2 : 1);
 	if (b.s)
 		explicit_bzero(b.s, b.len);
 	sbuf_done(&b);
-	upproxy_close(s);
+	fd_close(&fds[0]);
 	return r;
+}
+
+int upproxy_send(struct exeat_session *s, struct err *err)
+{
+	cleanup_fd int tls = -1;
+	int r = 0;
+
+	if (s->proxy.kind == UPPROXY_NONE)
+		return 0;
+	if (s->proxy.kind == UPPROXY_HTTPS)
+		r = send_tls(s, &tls, err);
+	if (r == 0)
+		r = send_dialer(s, tls, err);
+	upproxy_wipe(&s->proxy);
+	free(s->proxy_ca);
+	s->proxy_ca = NULL;
+	return r;
+}
+
+/* Is it another way out than the one in force? Passwords are kept nowhere. */
+static bool same_proxy(const struct upproxy *a, const struct upproxy *b)
+{
+	return a->kind == b->kind && a->by == b->by && a->dns == b->dns &&
+	       a->port == b->port && strcmp(a->host, b->host) == 0 &&
+	       (a->host[0] || addr_equal(&a->addr, &b->addr)) &&
+	       a->has_credentials == b->has_credentials &&
+	       (!a->has_credentials || upproxy_is_masked(a));
+}
+
+int upproxy_check_same(const struct exeat_session *s,
+		       const struct policy_file *file, struct err *err)
+{
+	struct upproxy_direct d = { 0 };
+	bool same;
+	int r;
+
+	if (file->upstream.kind == UPPROXY_NONE && file->ndirect == 0)
+		return 0;
+	r = upproxy_direct_compile(s->work.path,
+				   (const char *const *)file->direct,
+				   file->ndirect, &d, err);
+	if (r < 0)
+		return r;
+	same = s->proxy.kind != UPPROXY_NONE &&
+	       same_proxy(&file->upstream, &s->proxy) &&
+	       policy_equal(d.policy, s->proxy_direct.policy);
+	upproxy_direct_done(&d);
+	if (same)
+		return 0;
+	return err_new(err, ERR_INVALID, "upstream_proxy", NULL,
+		       "is given when the session is opened");
 }
 
 void upproxy_close(struct exeat_session *s)
 {
 	upproxy_wipe(&s->proxy);
-	free(s->proxy_direct);
-	s->proxy_direct = NULL;
-	s->proxy_direct_len = 0;
+	upproxy_direct_done(&s->proxy_direct);
+	free(s->proxy_ca);
+	s->proxy_ca = NULL;
 }

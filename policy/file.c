@@ -347,25 +347,25 @@ static int read_ceiling(const struct jread *j, struct policy_file *f)
 
 static int read_policy(const struct jread *j, struct policy_file *f)
 {
-	static const char *const keys[] = { "version",
-					    "network_mode",
-					    "network_allowlist",
-					    "network_denylist",
-					    "network_ceiling",
-					    "upstream_proxy",
-					    "upstream_by",
-					    "upstream_dns",
-					    "dns_refusal",
-					    "require_names",
-					    "max_upload",
-					    "max_download",
-					    NULL };
+	static const char *const keys[] = {
+		"version",	     "network_mode",
+		"network_allowlist", "network_denylist",
+		"network_ceiling",   "upstream_proxy",
+		"upstream_by",	     "upstream_dns",
+		"upstream_direct",   "dns_refusal",
+		"require_names",     "max_upload",
+		"max_download",	     NULL
+	};
 	int rc = jread_known(j, keys);
 
 	if (!rc && (!j->path[0] || jread_get(j, "version")))
 		rc = read_version(j);
 	if (!rc)
 		rc = read_mode(j, f);
+	/* first: rules of the allow-list may be added to it */
+	if (!rc)
+		rc = read_rules(j, "upstream_direct", RULE_DENY, f, &f->direct,
+				&f->ndirect);
 	if (!rc)
 		rc = read_rules(j, "network_allowlist", RULE_ALLOW, f,
 				&f->allow, &f->nallow);

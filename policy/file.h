@@ -29,9 +29,8 @@ struct policy_file {
 /*
  * Parse JSON text. Unknown keys, wrong types, a version other than 1,
  * trailing bytes, a bad rule: ERR_INVALID with "line L column C" and, where the
- * text is JSON, the path of the key ("network_allowlist[3]"). Keys of the contract that this version
- * does not serve (upstream_proxy) are ERR_UNAVAILABLE, never
- * ignored; null is as if the key were not there. A ceiling is such an object
+ * text is JSON, the path of the key ("network_allowlist[3]"); null is as if
+ * the key were not there. A ceiling is such an object
  * too ("version" may be left out) and has no ceiling of its own. Presets are
  * not looked up here. *ret is filled only on success.
  */

@@ -12,6 +12,7 @@
 #include "core/base/num.h"
 #include "policy/budget.h"
 #include "policy/image.h"
+#include "policy/upproxy.h"
 
 static int add_text(const char *data, size_t len, void *arg)
 {
@@ -129,11 +130,53 @@ static int fill(const struct policy *p, json_t *o)
 	return rc ? -ENOMEM : 0;
 }
 
+static const char *by_word(const struct upproxy *u)
+{
+	return u->by == UPPROXY_BY_NAME ? "name" : "address";
+}
+
+/* Exceptions may stand alone: another part of the options names the proxy. */
+static int fill_upstream(json_t *o, const struct policy_upstream *u)
+{
+	json_t *direct = json_array();
+	char url[UPPROXY_URL];
+	int rc = direct ? 0 : -ENOMEM;
+
+	if (u->proxy && u->proxy->kind != UPPROXY_NONE) {
+		rc |= json_object_set_new(
+			o, "upstream_proxy",
+			json_string(upproxy_url(u->proxy, url)));
+		rc |= json_object_set_new(o, "upstream_by",
+					  json_string(by_word(u->proxy)));
+		rc |= json_object_set_new(o, "upstream_dns",
+					  json_string(u->proxy->dns ? "proxy" :
+								      "local"));
+	}
+	for (uint32_t i = 0; u->direct && i < policy_nrules(u->direct); i++)
+		rc |= json_array_append_new(
+			direct, json_string(policy_rule_text(u->direct, i)));
+	if (rc || json_array_size(direct) == 0) {
+		json_decref(direct);
+		return rc ? -ENOMEM : 0;
+	}
+	return json_object_set_new(o, "upstream_direct", direct);
+}
+
 int policy_json(const struct policy *p, struct sbuf *ret)
+{
+	const struct policy_upstream none = { NULL, NULL };
+
+	return policy_json_with(p, &none, ret);
+}
+
+int policy_json_with(const struct policy *p, const struct policy_upstream *u,
+		     struct sbuf *ret)
 {
 	json_t *o = json_object();
 	int rc = o ? fill(p, o) : -ENOMEM;
 
+	if (!rc)
+		rc = fill_upstream(o, u);
 	if (!rc && json_dump_callback(o, add_text, ret, JSON_COMPACT))
 		rc = -ENOMEM;
 	json_decref(o);

@@ -312,6 +312,16 @@ void policy_budgets_free(struct policy_budget *list, size_t n);
 /* The policy as canonical JSON (exeat(1), POLICY FILE), one line. */
 int policy_json(const struct policy *p, struct sbuf *ret);
 
+/* The caller's own proxy beside it, which is no part of what decides. */
+struct upproxy;
+struct policy_upstream {
+	const struct upproxy *proxy;  /* NULL, or of no kind: none */
+	const struct policy *direct; /* its deny rules go direct; or NULL */
+};
+/* With that, but for the credentials. */
+int policy_json_with(const struct policy *p, const struct policy_upstream *u,
+		     struct sbuf *ret);
+
 /* ---- the plan for the kernel ---- */
 
 /*

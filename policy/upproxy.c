@@ -4,10 +4,12 @@
 #include "policy/upproxy.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "core/base/num.h"
+#include "policy/pattern.h"
 #include "policy/rule.h"
 
 static const struct {
@@ -174,6 +176,18 @@ static bool is_any(const struct addr *a)
 	return addr_equal(a, &v6) || addr_equal(a, &v4);
 }
 
+/* A name, in ASCII or not. */
+static bool host_name(const char *text, size_t len, char ret[LIMIT_NAME + 1])
+{
+	const char *why;
+	size_t at;
+
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)text[i] >= 0x80)
+			return name_to_a_labels(text, len, ret, &at, &why);
+	return name_canonical(text, len, ret);
+}
+
 static int parse_host(struct parser *s)
 {
 	const char *from = s->p, *end;
@@ -189,7 +203,7 @@ static int parse_host(struct parser *s)
 		return 0;
 	}
 	end = from + strcspn(from, ":/?#");
-	if (bracket || !name_canonical(from, (size_t)(end - from), s->u->host))
+	if (bracket || !host_name(from, (size_t)(end - from), s->u->host))
 		return wrong(s, from,
 			     end == from ? "the proxy's host is missing" :
 					   "not a host name or address",
@@ -311,6 +325,38 @@ bool upproxy_decode(struct rbuf *r, struct upproxy *ret)
 		*ret = u;
 	upproxy_wipe(&u);
 	return ok;
+}
+
+static const char mask[] = "***";
+
+static const char *scheme_of(const struct upproxy *u)
+{
+	for (size_t i = 0; i < SCHEMES; i++)
+		if (schemes[i].kind == u->kind &&
+		    schemes[i].by_name == u->by_scheme)
+			return schemes[i].name;
+	return "";
+}
+
+const char *upproxy_url(const struct upproxy *u, char buf[UPPROXY_URL])
+{
+	const struct endpoint at = { u->addr, u->port };
+	char text[ENDPOINT_STRLEN], port[8];
+
+	(void)snprintf(port, sizeof(port), ":%u", (unsigned)u->port);
+	(void)snprintf(buf, UPPROXY_URL, "%s://%s%s%s%s%s%s", scheme_of(u),
+		       u->has_credentials ? mask : "",
+		       u->has_credentials ? ":" : "",
+		       u->has_credentials ? mask : "",
+		       u->has_credentials ? "@" : "",
+		       u->host[0] ? u->host : endpoint_str(&at, text),
+		       u->host[0] ? port : "");
+	return buf;
+}
+
+bool upproxy_is_masked(const struct upproxy *u)
+{
+	return strcmp(u->user, mask) == 0 && strcmp(u->password, mask) == 0;
 }
 
 void upproxy_wipe(struct upproxy *u)

@@ -67,6 +67,13 @@ const char *upproxy_choose(struct upproxy *u, const char *by, const char *dns);
 void upproxy_encode(const struct upproxy *u, struct sbuf *ret);
 bool upproxy_decode(struct rbuf *r, struct upproxy *ret);
 
+/* The URL with three stars for user and password each: what may be shown, and
+ * is parsed again. Returns buf. */
+enum { UPPROXY_URL = LIMIT_NAME + 48 };
+const char *upproxy_url(const struct upproxy *u, char buf[UPPROXY_URL]);
+/* Are its credentials those of upproxy_url()? */
+bool upproxy_is_masked(const struct upproxy *u);
+
 /* Overwrite the credentials in a way that the compiler keeps. */
 void upproxy_wipe(struct upproxy *u);
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "core/base/fd.h"
 #include "policy/upproxy.h"
@@ -20,6 +21,21 @@ static const struct connector_type *const chain_proxy[] = {
 	&connector_talk,
 	NULL,
 };
+
+static const struct connector_type *const chain_tls[] = {
+	&connector_reach,
+	&connector_wrap,
+	&connector_talk,
+	NULL,
+};
+
+static const struct connector_type *const *
+chain_of(const struct connector_env *env, const struct connector_target *target)
+{
+	if (!target->by_proxy)
+		return chain_direct;
+	return env->proxy->kind == UPPROXY_HTTPS ? chain_tls : chain_proxy;
+}
 
 bool connector_is_proxy(const struct connector_env *env, const char *name,
 			const struct endpoint *to)
@@ -49,7 +65,7 @@ int connector_new(struct connector_env *env,
 	c->env = env;
 	c->target = *target;
 	c->fd = -1;
-	c->links = target->by_proxy ? chain_proxy : chain_direct;
+	c->links = chain_of(env, target);
 	c->done = done;
 	c->user = user;
 	if ((*c->links)->start(c) < 0) {
@@ -79,11 +95,21 @@ int connector_steal_fd(struct connector *c)
 	return fd_steal(&c->fd);
 }
 
+/* An end would be passed on, and the proxy's side be waited for. */
+static void make_reset(int fd)
+{
+	const struct linger now = { .l_onoff = 1 };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
 void connector_free(struct connector *c)
 {
 	if (!c)
 		return;
 	(*c->links)->stop(c);
+	if (c->wrapped && c->fd >= 0)
+		make_reset(c->fd);
 	fd_close(&c->fd);
 	free(c);
 }

@@ -15,6 +15,7 @@
  *	direct		a socket to the target
  *	reach, talk	a socket to the caller's own proxy, the first of its
  *			addresses that answers; then CONNECT or SOCKS
+ *	wrap		between them, if it is https://: TLS to the proxy
  *
  * No end is ever reported from within connector_new(): always from the loop.
  */
@@ -22,6 +23,7 @@
 #define EXEAT_PROXY_CONNECTOR_H
 
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "core/base/addr.h"
 #include "core/base/limits.h"
@@ -58,6 +60,9 @@ struct connector_env {
 	/* where the proxy was found last: no target of a payload */
 	size_t nproxy_addrs;
 	struct addr proxy_addrs[LIMIT_DNS_ADDRS];
+	/* of connector_wrap.c: who waits for TLS */
+	LIST_HEAD(wrap_list, wrap) wraps;
+	uint32_t last_wrap;
 };
 
 /* Is it the proxy itself? Nobody inside may speak to it. */
@@ -76,6 +81,9 @@ int connector_new(struct connector_env *env,
 int connector_steal_fd(struct connector *c);
 /* At any time; `done` is not called any more. */
 void connector_free(struct connector *c);
+/* dialer_wrapped() */
+void connector_wrapped(struct connector_env *env, uint32_t id, int take_fd,
+		       uint32_t failure);
 
 /* ---- for the links ---- */
 
@@ -90,12 +98,14 @@ struct connector_type {
 
 extern const struct connector_type connector_direct;
 extern const struct connector_type connector_reach;
+extern const struct connector_type connector_wrap;
 extern const struct connector_type connector_talk;
 
 struct connector {
 	struct connector_env *env;
 	struct connector_target target;
 	int fd; /* handed on from link to link */
+	bool wrapped; /* it leads to the proxy by way of a process of ours */
 
 	/* of the link that is at work */
 	struct event *event;

@@ -4,6 +4,7 @@ target_sources(exeat_proxy PRIVATE
 	connector_direct.c
 	connector_reach.c
 	connector_talk.c
+	connector_wrap.c
 	dialer.c
 	dialer_change.c
 	dialer_dial.c
@@ -25,3 +26,9 @@ target_sources(exeat_proxy PRIVATE
 	upproxy_talk.c)
 set_source_files_properties(upproxy_http.c upproxy_socks.c upproxy_talk.c
 	PROPERTIES COMPILE_OPTIONS "-Wconversion;-Wsign-conversion")
+
+# TLS to an https:// proxy: a library of its own, so that only the helper that
+# does it has OpenSSL.
+add_library(exeat_pump STATIC pump.c pump_tls.c)
+target_link_libraries(exeat_pump PUBLIC exeat_proxy exeat_policy exeat_base
+	exeat_flags PRIVATE PkgConfig::EVENT PkgConfig::SSL)

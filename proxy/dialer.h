@@ -53,6 +53,13 @@ struct dialer_hooks {
 		    const struct dialer_pin *pins, size_t npins,
 		    unsigned ttl_s);
 	void (*broken)(void *user, int error);	/* front is gone */
+	/*
+	 * TLS to the caller's proxy: `fd` (borrowed) is connected to it. The
+	 * owner calls dialer_wrapped(), not from within. unwrap: it need not.
+	 * NULL: no https:// proxy can be set.
+	 */
+	void (*wrap)(void *user, uint32_t id, int fd);
+	void (*unwrap)(void *user, uint32_t id);
 };
 
 /* take_front_fd: SEQPACKET socket to front (ask.h). */
@@ -105,5 +112,9 @@ void dialer_renew(struct dialer *d, uint32_t posture);
 void dialer_drop_posture(struct dialer *d, uint32_t posture);
 
 void dialer_pinned(struct dialer *d, uint32_t seq, int error);
+/* failure 0: take_fd is to be connected (pump.h); else -1, and the reason
+ * (upproxy_talk.h). */
+void dialer_wrapped(struct dialer *d, uint32_t id, int take_fd,
+		    uint32_t failure);
 
 #endif

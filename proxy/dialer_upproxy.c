@@ -36,6 +36,12 @@ void dialer_set_upproxy(struct dialer *d, const struct upproxy *u,
 	d->env.nproxy_addrs = 0;
 }
 
+void dialer_wrapped(struct dialer *d, uint32_t id, int take_fd,
+		    uint32_t failure)
+{
+	connector_wrapped(&d->env, id, take_fd, failure);
+}
+
 static bool is_exception(const struct dialer *d, const struct ask *a)
 {
 	const struct policy_question q = dial_question(a);

@@ -36,7 +36,14 @@ bool upproxy_failure_final(uint32_t failure)
 	case UPPROXY_F_METHOD:
 	case UPPROXY_F_LOGIN:
 	case UPPROXY_F_NONSENSE:
+	case UPPROXY_F_TLS_NONSENSE:
+	case UPPROXY_F_TLS_OLD:
+	case UPPROXY_F_TLS_CERTIFICATE:
+	case UPPROXY_F_TLS_ALERT:
 		return true;
+	case UPPROXY_F_TLS_LOST:
+	case UPPROXY_F_TLS_LATE:
+	case UPPROXY_F_TLS_LIMIT:
 	case UPPROXY_F_NONE:
 	case UPPROXY_F_NO_NAME:
 	case UPPROXY_F_REACH:
@@ -91,11 +98,20 @@ int upproxy_failure_errno(uint32_t failure)
 		return EHOSTUNREACH;
 	case UPPROXY_F_REACH:
 	case UPPROXY_F_LOST:
+	case UPPROXY_F_TLS_LOST:
 		return number ? (int)number : ECONNRESET;
 	case UPPROXY_F_LATE:
+	case UPPROXY_F_TLS_LATE:
 		return ETIMEDOUT;
 	case UPPROXY_F_NONSENSE:
+	case UPPROXY_F_TLS_NONSENSE:
+	case UPPROXY_F_TLS_OLD:
+	case UPPROXY_F_TLS_ALERT:
 		return EPROTO;
+	case UPPROXY_F_TLS_CERTIFICATE:
+		return EACCES;
+	case UPPROXY_F_TLS_LIMIT:
+		return ENOBUFS;
 	case UPPROXY_F_HTTP:
 		return http_errno(number);
 	case UPPROXY_F_AUTH:
@@ -128,59 +144,103 @@ static const char *http_text(unsigned status)
 	}
 }
 
+/* RFC 8446 6.2 */
+static const char *alert_text(unsigned number)
+{
+	switch (number) {
+	case 40:
+	case 71:
+		return ", nothing in common";
+	case 42:
+	case 48:
+	case 116:
+		return ", it wants a certificate of ours";
+	case 70:
+		return ", its TLS is older than 1.2";
+	case 112:
+		return ", it does not know its name";
+	case 120:
+		return ", it does not speak HTTP/1.1";
+	default:
+		return "";
+	}
+}
+
+static const char *const certificate_texts[] = {
+	[UPPROXY_C_OTHER] = "its certificate cannot be verified",
+	[UPPROXY_C_EXPIRED] = "its certificate has expired",
+	[UPPROXY_C_EARLY] = "its certificate is not valid yet",
+	[UPPROXY_C_SELF_SIGNED] = "its certificate is its own, self-signed",
+	[UPPROXY_C_UNKNOWN] = "its certificate is of an unknown authority",
+	[UPPROXY_C_NAME] = "its certificate is for another name",
+	[UPPROXY_C_ADDRESS] = "its certificate does not have its address",
+	[UPPROXY_C_PURPOSE] = "its certificate is not one for servers",
+	[UPPROXY_C_WEAK] = "its certificate's key or signature is too weak",
+};
+
+static const char *certificate_text(unsigned number)
+{
+	const size_t n = sizeof(certificate_texts) / sizeof(char *);
+
+	return certificate_texts[number < n ? number : UPPROXY_C_OTHER];
+}
+
+static const char *const texts[] = {
+	[UPPROXY_F_NO_NAME] = "its name has no address",
+	[UPPROXY_F_LOST] = "closed before it had answered",
+	[UPPROXY_F_LATE] = "no answer in time",
+	[UPPROXY_F_NONSENSE] = "does not speak the protocol of its URL",
+	[UPPROXY_F_AUTH] = "HTTP 407, and it does not take Basic "
+			   "authentication",
+	[UPPROXY_F_METHOD] = "takes none of our ways to log in",
+	[UPPROXY_F_LOGIN] = "user and password refused",
+	[UPPROXY_F_TLS_NONSENSE] = "does not speak TLS",
+	[UPPROXY_F_TLS_OLD] = "its TLS is older than 1.2",
+	[UPPROXY_F_TLS_LOST] = "closed in the handshake of TLS",
+	[UPPROXY_F_TLS_LATE] = "no handshake of TLS in time",
+	[UPPROXY_F_TLS_LIMIT] = "too many connections within TLS",
+};
+
+/* Of those kinds that a number says more of; else NULL. */
+static const char *number_text(uint32_t failure, char *buf, size_t size)
+{
+	const enum upproxy_failure kind = kind_of(failure);
+	const unsigned number = number_of(failure);
+	const char *name = strerrorname_np((int)number);
+	const bool known = number > 0 && number < SOCKS_REPLIES;
+
+	if (kind == UPPROXY_F_TLS_CERTIFICATE)
+		return certificate_text(number);
+	if (kind == UPPROXY_F_REACH)
+		(void)snprintf(buf, size, "not reached (%s)",
+			       name ? name : "?");
+	else if (kind == UPPROXY_F_HTTP)
+		(void)snprintf(buf, size, "HTTP %u%s", number,
+			       http_text(number));
+	else if (kind == UPPROXY_F_SOCKS)
+		(void)snprintf(buf, size, "SOCKS reply %u%s%s", number,
+			       known ? ", " : "",
+			       known ? socks_replies[number].text : "");
+	else if (kind == UPPROXY_F_TLS_ALERT)
+		(void)snprintf(buf, size, "TLS alert %u%s", number,
+			       alert_text(number));
+	else
+		return NULL;
+	return buf;
+}
+
 const char *upproxy_failure_text(uint32_t failure,
 				 char buf[UPPROXY_FAILURE_TEXT])
 {
-	const unsigned number = number_of(failure);
-	const char *name;
+	char number[UPPROXY_FAILURE_TEXT - 16];
+	const char *text = number_text(failure, number, sizeof(number));
 
 	buf[0] = '\0';
-	switch (kind_of(failure)) {
-	case UPPROXY_F_NONE:
-		return buf;
-	case UPPROXY_F_REACH:
-		name = strerrorname_np((int)number);
-		(void)snprintf(buf, UPPROXY_FAILURE_TEXT,
-			       "upstream_proxy: not reached (%s)",
-			       name ? name : "?");
-		return buf;
-	case UPPROXY_F_HTTP:
-		(void)snprintf(buf, UPPROXY_FAILURE_TEXT,
-			       "upstream_proxy: HTTP %u%s", number,
-			       http_text(number));
-		return buf;
-	case UPPROXY_F_SOCKS:
-		(void)snprintf(buf, UPPROXY_FAILURE_TEXT,
-			       "upstream_proxy: SOCKS reply %u%s%s", number,
-			       number < SOCKS_REPLIES && number ? ", " : "",
-			       number < SOCKS_REPLIES && number ?
-				       socks_replies[number].text :
-				       "");
-		return buf;
-	case UPPROXY_F_NO_NAME:
-		name = "its name has no address";
-		break;
-	case UPPROXY_F_LOST:
-		name = "closed before it had answered";
-		break;
-	case UPPROXY_F_LATE:
-		name = "no answer in time";
-		break;
-	case UPPROXY_F_AUTH:
-		name = "HTTP 407, and it does not take Basic authentication";
-		break;
-	case UPPROXY_F_METHOD:
-		name = "takes none of our ways to log in";
-		break;
-	case UPPROXY_F_LOGIN:
-		name = "user and password refused";
-		break;
-	case UPPROXY_F_NONSENSE:
-	default:
-		name = "does not speak the protocol of its URL";
-		break;
-	}
-	(void)snprintf(buf, UPPROXY_FAILURE_TEXT, "upstream_proxy: %s", name);
+	if (!text && kind_of(failure) < sizeof(texts) / sizeof(texts[0]))
+		text = texts[kind_of(failure)];
+	if (text)
+		(void)snprintf(buf, UPPROXY_FAILURE_TEXT, "upstream_proxy: %s",
+			       text);
 	return buf;
 }
 

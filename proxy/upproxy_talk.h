@@ -36,7 +36,28 @@ enum upproxy_failure {
 	UPPROXY_F_METHOD,   /* SOCKS: none of our methods */
 	UPPROXY_F_LOGIN,    /* SOCKS: user and password refused */
 	UPPROXY_F_SOCKS,    /* reply of SOCKS */
-	UPPROXY_F_LAST = UPPROXY_F_SOCKS,
+	/* TLS to the proxy: nothing was said within it */
+	UPPROXY_F_TLS_NONSENSE,	   /* no TLS */
+	UPPROXY_F_TLS_OLD,	   /* TLS 1.1, or older */
+	UPPROXY_F_TLS_CERTIFICATE, /* enum upproxy_certificate */
+	UPPROXY_F_TLS_ALERT,	   /* its number (RFC 8446 6) */
+	UPPROXY_F_TLS_LOST,	   /* errno, or 0: closed in the handshake */
+	UPPROXY_F_TLS_LATE,	   /* no end of the handshake in time */
+	UPPROXY_F_TLS_LIMIT,	   /* too many, or no memory */
+	UPPROXY_F_LAST = UPPROXY_F_TLS_LIMIT,
+};
+
+/* What is wrong with a proxy's certificate. */
+enum upproxy_certificate {
+	UPPROXY_C_OTHER,
+	UPPROXY_C_EXPIRED,
+	UPPROXY_C_EARLY, /* not valid yet */
+	UPPROXY_C_SELF_SIGNED,
+	UPPROXY_C_UNKNOWN, /* its authority */
+	UPPROXY_C_NAME,
+	UPPROXY_C_ADDRESS,
+	UPPROXY_C_PURPOSE,
+	UPPROXY_C_WEAK,
 };
 
 /* Both in one number, as it travels in an answer. 0: none. */

@@ -40,6 +40,9 @@ enum {
 	LIMIT_SERVER_FIRST_MS = 300,	/* silence, then the pin decides */
 	LIMIT_PROXY_IDLE_MS = 60000,	/* a proxy's client between requests */
 	LIMIT_DIAL_MS = 30000,
+	LIMIT_WRAP_MS = 10000,		/* TLS handshake of the caller's proxy */
+	LIMIT_WRAP_FLUSH_MS = 5000,	/* its last bytes, where it broke off */
+	LIMIT_CA_FILE = 4 << 20,	/* bytes; over it, open fails */
 	LIMIT_KEEPALIVE_S = 60,		/* a silent target is probed: what a
 					 * payload sends for that ends at us,
 					 * and a NAT would forget the flow */

@@ -32,7 +32,7 @@ enum {
 struct run_options {
 	const char *net, *policy, *ceiling, *work_dir, *cwd, *user, *command;
 	const char *shell, *python, *backend, *audit, *json, *dns_refusal;
-	const char *label, *upstream, *upstream_by, *upstream_dns;
+	const char *label, *upstream, *upstream_by, *upstream_dns, *ca;
 	struct cli_list upstream_direct;
 	struct cli_list allow, allow_files, deny, deny_files, ro, rw, env;
 	struct cli_list max_upload, max_download;
@@ -74,9 +74,12 @@ const struct cli_option cli_run_options[] = {
 	{ 0, "dns-refusal", CLI_TEXT, AT(dns_refusal), "KIND",
 	  "how refused look-ups are answered: nxdomain (default) or refused" },
 	{ 0, "upstream-proxy", CLI_TEXT, AT(upstream), "URL|env|@FILE",
-	  "every allowed connection by this proxy of yours: http://, socks5:// "
-	  "or socks5h://[USER:PASSWORD@]HOST[:PORT]; env: your proxy "
+	  "every allowed connection by this proxy of yours: http://, https://, "
+	  "socks5:// or socks5h://[USER:PASSWORD@]HOST[:PORT]; env: your proxy "
 	  "variables; @FILE: the first line of a file" },
+	{ 0, "ca", CLI_TEXT, AT(ca), "FILE",
+	  "authorities (PEM) that may vouch for an https:// proxy, instead of "
+	  "those that the machine trusts" },
 	{ 0, "upstream-by", CLI_TEXT, AT(upstream_by), "KIND",
 	  "what the proxy is told: the address that was vetted here (default), "
 	  "or the name (default with socks5h)" },
@@ -287,6 +290,7 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 	s->upstream_by = o->upstream_by;
 	s->upstream_dns = o->upstream_dns;
 	s->upstream_direct = o->upstream_direct.texts;
+	s->upstream_ca = o->ca;
 	s->host_work_dir = o->work_dir;
 	s->read_only_paths = o->ro.texts;
 	s->read_write_paths = o->rw.texts;

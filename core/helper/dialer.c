@@ -30,6 +30,7 @@
 #include "policy/upproxy.h"
 #include "proxy/dialer.h"
 #include "proxy/resolver_upstream.h"
+#include "proxy/upproxy_talk.h"
 
 enum { SERVERS_MAX = 8 };
 
@@ -42,6 +43,7 @@ struct dialer_posture {
 struct dialer_process {
 	struct event_base *base;
 	struct wire caller, keeper;
+	struct wire tls; /* if the caller's own proxy is https:// */
 	struct dialer *dialer;
 	struct routes routes;
 	struct dialer_posture postures[LIMIT_POSTURES];
@@ -102,6 +104,26 @@ static void send_pins(void *user, uint32_t posture, uint32_t seq,
 	else
 		wire_send(&dp->keeper, G_PIN, body.s, body.len, NULL, 0);
 	sbuf_done(&body);
+}
+
+static void send_tls(struct dialer_process *dp, uint32_t type, uint32_t id,
+		     const int *fd)
+{
+	uint8_t body[4];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+
+	wbuf_u32(&b, id);
+	wire_send(&dp->tls, type, body, wbuf_len(&b), fd, fd != NULL);
+}
+
+static void ask_wrap(void *user, uint32_t id, int fd)
+{
+	send_tls(user, T_WRAP, id, &fd);
+}
+
+static void ask_unwrap(void *user, uint32_t id)
+{
+	send_tls(user, T_UNWRAP, id, NULL);
 }
 
 /* ---- messages ---- */
@@ -254,6 +276,28 @@ static int take_hosts(struct dialer_process *dp, struct rbuf *r,
 	return dialer_set_hosts(dp->dialer, hosts, n, err);
 }
 
+static void tls_message(void *user, struct msg *m)
+{
+	struct dialer_process *dp = user;
+	struct rbuf r = rbuf_make(m->body, m->len);
+	uint32_t id = rbuf_u32(&r), failure = rbuf_u32(&r);
+
+	/* one of no known kind would break front, which is told of it */
+	if (!upproxy_failure_valid(failure))
+		failure = upproxy_failed(UPPROXY_F_TLS_NONSENSE, 0);
+	dialer_wrapped(dp->dialer, id, m->nfds ? fd_steal(&m->fds[0]) : -1,
+		       failure);
+}
+
+static int hear_tls(struct dialer_process *dp, int take_fd)
+{
+	int e = wire_init(&dp->tls, dp->base, take_fd, proto_dialer_tls_rules,
+			  proto_dialer_tls_nrules);
+
+	dp->tls.chan.may_lose_fds = true;
+	return e;
+}
+
 static int take_proxy(struct dialer_process *dp, struct msg *m)
 {
 	struct rbuf r = rbuf_make(m->body, m->len);
@@ -262,7 +306,11 @@ static int take_proxy(struct dialer_process *dp, struct msg *m)
 
 	if (dp->opened || dp->direct.policy || !upproxy_decode(&r, &u))
 		return -EPROTO;
+	if ((m->nfds == 2) != (u.kind == UPPROXY_HTTPS))
+		return -EPROTO;
 	e = image_map(m->fds[0], &dp->direct);
+	if (e == 0 && m->nfds == 2)
+		e = hear_tls(dp, fd_steal(&m->fds[1]));
 	if (e == 0)
 		dialer_set_upproxy(dp->dialer, &u, dp->direct.policy);
 	upproxy_wipe(&u);
@@ -313,8 +361,9 @@ static int dialer_wires(struct dialer_process *dp)
 {
 	dp->caller.on_message = caller_message;
 	dp->keeper.on_message = keeper_message;
-	dp->caller.on_end = dp->keeper.on_end = end_now;
-	dp->caller.user = dp->keeper.user = dp;
+	dp->tls.on_message = tls_message;
+	dp->caller.on_end = dp->keeper.on_end = dp->tls.on_end = end_now;
+	dp->caller.user = dp->keeper.user = dp->tls.user = dp;
 	return wire_init(&dp->caller, dp->base, DIALER_FD_CALLER,
 			 proto_dialer_caller_rules, proto_dialer_caller_nrules);
 }
@@ -326,6 +375,8 @@ static int dialer_start(struct dialer_process *dp, struct err *err)
 		.route = ask_route,
 		.pin = send_pins,
 		.broken = end_now,
+		.wrap = ask_wrap,
+		.unwrap = ask_unwrap,
 	};
 	int r;
 

@@ -1,4 +1,4 @@
-/* helper.h - what the three modes of the helper binary share
+/* helper.h - what the helpers share
  * SPDX-License-Identifier: Apache-2.0
  *
  * Life of a helper: the caller executes it with its sockets at fixed
@@ -20,6 +20,13 @@ struct helper_ids {
 	gid_t gid;
 };
 
+/* What a binary can be; NULL ends it. */
+struct helper_mode {
+	const char *name;
+	int (*main)(const struct helper_ids *ids);
+};
+extern const struct helper_mode helper_modes[];
+
 /* Each serves until its end and returns the exit status. */
 int keeper_main(const struct helper_ids *ids);
 int front_main(const struct helper_ids *ids);
@@ -31,7 +38,7 @@ int helper_hello(int fd, struct err *err);
 int helper_fail(int fd, const struct err *err);
 
 /*
- * front and dialer: own user namespace (a sibling of the keeper's), pid 1 of
+ * front, dialer and tls: own user namespace (a sibling of the keeper's), pid 1 of
  * an own pid namespace, own ipc and uts namespaces, an empty root.
  */
 int helper_isolate_gate(const struct helper_ids *ids, struct err *err);

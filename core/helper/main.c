@@ -1,7 +1,8 @@
-/* main.c - exeat-helper: one binary, three modes
+/* main.c - how a helper begins
  * SPDX-License-Identifier: Apache-2.0
  *
  *	exeat-helper keeper|front|dialer UID GID
+ *	exeat-helper-tls tls UID GID
  *
  * Executed by the library only; it finds its sockets at fixed descriptors.
  */
@@ -24,6 +25,7 @@
 #include "core/helper/helper.h"
 #include "core/proto.h"
 #include "core/sys/isolate.h"
+#include "core/sys/lacks.h"
 
 /* One message on a socket that nobody reads from here. */
 static int send_once(int fd, uint32_t type, const void *body, size_t len,
@@ -45,7 +47,8 @@ int helper_hello(int fd, struct err *err)
 	int r;
 
 	if (self < 0)
-		return err_sys(err, errno, "pidfd_open", "own process");
+		return lacks(err, errno, "pidfd_open", "own process",
+			     "pidfds (Linux 5.3 or later)");
 	r = send_once(fd, P_HELLO, NULL, 0, &self, 1);
 	return r < 0 ? err_sys(err, -r, "greet", "caller") : 0;
 }
@@ -113,15 +116,6 @@ struct event_base *helper_loop(int caller_pidfd)
 	return base;
 }
 
-static const struct {
-	const char *name;
-	int (*main)(const struct helper_ids *ids);
-} modes[] = {
-	{ "keeper", keeper_main },
-	{ "front", front_main },
-	{ "dialer", dialer_main },
-};
-
 static bool parse_id(const char *text, unsigned *ret)
 {
 	uint64_t v;
@@ -142,9 +136,9 @@ int main(int argc, char *argv[])
 	if (argc != 4 || !parse_id(argv[2], &ids.uid) ||
 	    !parse_id(argv[3], &ids.gid))
 		goto usage;
-	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
-		if (strcmp(argv[1], modes[i].name) == 0)
-			return modes[i].main(&ids);
+	for (const struct helper_mode *m = helper_modes; m->name; m++)
+		if (strcmp(argv[1], m->name) == 0)
+			return m->main(&ids);
 usage:
 	(void)fputs("exeat-helper: started by exeat, not by hand\n", stderr);
 	return 2;

@@ -147,8 +147,8 @@ struct exeat_session_options {
 	/*
 	 * The caller's own proxy, by which every allowed TCP connection goes;
 	 * none ever goes direct instead. "http://[USER:PASSWORD@]HOST[:PORT]",
-	 * socks5:// or socks5h://; NULL: none, or what network_policy names.
-	 * The other three have no meaning without it.
+	 * https://, socks5:// or socks5h://; NULL: none, or what
+	 * network_policy names. Its other options have no meaning without it.
 	 */
 	const char *upstream_proxy;
 	/* What it is told: NULL | "address", which was vetted here, | "name".
@@ -167,10 +167,18 @@ struct exeat_session_options {
 	 */
 	int proxy_env;
 	/*
+	 * Of an https:// upstream_proxy: a file of certificates (PEM) of the
+	 * authorities, and of them alone, that may vouch for it; NULL: those
+	 * that the machine trusts. Its certificate and its name, or address,
+	 * are always verified.
+	 */
+	const char *upstream_ca;
+	/*
 	 * Files of the caller's that say what runs may do: where its policy,
 	 * its lists come from. What lies where a run could write is shown
 	 * read-only, and neither it nor a folder above it can be moved.
 	 * EXEAT_INVALID: a symlink that a run could change leads there, or
+	 * there are other hard links. upstream_ca is one without being named.
 	 */
 	const char *const *governing_files;
 	/* The same, but what is in them is nothing for runs: where they would

@@ -24,6 +24,7 @@
 
 #include "core/base/addr.h"
 #include "core/base/fd.h"
+#include "core/sys/lacks.h"
 #include "policy/guard.h"
 
 enum {
@@ -161,11 +162,22 @@ static int read_acks(int fd, struct steps *s, struct err *err)
 	return 0;
 }
 
-static int configure(struct err *err)
+static int ask(struct steps *s, struct err *err)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	cleanup_fd int fd =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	if (fd < 0)
+		return step_failed("open rtnetlink", errno, err);
+	if (sendto(fd, s->buf, s->len, 0, (void *)&kernel, sizeof(kernel)) < 0)
+		return step_failed("ask rtnetlink", errno, err);
+	return read_acks(fd, s, err);
+}
+
+static int configure(struct err *err)
+{
 	struct addr loopback = addr_from_v4(0x7f000001);
-	cleanup_fd int fd = -1;
 	struct steps s = { .len = 0 };
 
 	add_address(&s, "add 192.0.0.2 to lo", &gate_addrs.own4, 32);
@@ -174,12 +186,15 @@ static int configure(struct err *err)
 	link_up(&s);
 	local_default(&s, "route IPv4 to lo", &gate_addrs.own4);
 	local_default(&s, "route IPv6 to lo", &gate_addrs.own6);
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (fd < 0)
-		return step_failed("open rtnetlink", errno, err);
-	if (sendto(fd, s.buf, s.len, 0, (void *)&kernel, sizeof(kernel)) < 0)
-		return step_failed("ask rtnetlink", errno, err);
-	return read_acks(fd, &s, err);
+	return ask(&s, err);
+}
+
+static int enter_new(struct err *err)
+{
+	if (unshare(CLONE_NEWNET) == 0)
+		return 0;
+	return lacks(err, errno, "network namespace", "unshare",
+		     "CONFIG_NET_NS");
 }
 
 int netns_new(int *ret_fd, struct err *err)
@@ -187,15 +202,9 @@ int netns_new(int *ret_fd, struct err *err)
 	cleanup_fd int fd = -1;
 	int r;
 
-	if (unshare(CLONE_NEWNET)) {
-		r = err_sys(err, errno, "network namespace", "unshare");
-		if (r == -ENOSPC || r == -EUSERS)
-			err_remedy(err, "raise the sysctl "
-					"user.max_net_namespaces");
-		else if (r == -EINVAL)
-			err_remedy(err, "the kernel has no CONFIG_NET_NS");
+	r = enter_new(err);
+	if (r)
 		return r;
-	}
 	r = configure(err);
 	if (r)
 		return r;
@@ -210,10 +219,22 @@ int netns_new(int *ret_fd, struct err *err)
 	return 0;
 }
 
+int netns_alone(struct err *err)
+{
+	struct steps s = { .len = 0 };
+	int r = enter_new(err);
+
+	if (r)
+		return r;
+	/* the kernel gives it 127.0.0.1 by itself */
+	link_up(&s);
+	return ask(&s, err);
+}
+
 int netns_enter(int fd, struct err *err)
 {
 	if (setns(fd, CLONE_NEWNET))
-		return err_sys(err, errno, "enter network namespace",
-			       "descriptor %d", fd);
+		return lacks(err, errno, "enter network namespace", "setns",
+			     NULL);
 	return 0;
 }

@@ -41,6 +41,11 @@ enum {
  */
 int netns_new(int *ret_fd, struct err *err);
 int netns_enter(int fd, struct err *err);
+/*
+ * unshare(CLONE_NEWNET) with nothing but 127.0.0.1 in it: for a process whose
+ * own sockets shall lead nowhere else. Needs the same capabilities.
+ */
+int netns_alone(struct err *err);
 
 /* All -1 when not open. */
 struct gate_sockets {

@@ -21,6 +21,7 @@ extern const struct seccomp_prog seccomp_payload;	/* deny-list */
 extern const struct seccomp_prog seccomp_cut;	/* deny-list, additional */
 extern const struct seccomp_prog seccomp_front;		/* allow-list */
 extern const struct seccomp_prog seccomp_dialer;	/* allow-list */
+extern const struct seccomp_prog seccomp_tls;		/* allow-list */
 
 /* Needs no_new_privs. */
 int seccomp_load(const struct seccomp_prog *prog, struct err *err);

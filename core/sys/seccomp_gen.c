@@ -168,6 +168,9 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = write_filter(out, "dialer", DIALER, SCMP_ACT_KILL_PROCESS,
 				 sanitized);
+	if (r == 0)
+		r = write_filter(out, "tls", TLS, SCMP_ACT_KILL_PROCESS,
+				 sanitized);
 	if (fclose(out) != 0 && r == 0)
 		r = complain(argv[1], "write", errno);
 	return r == 0 ? 0 : 1;

@@ -14,8 +14,8 @@
  * cut is a deny-list too, added for runs that may read a regular file of the
  * caller's on a kernel whose Landlock knows no truncation.
  *
- * front and dialer are allow-lists: anything else kills the process. Rows of
- * SANITIZED exist only in builds with sanitizers.
+ * front, dialer and tls are allow-lists: anything else kills the process. Rows
+ * of SANITIZED exist only in builds with sanitizers.
  *
  * Conditions compare 64 bits, while the kernel reads an int from some of
  * these registers. A denial must not depend on the upper half: it is either
@@ -39,9 +39,10 @@ enum filter {
 	PAYLOAD = 1,
 	FRONT = 2,
 	DIALER = 4,
-	GATE = FRONT | DIALER,
 	SANITIZED = 8,		/* with GATE: builds with sanitizers only */
 	CUT = 16,		/* besides PAYLOAD, where Landlock is too old */
+	TLS = 32,		/* of exeat-helper-tls */
+	GATE = FRONT | DIALER | TLS,
 };
 
 enum { ALLOW = -1 };		/* any other action is an errno */
@@ -229,34 +230,41 @@ static const struct rule rules[] = {
 	PASS("writev", GATE, "descriptors given"),
 	PASS("recvfrom", GATE, "sockets"),
 	PASS("recvmsg", GATE, "sockets, messages"),
-	PASS_IF2("sendto", FRONT, "what is connected", EXACTLY(4, 0),
+	PASS_IF2("sendto", FRONT | TLS, "what is connected", EXACTLY(4, 0),
 		 LACKS(3, MSG_FASTOPEN)),
 	PASS("sendto", DIALER, "DNS, netlink"),
 	PASS("sendmsg", DIALER, "messages with descriptors"),
+	PASS_IF("sendmsg", TLS, "messages with descriptors",
+		LACKS(2, MSG_FASTOPEN)),
 	PASS("pipe2", GATE, "the loop's wake-up, of some libraries"),
 	PASS("shutdown", GATE, "half-close"),
 	PASS("close", GATE, "descriptors"),
 	PASS("close_range", GATE, "descriptors"),
 	PASS("getsockname", GATE, "the original destination"),
 	PASS("getpeername", GATE, "who it is"),
-	PASS_IF2("getsockopt", FRONT, "SO_ERROR", IS(1, SOL_SOCKET),
+	PASS_IF2("getsockopt", FRONT | TLS, "SO_ERROR", IS(1, SOL_SOCKET),
 		 IS(2, SO_ERROR)),
-	PASS_IF2("setsockopt", FRONT, "a hard end", IS(1, SOL_SOCKET),
+	PASS_IF2("setsockopt", FRONT | TLS, "a hard end", IS(1, SOL_SOCKET),
 		 IS(2, SO_LINGER)),
-	PASS_IF2("setsockopt", FRONT, "no waiting", IS(1, IPPROTO_TCP),
+	PASS_IF2("setsockopt", FRONT | TLS, "no waiting", IS(1, IPPROTO_TCP),
 		 IS(2, TCP_NODELAY)),
 	PASS("getsockopt", DIALER, "SO_ERROR"),
 	PASS("setsockopt", DIALER, "no waiting; c-ares has its own"),
-	PASS("accept4", FRONT, "payloads' connections"),
+	PASS("accept4", FRONT | TLS, "payloads' connections; the dialer's"),
 	PASS("fcntl", GATE, "non-blocking, seals, duplicates"),
 	PASS("dup", GATE, "descriptors"),
 	PASS_IF("ioctl", GATE, "FIONREAD", IS(1, 0x541b)),
 	PASS_IF("ioctl", GATE, "FIONBIO", IS(1, 0x5421)),
 	PASS_IF("ioctl", GATE, "SIOCOUTQ", IS(1, 0x5411)),
 
-	/* -- dialer: opening -- */
+	/*
+	 * -- dialer: opening. tls makes sockets, but cannot connect one: what it
+	 * is handed are the host's, and connect() would aim them anew.
+	 */
 	PASS_IF2("socket", DIALER, "dialling, DNS", EXACTLY(0, AF_INET),
 		 TYPE(1, SOCK_STREAM)),
+	PASS_IF2("socket", TLS, "in its own network namespace, for the dialer "
+		 "to connect", EXACTLY(0, AF_INET), TYPE(1, SOCK_STREAM)),
 	PASS_IF2("socket", DIALER, "DNS, relays", EXACTLY(0, AF_INET),
 		 TYPE(1, SOCK_DGRAM)),
 	PASS_IF2("socket", DIALER, "dialling, DNS", EXACTLY(0, AF_INET6),
@@ -270,6 +278,8 @@ static const struct rule rules[] = {
 	ANSWER("openat", DIALER, ENOENT, "c-ares looks for its files whenever "
 	       "a channel is made; the root is empty"),
 	ANSWER("open", DIALER, ENOENT, "as above"),
+	ANSWER("openat", TLS, ENOENT, "the C library looks for the time zone"),
+	ANSWER("open", TLS, ENOENT, "as above"),
 
 	/* -- gate: the loop -- */
 	PASS("epoll_create1", GATE, "the loop"),

@@ -296,7 +296,9 @@ static void begin_once(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct harness h = { .ended = false };
-	const struct dialer_hooks hooks = { &h, route, pin, broken };
+	const struct dialer_hooks hooks = {
+		.user = &h, .route = route, .pin = pin, .broken = broken
+	};
 	const uint8_t add[STEP] = { S_POSTURE };
 	struct err err;
 	int pair[2], r;

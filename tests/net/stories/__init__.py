@@ -48,7 +48,7 @@ def helpers():
     found = {}
     for pid, line in processes("exeat-helper").items():
         words = line.split()
-        for mode in ("keeper", "front", "dialer"):
+        for mode in ("keeper", "front", "dialer", "tls"):
             if mode in words:
                 found.setdefault(mode, []).append(pid)
     return found

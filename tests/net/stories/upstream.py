@@ -71,13 +71,15 @@ def reasons(result, verdict="fail"):
             if r.get("verdict") == verdict and r.get("layer") != "dns"]
 
 
-def through(world, checks, what, url, port, command=TLS, *more, **how):
+def through(world, checks, what, url, port, command=TLS, *more, names=(),
+            **how):
     mark = world.mark()
     r = exeat(world, url, command, *more, **how)
     packets = world.seen(mark)
     checks.check(f"{what}: gets there",
                  r.code == 0 and f"hello from {NAME}" in r.out, r)
-    wrong = goes(packets, port, *([] if "proxy" in more else [NAME]))
+    wrong = goes(packets, port, *names,
+                 *([] if "proxy" in more else [NAME]))
     checks.check(f"{what}: by the proxy alone", not wrong, wrong)
     return r
 
@@ -234,7 +236,7 @@ def listens(port):
         return s.connect_ex((AT, port)) == 0
 
 
-def packaged(world, checks, what, argv, url, port, plain=True):
+def packaged(world, checks, what, argv, url, port, plain=True, names=()):
     """One of Debian's proxies, if it is installed."""
     if not shutil.which(argv[0]):
         print(f"# {argv[0]} is not installed", flush=True)
@@ -247,9 +249,9 @@ def packaged(world, checks, what, argv, url, port, plain=True):
         if not world.until(lambda: listens(port)):
             checks.check(f"{what} starts", False, child.poll())
             return
-        through(world, checks, what, url, port)
+        through(world, checks, what, url, port, names=names)
         through(world, checks, what + ", by name", url, port, TLS,
-                "--upstream-by", "name")
+                "--upstream-by", "name", names=names)
         if "@" in url:
             r = exeat(world, url.replace("s3cret", "wrong"), TLS)
             checks.check(f"{what}: with another password refused",
@@ -259,16 +261,22 @@ def packaged(world, checks, what, argv, url, port, plain=True):
         child.wait()
 
 
+def password_file(folder):
+    """For squid: me, s3cret."""
+    path = os.path.join(folder, "passwd")
+    crypt = subprocess.run(["openssl", "passwd", "-apr1", "s3cret"],
+                           capture_output=True, text=True, check=True).stdout
+    with open(path, "w", encoding="ascii") as f:
+        f.write("me:" + crypt)
+    return path
+
+
 def debian(world, checks, _log):
     tmp = world.folder("proxies")
     os.chmod(tmp, 0o777)
     places = {"at": AT, "tmp": tmp, "user": "root",
               "auth": "/usr/lib/squid/basic_ncsa_auth",
-              "passwd": os.path.join(tmp, "passwd")}
-    crypt = subprocess.run(["openssl", "passwd", "-apr1", "s3cret"],
-                           capture_output=True, text=True, check=True).stdout
-    with open(places["passwd"], "w", encoding="ascii") as f:
-        f.write("me:" + crypt)
+              "passwd": password_file(tmp)}
     confs = {}
     for name, text in (("squid", SQUID), ("tiny", TINYPROXY),
                        ("dante", DANTE)):
