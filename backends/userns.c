@@ -36,6 +36,7 @@
 #include "core/sys/command.h"
 #include "core/sys/compat.h"
 #include "core/sys/isolate.h"
+#include "core/sys/lacks.h"
 #include "core/sys/landlock.h"
 #include "core/sys/mount.h"
 #include "core/sys/process.h"
@@ -103,7 +104,7 @@ static void start(struct stub *s)
 		payload_main(s->spec, &s->control, ends[1]);
 	fd_close(&ends[1]);
 	if (s->payload < 0) {
-		err_sys(&failure.err, -s->payload, "fork", NULL);
+		(void)lacks(&failure.err, -s->payload, "fork", NULL, NULL);
 		give_up(s, &failure.err, EXIT_SANDBOX);
 	}
 	if (isolate_drop(&failure.err) < 0)
@@ -279,14 +280,9 @@ static int userns_prepare(const struct backend_spec *spec,
 	pid = process_fork(RUN_NAMESPACES, SIGCHLD, &pidfd);
 	if (pid == 0)
 		stub_main(spec, theirs);
-	if (pid < 0) {
-		r = err_sys(err, -pid, "make the run's namespaces", NULL);
-		if (pid == -ENOSPC || pid == -EUSERS)
-			err_remedy(err,
-				   "as root: raise "
-				   "user.max_{pid,mnt,ipc,uts}_namespaces");
-		return r;
-	}
+	if (pid < 0)
+		return lacks(err, -pid, "make the run's namespaces", NULL,
+			     NULL);
 	*ret = (struct backend_child){
 		.pid = pid,
 		.pidfd = pidfd,

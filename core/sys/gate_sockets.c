@@ -34,6 +34,7 @@
 
 #include "core/base/addr.h"
 #include "core/base/fd.h"
+#include "core/sys/lacks.h"
 #include "core/sys/netns.h"
 
 enum {
@@ -50,7 +51,7 @@ static int set_option(int fd, int level, int option, int value,
 		      const char *name, struct err *err)
 {
 	if (setsockopt(fd, level, option, &value, sizeof(value)))
-		return err_sys(err, errno, step, "%s", name);
+		return lacks(err, errno, step, name, NULL);
 	return 0;
 }
 
@@ -160,7 +161,7 @@ static int open_raw(int family, int *ret, struct err *err)
 	fd = socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
 		    IPPROTO_RAW);
 	if (fd < 0)
-		return err_sys(err, errno, step, "raw");
+		return lacks(err, errno, step, "raw", NULL);
 	r = set_option(fd, SOL_SOCKET, SO_MARK, GATE_MARK, "SO_MARK", err);
 	if (!r && family == AF_INET)
 		r = set_option(fd, SOL_IP, IP_HDRINCL, 1, "IP_HDRINCL", err);

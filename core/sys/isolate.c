@@ -19,6 +19,7 @@
 #include "core/base/fd.h"
 #include "core/base/num.h"
 #include "core/sys/compat.h"
+#include "core/sys/lacks.h"
 #include "core/sys/mount.h"
 #include "core/sys/process.h"
 
@@ -161,11 +162,13 @@ int isolate_pid1(int more_unshare_flags, struct err *err)
 
 		return errnum == EPERM || errnum == EACCES ?
 			       forbidden(err, errnum, "make namespaces") :
-			       err_sys(err, errnum, "make namespaces", NULL);
+			       lacks(err, errnum, "make namespaces", NULL,
+				     "CONFIG_PID_NS, CONFIG_IPC_NS and "
+				     "CONFIG_UTS_NS");
 	}
 	pid = process_fork(0, SIGCHLD, NULL);
 	if (pid < 0)
-		return err_sys(err, -pid, "fork", NULL);
+		return lacks(err, -pid, "fork", NULL, NULL);
 	if (pid > 0)
 		_exit(0);
 	return 0;

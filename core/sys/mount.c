@@ -12,6 +12,7 @@
 
 #include "core/base/fd.h"
 #include "core/sys/compat.h"
+#include "core/sys/lacks.h"
 
 int mount_new(const char *fstype, const struct mount_option *options,
 	      unsigned attr)
@@ -102,11 +103,12 @@ int mount_root_begin(uint64_t size, int *ret_root, struct err *err)
 	int r;
 
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_sys(err, errno, "make mounts private", NULL);
+		return lacks(err, errno, "make mounts private", NULL, NULL);
 	root = mount_new_tmpfs(size, 0755,
 			       MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	if (root < 0)
-		return err_sys(err, -root, "make root", "tmpfs");
+		return lacks(err, -root, "make root", "tmpfs",
+			     "Linux 5.12 or later");
 	/*
 	 * Absolute paths start below whatever lies above the root, so every
 	 * source keeps its path, and no directory of the host is needed.
@@ -116,7 +118,7 @@ int mount_root_begin(uint64_t size, int *ret_root, struct err *err)
 		return err_sys(err, errno, "open", "/");
 	r = mount_attach(root, above);
 	if (r < 0)
-		return err_sys(err, -r, "attach root", NULL);
+		return lacks(err, -r, "attach root", NULL, NULL);
 	*ret_root = fd_steal(&root);
 	return 0;
 }

@@ -36,6 +36,7 @@
 
 #include "core/base/fd.h"
 #include "core/sys/compat.h"
+#include "core/sys/lacks.h"
 #include "core/sys/process.h"
 
 #define STACK_SIZE (64UL << 10)
@@ -212,7 +213,7 @@ int spawn_helper(const char *path, char *const argv[], const int *fds,
 	restore_signals(mask);
 	(void)munmap(stacks, size);	/* our own mapping */
 	if (r < 0)
-		return err_sys(err, -r, "start helper", "%s", path);
+		return lacks(err, -r, "start helper", path, NULL);
 	if (job.failed) {
 		fd_close(&job.pidfd);
 		return err_sys(err, job.errnum, job.failed, "%s", path);

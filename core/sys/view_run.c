@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "core/base/fd.h"
+#include "core/sys/lacks.h"
 #include "core/sys/mount.h"
 #include "core/sys/view_private.h"
 
@@ -240,8 +241,8 @@ static int pass(struct run *run, const struct view *v, bool again,
 			continue;
 		r = perform(run, op, run->clones[i]);
 		if (r < 0)
-			return err_sys(err, -r, view_step(op->kind), "%s",
-				       op->path);
+			return lacks(err, -r, view_step(op->kind), op->path,
+				     NULL);
 	}
 	return 0;
 }

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "core/base/fd.h"
+#include "core/sys/lacks.h"
 #include "core/sys/mount.h"
 #include "core/sys/view_private.h"
 
@@ -67,7 +68,7 @@ static int open_scratch(struct session *s, struct err *err)
 
 	s->scratch = mount_new_tmpfs(0, 0755, NO_PRIVILEGE);
 	if (s->scratch < 0)
-		return err_sys(err, -s->scratch, "make scratch", "tmpfs");
+		return lacks(err, -s->scratch, "make scratch", "tmpfs", NULL);
 	if (mkdirat(root, SCRATCH_DIR, 0700) < 0)
 		return err_sys(err, errno, "make scratch", NULL);
 	place = openat(root, SCRATCH_DIR, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -317,7 +318,10 @@ static bool may_lack(const struct view_op *op, int error)
 
 static int explain(const struct view_op *op, int error, struct err *err)
 {
-	int r = err_sys(err, -error, view_step(op->kind), "%s", op->path);
+	const char *step = view_step(op->kind);
+	/* of a path of the caller's it says nothing about the machine */
+	int r = error == -EACCES ? err_sys(err, EACCES, step, "%s", op->path) :
+				   lacks(err, -error, step, op->path, NULL);
 
 	if (error == -EROFS)
 		err_remedy(err, "make it on the host: nothing is created in "

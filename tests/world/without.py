@@ -20,11 +20,11 @@ NETLINK_NETFILTER, AF_NETLINK, SOL_IP, IP_TRANSPARENT = 12, 16, 0, 19
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 NUMBERS = {
     "x86_64": {"socket": 41, "setsockopt": 54, "clone": 56, "mount": 165,
-               "unshare": 272, "seccomp": 317, "pidfd_open": 434,
-               "clone3": 435},
+               "unshare": 272, "setns": 308, "seccomp": 317, "fsopen": 430,
+               "pidfd_open": 434, "clone3": 435},
     "aarch64": {"socket": 198, "setsockopt": 208, "clone": 220, "mount": 40,
-                "unshare": 97, "seccomp": 277, "pidfd_open": 434,
-                "clone3": 435}}
+                "unshare": 97, "setns": 268, "seccomp": 277, "fsopen": 430,
+                "pidfd_open": 434, "clone3": 435}}
 # clone3 has its flags in memory, where no filter sees them; without it
 # everybody takes clone.
 NO_CLONE3 = ("clone3", (), errno.ENOSYS)
@@ -47,6 +47,9 @@ LACKS = {
     "network namespaces": no_namespace(CLONE_NEWNET, errno.EPERM),
     "seccomp": [("seccomp", (), errno.EINVAL)],
     "pidfd": [("pidfd_open", (), errno.ENOSYS)],
+    "mounts by descriptor": [("fsopen", (), errno.ENOSYS)],
+    "leave for mounts": [("fsopen", (), errno.EPERM)],
+    "leave for setns": [("setns", (), errno.EPERM)],
 }
 
 LD, AND, JEQ, RET = 0x20, 0x54, 0x15, 0x06

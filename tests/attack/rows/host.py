@@ -135,6 +135,8 @@ GOES = {"options": ["--allow", TARGET], "try": [["tcp", TARGET, "22"]],
 
 # ---- a kernel that lacks something ----
 
+# What the product says that helps.
+LINUX, CONTAINER = "it takes Linux 5.", "in a container: "
 WITHOUT = os.path.join(os.path.dirname(lib.__file__), "without.py")
 
 
@@ -268,11 +270,17 @@ ROWS = [
                  "says": {"out": lambda o: "hunter2" in o}}},
 
     lacking("a", "nf_tables", "NETLINK_NETFILTER", "modprobe"),
-    lacking("b", "tproxy", "IP_TRANSPARENT"),
-    lacking("c", "user namespaces", "user namespaces are not available"),
-    lacking("d", "network namespaces", "network namespace"),
-    lacking("e", "seccomp", "system call filter"),
-    lacking("f", "pidfd", "exeat: "),
+    lacking("b", "tproxy", "IP_TRANSPARENT", LINUX, CONTAINER),
+    lacking("c", "user namespaces", "user namespaces are not available",
+            CONTAINER),
+    lacking("d", "network namespaces", "network namespace unshare",
+            "CONFIG_NET_NS", CONTAINER),
+    lacking("e", "seccomp", "system call filter", "CONFIG_SECCOMP_FILTER"),
+    lacking("f", "pidfd", "make session", "Linux 5.3", CONTAINER),
+    lacking("g", "mounts by descriptor", "make root tmpfs", LINUX, CONTAINER),
+    lacking("h", "leave for mounts", "make root tmpfs", LINUX, CONTAINER),
+    lacking("i", "leave for setns", "enter network namespace setns",
+            CONTAINER),
 
     {"id": "G11", "title": "odd names and rules in the policy",
      "options": [["--allow", rule] for rule in ODD],
