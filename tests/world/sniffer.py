@@ -7,6 +7,7 @@ into the ring, so a slow reader loses nothing until the ring is full, and what
 was lost then is counted and told (`lost`), never silent.
 """
 
+import ctypes
 import ipaddress
 import mmap
 import select
@@ -19,6 +20,11 @@ PACKET_STATISTICS = 6
 PACKET_VERSION = 10
 TPACKET_V2 = 1
 PACKET_OUTGOING = 4
+SO_ATTACH_FILTER = 26
+# Of classic BPF (linux/filter.h): load the packet's type; outgoing ones alone.
+OUTGOING_ONLY = b"".join(struct.pack("=HBBI", *op) for op in (
+    (0x20, 0, 0, 0xfffff004), (0x15, 0, 1, PACKET_OUTGOING),
+    (0x06, 0, 0, 0xffffffff), (0x06, 0, 0, 0)))
 STATUS_USER = 1
 ETH_P_ALL = 3
 
@@ -26,7 +32,6 @@ FRAME = 1024
 FRAMES = 16384
 BLOCK = 65536
 HEADER = struct.Struct("=IIIHHIIHH4x")        # struct tpacket2_hdr
-SOCKADDR_LL_PKTTYPE = 10
 HEAD_BYTES = 400
 
 FRAGMENT = 44
@@ -41,6 +46,9 @@ def open_ring(interface):
     sock.setsockopt(SOL_PACKET, PACKET_RX_RING, struct.pack(
         "=IIII", BLOCK, size // BLOCK, FRAME, FRAMES))
     ring = mmap.mmap(sock.fileno(), size)
+    program = ctypes.create_string_buffer(OUTGOING_ONLY)
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack(
+        "HL", len(OUTGOING_ONLY) // 8, ctypes.addressof(program)))
     sock.bind((interface, ETH_P_ALL))
     return sock, ring
 
@@ -55,13 +63,9 @@ def run(sock, ring, writer):
         if not status & STATUS_USER:
             poll.poll()
             continue
-        # The link-layer address follows the header, aligned to 16.
-        kind = ring[base + 32 + SOCKADDR_LL_PKTTYPE]
         frame = ring[base + mac:base + mac + snap]
         struct.pack_into("=I", ring, base, 0)
         at = (at + 1) % FRAMES
-        if kind != PACKET_OUTGOING:
-            continue
         record = decode(frame)
         record["length"] = length
         lost = struct.unpack("=II", sock.getsockopt(

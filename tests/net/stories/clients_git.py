@@ -11,7 +11,7 @@ in a user namespace of one id.
 import os
 import subprocess
 
-from world import fixtures, judge
+from world import fixtures, judge, lib
 from world.servers import PLAIN, Servers, lacking, path_of
 
 from . import Checks, equip
@@ -94,17 +94,18 @@ class Git:
         self.servers = Servers(world, checks)
 
     def inside(self, what, options, command, port, code=0, parts=(),
-               work="work", under_s=120):
+               work="work", under_s=lib.TIMEOUT):
         """One run; it reaches this port of the host and nothing else."""
         mark = self.world.mark()
         r = self.world.exeat(["-w", equip(self.world, work), *options],
-                             command, timeout=under_s)
+                             command)
         may = [f"dns {HOST}", f"tcp {AT} {port}", f"tcp {AT6} {port}"]
         wrong = judge.judge_packets(self.world.seen(mark), [],
                                     may if port else [])
         wrong += [f"{p!r} is not in it" for p in parts
                   if p not in r.out + r.err]
-        self.checks.check(what, r.code == code and not wrong, *wrong, r)
+        self.checks.check(what, r.code == code and not wrong and
+                          r.within(under_s), *wrong, r)
 
     def cycle(self, what, url, port, work):
         """All that one does with a repository; then it is blocked."""

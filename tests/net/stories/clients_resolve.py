@@ -19,7 +19,7 @@ EVIL = "203.0.113.66"
 A_ONLY, DUAL = "203.0.113.35", "203.0.113.37"
 CA = "/etc/ssl/certs/ca-certificates.crt"
 OPTIONS = ("single-request", "single-request-reopen", "edns0", "use-vc",
-           "timeout:1 attempts:1", "rotate ndots:3")
+           "timeout:9 attempts:1", "rotate ndots:3")
 TRIES = 5
 # A resolver's time-out is 5 s, Happy Eyeballs' step 0.25 s (RFC 8305 5).
 NOTHING_S, STEP_S = 0.2, 0.75
@@ -108,7 +108,7 @@ def static(r):
             done = r.inside(f"static, {kind}: {how}", options,
                             [program, "evil.test", "80"], "evil.test: ",
                             code=3)
-            r.checks.check(f"static, {kind}: {how}: at once", done.took < 5,
+            r.checks.check(f"static, {kind}: {how}: at once", done.within(5),
                            done)
 
 
@@ -157,11 +157,12 @@ def missing_families(r):
     done = r.inside("curl: one family, and two", allow(*names),
                     ["sh", "-c", TIMES, "sh", *names], may=may)
     least = fastest(done.out)
+    grace = done.late / TRIES
     r.checks.check("no AAAA costs nothing", {"v4", "any"} <= set(least) and
-                   least["any"] < least["v4"] + NOTHING_S, least)
+                   least["any"] < least["v4"] + NOTHING_S + grace, least)
     r.checks.check("an AAAA that goes nowhere costs a step",
                    {"v4", "dead"} <= set(least) and
-                   least["dead"] < least["v4"] + STEP_S, least)
+                   least["dead"] < least["v4"] + STEP_S + grace, least)
     url = f"https://{names[1]}/"
     for what, command in (
             ("curl, quicker", ["curl", "-sS", "--happy-eyeballs-timeout-ms",
@@ -190,9 +191,10 @@ def refused(r):
     for how, rules in (("blocked", []), ("another address", allow(AT))):
         done = r.inside(f"refused, {how}", rules,
                         ["sh", "-c", REFUSED, "sh", *urls], "nc 1", "wget 4")
-        took = [float(x) for x in done.out.split() if x[:2] == "0."]
+        took = [float(x) for x in done.out.split()
+                if x.replace(".", "", 1).isdigit() and "." in x]
         r.checks.check(f"refused, {how}: at once", len(took) == len(urls) and
-                       max(took) < AT_ONCE_S, done)
+                       max(took) < AT_ONCE_S + done.late, done)
 
 
 def story(world):
