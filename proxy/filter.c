@@ -274,18 +274,21 @@ static enum filter_step h2_request(struct filter *f,
 
 /*
  * Nothing names anybody yet. A client that waits for the server's settings
- * before it asks is let through where a silent one would be; its requests
- * are decided when they come.
+ * before it asks is let through by the pin, as one of a protocol whose server
+ * speaks first; its requests are decided when they come. Where the port
+ * carries HTTP alone, a name is worth waiting for first.
  */
 static enum filter_step h2_without_name(struct filter *f, size_t len)
 {
-	const struct h2_request nobody = { .literal = false };
-	bool silent = f->carry == POLICY_CARRY_PINNED ||
-		      f->carry == POLICY_CARRY_ANY;
+	bool by_name = f->carry == POLICY_CARRY_HTTP;
 
-	if (silent && f->pending == len && h2_is_idle(f->h2)) {
+	if (filter_may_be_silent(f) && f->pending == len &&
+	    (f->silent || !by_name)) {
 		f->pending = 0;
-		return h2_request(f, &nobody, len);
+		f->name[0] = '\0';
+		f->learnt = f->carry == POLICY_CARRY_ANY ? POLICY_NAME_NONE :
+							   POLICY_NAME_PIN;
+		return grant(f, len, FILTER_H2);
 	}
 	if (len >= LIMIT_PEEK_BYTES)
 		return refuse(f, POLICY_R_MALFORMED, "no request");
@@ -387,6 +390,17 @@ enum filter_step filter_client(struct filter *f, const uint8_t *data,
 	}
 	*ret_pass = at;
 	return s;
+}
+
+bool filter_may_be_silent(const struct filter *f)
+{
+	return f->mode == FILTER_H2 && !f->admitted && !f->asking &&
+	       h2_is_idle(f->h2);
+}
+
+void filter_client_silent(struct filter *f)
+{
+	f->silent = true;
 }
 
 void filter_client_ended(struct filter *f)

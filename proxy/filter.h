@@ -82,6 +82,7 @@ struct filter {
 	bool spoken;	       /* the server, outside of SWITCH */
 	bool requested;	       /* a whole request has passed */
 	bool ended;	       /* no more bytes of the client come */
+	bool silent;	       /* HTTP/2 has begun, and nothing follows */
 	unsigned preface;      /* of HTTP/2, seen at a body's start */
 	size_t pending;	       /* H2: understood, but not yet passed */
 	struct h2 *h2;
@@ -108,6 +109,12 @@ void filter_allowed(struct filter *f);
 void filter_admit(struct filter *f);
 /* The same, by a name that the client said before (an explicit proxy). */
 void filter_admit_name(struct filter *f, const char *name);
+
+/* HTTP/2 has begun and names nobody yet: its client may be waiting for the
+ * server's settings (RFC 9113 3.4). */
+bool filter_may_be_silent(const struct filter *f);
+/* It has been, for a while: call filter_client() again for what waits. */
+void filter_client_silent(struct filter *f);
 
 /* The client sends no more: call filter_client() again for what waits. */
 void filter_client_ended(struct filter *f);

@@ -7,7 +7,8 @@
  *		the payload wanted to go
  *	PEEK	the first bytes are collected until the filter (filter.h) knows
  *		whose they are. Where the rule allows a server to speak first,
- *		a short silence counts as "no name". Skipped where a name
+ *		a short silence counts as "no name"; everywhere, that of a
+ *		client of HTTP/2 behind its settings. Skipped where a name
  *		could not change the verdict
  *	ASK	the dialer decides and dials; nothing is read meanwhile
  *	RELAY	both ways. The client's bytes go through the filter for the
@@ -126,6 +127,18 @@ static bool may_be_silent(const struct flow *fl)
 	       fl->filter.carry == POLICY_CARRY_ANY;
 }
 
+static void wait_for_more(struct flow *fl)
+{
+	int64_t left = fl->first_ms + LIMIT_PEEK_MS - clock_ms();
+
+	if (left < 1)
+		left = 1;
+	if (filter_may_be_silent(&fl->filter) && !fl->filter.silent &&
+	    left > LIMIT_SERVER_FIRST_MS)
+		left = LIMIT_SERVER_FIRST_MS;
+	flow_timer(fl, (int)left);
+}
+
 static void peek(struct flow *fl)
 {
 	uint8_t *chunk = fl->posture->front->chunk;
@@ -151,12 +164,19 @@ static void peek(struct flow *fl)
 		return;
 	}
 	if (first)
-		flow_timer(fl, LIMIT_PEEK_MS);
-	(void)flow_judge(fl);
+		fl->first_ms = clock_ms();
+	if (flow_judge(fl) && fl->state == FLOW_PEEK)
+		wait_for_more(fl);
 }
 
 static void peek_timeout(struct flow *fl)
 {
+	if (filter_may_be_silent(&fl->filter) && !fl->filter.silent) {
+		filter_client_silent(&fl->filter);
+		if (flow_judge(fl) && fl->state == FLOW_PEEK)
+			wait_for_more(fl);
+		return;
+	}
 	if (fl->up.len > 0)
 		(void)flow_refuse_bytes(fl, POLICY_R_MALFORMED,
 					"the first bytes took too long");

@@ -11,10 +11,12 @@
  *	ASK	the dialer asks itself again; but an answer of the old policy
  *		may be on the way, so the flow is `stale`: it is held against
  *		the new one as soon as it is relayed
- *	RELAY	asked for (ASK_CHECK): the name that it was opened by, then the
- *		present one, if that is another. Bytes go on meanwhile; an
- *		answer takes no time. One whose streams have had more names
- *		than these two ends. A flow that was opened by its address
+ *	RELAY	asked for (ASK_CHECK): the name that it was opened by, then
+ *		those that may be in use besides: the present one, and of
+ *		HTTP/2, whose streams live side by side, all that came since.
+ *		Bytes go on meanwhile; an answer takes no time. One that has
+ *		had more names than are kept ends. A flow that was opened by
+ *		its address
  *		alone ends when its address alone opens nothing any more,
  *		whatever name was seen on it
  *	LINGER	has ended already
@@ -22,16 +24,12 @@
  * What cannot be asked ends. A check asks for the pin as the dial did, so the
  * pin of a flow must live as long as the flow: flow_tick() says so.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "proxy/flow_private.h"
 
 enum { TELL_MS = LIMIT_PIN_S / 4 * 1000 };
-
-static const char *present_name(const struct flow *fl)
-{
-	return fl->filter.allowed;
-}
 
 static enum policy_carry carry_now(const struct flow *fl)
 {
@@ -65,7 +63,7 @@ static void on_recheck(struct question *q, const struct answer *a, int *take_fd)
 {
 	struct flow *fl =
 		(struct flow *)((char *)q - offsetof(struct flow, recheck));
-	const char *name = present_name(fl);
+	const struct flow_name *next;
 
 	(void)take_fd; /* none comes with a check */
 	if (!a->allow) {
@@ -73,10 +71,10 @@ static void on_recheck(struct question *q, const struct answer *a, int *take_fd)
 		return;
 	}
 	flow_meter(fl, &fl->meter, a->name, &fl->to.addr);
-	if (fl->rechecked_name || !name[0] || strcmp(name, fl->name) == 0)
+	if (fl->rechecked >= fl->nnames)
 		return;
-	fl->rechecked_name = true;
-	(void)check(fl, name, fl->filter.learnt);
+	next = fl->names[fl->rechecked++];
+	(void)check(fl, next->text, next->learnt);
 }
 
 static bool by_address(enum policy_carry carry)
@@ -84,14 +82,41 @@ static bool by_address(enum policy_carry carry)
 	return carry == POLICY_CARRY_ANY;
 }
 
+void flow_forget_names(struct flow *fl)
+{
+	while (fl->nnames > 0)
+		free(fl->names[--fl->nnames]);
+	fl->rechecked = 0;
+}
+
+static bool name_is_noted(const struct flow *fl, const char *name)
+{
+	if (!name[0] || strcmp(name, fl->name) == 0)
+		return true;
+	for (unsigned i = 0; i < fl->nnames; i++)
+		if (strcmp(name, fl->names[i]->text) == 0)
+			return true;
+	return false;
+}
+
 void flow_note_name(struct flow *fl, const char *name)
 {
-	const char *present = present_name(fl);
+	const size_t size = strlen(name) + 1;
+	struct flow_name *n;
 
-	/* HTTP/2: the streams of the present one may go on besides */
-	if (fl->filter.h2 && present[0] && strcmp(present, fl->name) != 0 &&
-	    strcmp(present, name) != 0)
+	/* a request of HTTP/1 is over when the next one is there */
+	if (!fl->filter.h2)
+		flow_forget_names(fl);
+	if (name_is_noted(fl, name))
+		return;
+	n = fl->nnames < LIMIT_FLOW_NAMES ? malloc(sizeof(*n) + size) : NULL;
+	if (!n) {
 		fl->many_names = true;
+		return;
+	}
+	n->learnt = fl->filter.learnt;
+	memcpy(n->text, name, size);
+	fl->names[fl->nnames++] = n;
 }
 
 bool flow_recheck(struct flow *fl)
@@ -104,7 +129,7 @@ bool flow_recheck(struct flow *fl)
 		return flow_refuse_changed(fl, "", "");
 	front_cancel(fl->posture->front, &fl->recheck);
 	fl->recheck.on_answer = on_recheck;
-	fl->rechecked_name = false;
+	fl->rechecked = 0;
 	return check(fl, fl->name, fl->learnt);
 }
 

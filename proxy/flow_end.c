@@ -115,6 +115,7 @@ void flow_close(struct flow *fl, enum flow_end end)
 	relay_done(&fl->up);
 	relay_done(&fl->down);
 	filter_done(&fl->filter);
+	flow_forget_names(fl);
 	LIST_REMOVE(fl, link);
 	f->stats.flows--;
 	free(fl);

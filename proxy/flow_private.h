@@ -31,6 +31,12 @@ enum flow_end {
 	FLOW_DROPPED, /* the posture ended */
 };
 
+/* A further name that was allowed on a flow. */
+struct flow_name {
+	enum policy_learnt learnt;
+	char text[];
+};
+
 /* Which events are being waited for. */
 enum {
 	ON_CLIENT_IN = 1 << 0,
@@ -52,15 +58,18 @@ struct flow {
 	struct meter meter;    /* of both */
 	struct question question;
 	int64_t start_ms;
+	int64_t first_ms; /* PEEK: of the first byte */
 
 	/* asked of an explicit proxy; `owed`: it has not answered yet */
 	enum proxyd_protocol tunnel;
 	bool owed;
 	/* whether a new policy allows it still (flow_change.c) */
 	struct question recheck;
-	bool rechecked_name; /* the first name; the present one is asked for */
-	bool stale;	     /* an answer of the old policy may be on the way */
-	bool many_names;     /* at a time, and not all of them are known */
+	struct flow_name *names[LIMIT_FLOW_NAMES]; /* behind the first one:
+						    * may be in use now */
+	unsigned nnames, rechecked;
+	bool stale;	 /* an answer of the old policy may be on the way */
+	bool many_names; /* in use, and not all of them are known */
 
 	/* what the record will say */
 	bool waits_fd; /* counted in front.unconnected */
@@ -91,6 +100,7 @@ void flow_meter(struct flow *fl, struct meter *m, const char *name,
 
 /* A further name was allowed; before the filter is told. */
 void flow_note_name(struct flow *fl, const char *name);
+void flow_forget_names(struct flow *fl);
 /* Hold a relayed flow against the present policy. */
 bool flow_recheck(struct flow *fl);
 

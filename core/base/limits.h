@@ -31,6 +31,8 @@ enum {
 	/* the gate, per session: over it, accept pauses or the one
 	 * connection, flow or query is refused */
 	LIMIT_FLOWS = 4096,
+	LIMIT_FLOW_NAMES = 32,		/* of one HTTP/2 connection: with more it ends
+					 * when the policy changes */
 	LIMIT_UDP_FLOWS = 1024,		/* a silent one gives way first */
 	LIMIT_DNS_QUERIES = 1024,	/* in flight */
 	LIMIT_DNS_TCP = 64,		/* open DNS connections */

@@ -9,6 +9,7 @@
 #include "core/base/fd.h"
 #include "proxy/front_private.h"
 #include "tests/unit/policy_build.h"
+#include "tests/unit/proxy_h2.h"
 #include "tests/unit/proxy_hello.h"
 #include "tests/unit/proxy_world.h"
 
@@ -90,6 +91,128 @@ static void by_name(void **state)
 	assert_string_equal(w->events[0].hint, "hinted.test");
 	world_free(w);
 	built_done(&other);
+}
+
+/* Streams of so many names, on one connection. */
+static struct pair flow_by_names(struct world *w, int n)
+{
+	static uint8_t bytes[16384];
+	struct wbuf b = wbuf_make(bytes, sizeof(bytes));
+	struct pair p = { .client = world_connect(NAMED, PORT_OTHER) };
+	char fields[128];
+
+	h2_begin(&b);
+	for (int i = 0; i < n; i++) {
+		(void)snprintf(fields, sizeof(fields),
+			       ":method=GET|:scheme=http|:path=/|"
+			       ":authority=n%d.many.test",
+			       i);
+		h2_headers(&b, H2_END_HEADERS, 2 * (uint32_t)i + 1, fields);
+	}
+	world_send(w, p.client, bytes, wbuf_len(&b));
+	p.target = world_accept(w);
+	world_expect(w, p.target, bytes, wbuf_len(&b));
+	assert_int_equal(world_asked(w, ASK_CHECK), n - 1);
+	return p;
+}
+
+/* Streams live side by side: every name that one has had is asked for. */
+static void by_names(void **state)
+{
+	enum { NAMES = 5 };
+	struct world *w = world_new(POLICY_ALLOWLIST);
+	struct built other = build(POLICY_ALLOWLIST, LIST(names), NULL);
+	struct pair p = flow_by_names(w, NAMES);
+	char rest[16];
+
+	(void)state;
+	change(w, &other);
+	world_until(w, world_asked(w, ASK_CHECK) == 2 * NAMES - 1);
+	world_say(w, p.target, "lives");
+	world_hear(w, p.client, "lives");
+	w->refused = "n2.many.test";
+	w->nevents = 0;
+	change(w, &other);
+	assert_int_equal(world_read_end(w, p.client, rest, sizeof(rest)),
+			 ECONNRESET);
+	assert_int_equal(w->events[0].e.verdict, AUDIT_DENY);
+	assert_string_equal(w->events[0].reason, "policy");
+	fd_close(&p.client);
+	fd_close(&p.target);
+	world_free(w);
+	built_done(&other);
+}
+
+/* As many as are kept, and the first; with one more nobody knows. */
+static void by_too_many_names(void **state)
+{
+	struct built other = build(POLICY_ALLOWLIST, LIST(names), NULL);
+
+	(void)state;
+	for (int more = 0; more < 2; more++) {
+		struct world *w = world_new(POLICY_ALLOWLIST);
+		const int n = 1 + LIMIT_FLOW_NAMES + more;
+		struct pair p = flow_by_names(w, n);
+		char rest[16];
+
+		w->nevents = 0;
+		change(w, &other);
+		if (!more)
+			world_until(w, world_asked(w, ASK_CHECK) ==
+					       2 * (unsigned)n - 1);
+		else
+			assert_int_equal(world_read_end(w, p.client, rest,
+							sizeof(rest)),
+					 ECONNRESET);
+		assert_int_equal(w->nevents > 0, more);
+		fd_close(&p.client);
+		fd_close(&p.target);
+		world_free(w);
+	}
+	built_done(&other);
+}
+
+/* HTTP/2 behind its settings waits for the server's: also where the port
+ * carries HTTP alone the pin lets it through, after a while. */
+static void settings_first(void **state)
+{
+	static const uint16_t ports[] = { 80, PORT_OTHER };
+	uint8_t bytes[512];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct world *w = world_new(POLICY_ALLOWLIST);
+		struct wbuf b = wbuf_make(bytes, sizeof(bytes));
+		struct pair p = { .client = world_connect(NAMED, ports[i]) };
+
+		h2_begin(&b);
+		world_send(w, p.client, bytes, wbuf_len(&b));
+		p.target = world_accept(w);
+		assert_int_equal(w->last.learnt, POLICY_NAME_PIN);
+		assert_string_equal(w->last.name, "");
+		world_expect(w, p.target, bytes, wbuf_len(&b));
+		world_say(w, p.target, "settings");
+		world_hear(w, p.client, "settings");
+		b = wbuf_make(bytes, sizeof(bytes));
+		h2_headers(&b, H2_END_HEADERS | H2_END_STREAM, 1,
+			   ":method=GET|:scheme=http|:path=/|"
+			   ":authority=allowed.test");
+		world_send(w, p.client, bytes, wbuf_len(&b));
+		world_expect(w, p.target, bytes, wbuf_len(&b));
+		assert_string_equal(w->last.name, "allowed.test");
+		b = wbuf_make(bytes, sizeof(bytes));
+		h2_headers(&b, H2_END_HEADERS | H2_END_STREAM, 3,
+			   ":method=GET|:scheme=http|:path=/|"
+			   ":authority=denied.test");
+		world_send(w, p.client, bytes, wbuf_len(&b));
+		assert_int_equal(world_read_end(w, p.target, (char *)bytes,
+						sizeof(bytes)),
+				 ECONNRESET);
+		assert_string_equal((char *)bytes, "");
+		fd_close(&p.client);
+		fd_close(&p.target);
+		world_free(w);
+	}
 }
 
 /* What an address opened lives as long as that address is open. */
@@ -275,6 +398,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(by_name),
 		cmocka_unit_test(by_address),
+		cmocka_unit_test(by_names),
+		cmocka_unit_test(by_too_many_names),
+		cmocka_unit_test(settings_first),
 		cmocka_unit_test(in_the_beginning),
 		cmocka_unit_test(first_bytes),
 		cmocka_unit_test(blocked),

@@ -46,6 +46,7 @@ struct world {
 	int dial_error; /* allowed, but not reached */
 	bool mute;	/* do not answer */
 	bool refuse;	/* say no to everything */
+	const char *refused; /* and to this name, if not NULL */
 	int broken;
 	unsigned nevents;
 	struct world_event events[WORLD_EVENTS];
