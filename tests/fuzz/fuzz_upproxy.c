@@ -3,6 +3,7 @@
  *
  * The first byte says how the answer comes in pieces, and which protocol.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "proxy/upproxy_talk.h"
@@ -28,10 +29,49 @@ static enum upproxy_status talk(struct upproxy_talk *t, const uint8_t *data,
 	return r;
 }
 
+/* A status line; what is not a number is none. */
+static unsigned status_of(const uint8_t *line, size_t len)
+{
+	char text[13] = "";
+
+	assert(len >= 12 && memcmp(line, "HTTP/1.", 7) == 0);
+	memcpy(text, line, 12);
+	return (unsigned)strtoul(text + 9, NULL, 10);
+}
+
+/* Heads of 1xx, then one of 2xx that ends where the answer was said to end. */
+static void check_heads(const uint8_t *data, size_t size)
+{
+	unsigned status = 0; /* of the present head; 0: between two */
+	size_t at = 0;
+	bool over = false;
+
+	while (at < size) {
+		const uint8_t *line = data + at;
+		const uint8_t *end = memchr(line, '\n', size - at);
+		size_t len;
+
+		assert(end && !over);
+		len = (size_t)(end - line);
+		at += len + 1;
+		if (len > 0 && line[len - 1] == '\r')
+			len--;
+		if (status == 0) {
+			status = status_of(line, len);
+			assert(status >= 100 && status < 300 && status != 101);
+		} else if (len == 0) {
+			over = status >= 200;
+			status = 0;
+		}
+	}
+	assert(over);
+}
+
 static void check_answer(const uint8_t *data, size_t size)
 {
 	static const char *const urls[] = { "http://u:p@h", "socks5://h",
-					    "socks5h://u:p@h" };
+					    "socks5h://u:p@h",
+					    "https://u:p@h" };
 	const struct endpoint to = { .addr = addr_from_v4(0xcb007101),
 				     .port = 443 };
 	char text[UPPROXY_FAILURE_TEXT];
@@ -44,7 +84,7 @@ static void check_answer(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return;
-	parsed = upproxy_parse(urls[data[0] % 3], &u, &e);
+	parsed = upproxy_parse(urls[data[0] % 4], &u, &e);
 	assert(parsed == 0);
 	upproxy_talk_begin(&a, &u, data[0] & 4 ? "a.test" : NULL, &to);
 	b = a;
@@ -57,6 +97,8 @@ static void check_answer(const uint8_t *data, size_t size)
 	if (u.kind == UPPROXY_SOCKS)
 		return; /* what comes before it was asked is no answer */
 	/* in other pieces it says the same */
+	if (r == UPPROXY_DONE)
+		check_heads(data + 1, first);
 	again = talk(&b, data + 1, size - 1, 1 + (data[0] >> 3), &second);
 	assert(again == r);
 	assert(first == second && a.failure == b.failure);
