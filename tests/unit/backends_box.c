@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -98,7 +99,7 @@ static const struct op common_ops[] = {
 
 static void add_op(struct view *v, const struct op *o)
 {
-	const struct view_op op = {
+	struct view_op op = {
 		.kind = o->kind,
 		.per_run = o->per_run,
 		.optional = o->optional,
@@ -106,7 +107,11 @@ static void add_op(struct view *v, const struct op *o)
 		.source = (char *)(uintptr_t)o->source,
 		.mode = o->mode,
 	};
+	char real[PATH_MAX];
 
+	/* no symlink in what is bound */
+	if (o->kind == VIEW_BIND_RO && realpath(o->source, real))
+		op.source = real;
 	if (view_add(v, &op) < 0)
 		abort();
 }

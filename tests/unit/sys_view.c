@@ -128,13 +128,16 @@ static void refuse(struct child *c, void *arg)
 
 static void refusals(void **state)
 {
-	static const struct refusal rows[] = {
+	char link_to_root[96];
+	const struct refusal rows[] = {
 		/* nothing is created in a directory that is the host's */
 		{ VIEW_DIR, "/rw/new", NULL, EROFS },
 		{ VIEW_FILE, "/rw/new", "text", EROFS },
 		{ VIEW_FILE, "/etc/exeat-none", "text", EROFS },
 		{ VIEW_SYMLINK, "/rw/link", "text", EROFS },
 		{ VIEW_BIND_RO, "/x", "/no/such/source", ENOENT },
+		/* nor is a link of the payload's followed */
+		{ VIEW_BIND_RO, "/x", link_to_root, ELOOP },
 		{ VIEW_FILE, "/rw/loop", "text", ELOOP },
 		{ VIEW_BIND_RO, "/rw/file", "/usr", ENOTDIR },
 		{ VIEW_FILE, "/rw", "text", EISDIR },
@@ -145,6 +148,7 @@ static void refusals(void **state)
 	char path[96];
 
 	(void)state;
+	(void)snprintf(link_to_root, sizeof(link_to_root), "%s/dangling", rw);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct refusal row = rows[i];
 
