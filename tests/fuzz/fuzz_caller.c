@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The library as the caller has it, with runs that the input starts, kills and
- * forgets, and nobody behind the three channels but the input: a script of
+ * forgets, and nobody behind the channels but the input: a script of
  * steps of STEP bytes, some with bytes behind them. Messages are sent raw or
  * in the right form; front and dialer say all that the keeper may.
  *
@@ -83,6 +83,7 @@ static struct proto_table peer_rules(unsigned helper)
 		{ proto_keeper_caller_rules, proto_keeper_caller_nrules },
 		{ proto_front_caller_rules, proto_front_caller_nrules },
 		{ proto_dialer_caller_rules, proto_dialer_caller_nrules },
+		{ proto_tls_caller_rules, proto_tls_caller_nrules },
 	};
 
 	return tables[helper];
@@ -365,7 +366,7 @@ static void step_say(struct harness *h, const uint8_t *s)
 	if (forms[i].parts & CODE)
 		sbuf_u32(&b, 124u + s[3] % 8);
 	if (forms[i].parts & ERR)
-		proto_put_err(&b, &err);
+		err_encode(&err, &b);
 	say(h, forms[i].from, forms[i].type, (const uint8_t *)b.s, b.len,
 	    forms[i].parts & PIDFD ? hello_fd(h, s[3] & 1) : -1);
 	sbuf_done(&b);
@@ -569,7 +570,7 @@ static void session_make(struct harness *h, uint8_t hellos)
 	s->on_event = on_event_cb;
 	for (int i = 0; i < 3; i++)
 		s->dialer_fds[i] = -1;
-	s->dialer_own = s->resolv.fd = s->self = s->overdue = -1;
+	s->dialer_own = s->resolv.fd = s->self = s->overdue = s->audit = -1;
 	s->overdue_source = (struct source){ SOURCE_OVERDUE, s };
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
 	assert(s->work.path && s->epoll >= 0);
