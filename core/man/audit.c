@@ -62,10 +62,11 @@ static const char chain[] =
 	".B \\-\\-expect\n"
 	"asks for it.\n"
 	"While a session lives its own chain goes on from what was written, "
-	"whatever\nbecame of it in the file: a command that can write to the "
-	"file, because it\nlies in its work dir, say, changes none of these lines unseen.\n"
-	"It may however remove that file and leave another: keep an audit where "
-	"commands\ncannot write.\n";
+	"whatever\nbecame of it in the file: who changes it or empties it then "
+	"changes none of\nthese lines unseen, but may leave another file in "
+	"its place.\n"
+	"A run never can: a session is refused an audit that one could write "
+	"to.\n";
 
 static const char tail[] = ".SH SEE ALSO\n"
 			   ".BR exeat (1),\n"

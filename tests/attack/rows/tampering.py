@@ -4,8 +4,8 @@ SPDX-License-Identifier: Apache-2.0
 
 Each row makes an audit of a few refusals, changes a copy of it, and asks
 `exeat audit verify`. The whole one must be called whole: that, and a command
-that gets through, is the control. The last rows change it from inside, while
-the session lives.
+that gets through, is the control. Others change it while the session lives, or
+would let the command do so.
 """
 
 import glob
@@ -15,7 +15,7 @@ import signal
 
 from world import lib
 
-from . import ALLOW, EVIL, NO_NAME, REFUSED, deny
+from . import ALLOW, EVIL, NO_NAME, OPEN, REFUSED, deny
 from . import _neighbours as near
 
 WHOLE, BROKEN, UNTOLD = 0, 1, 3
@@ -114,34 +114,36 @@ def replayed(lines, world):
     return [lines[0], other[1], *lines[1:]]
 
 
-# ---- from inside ----
+# ---- while the session lives ----
 
-# Waits for the audit's first lines, changes them where they stand, and gives
-# the gate something to write behind them.
-FROM_INSIDE = """
-import hashlib, socket, sys, time
-path = sys.argv[2]
-for address in ("203.0.113.66", "203.0.113.67"):
-    try: socket.create_connection((address, 80), 60)
-    except OSError: pass
-deadline = time.monotonic() + 60
-lines = []
-while len(lines) < 3 and time.monotonic() < deadline:
-    lines = open(path).read().splitlines()
-if sys.argv[1] == "empty":
-    open(path, "w").close()
-else:
+def rewritten(lines):
+    """Every line anew, with hashes that fit."""
     before = "0" * 64
-    with open(path, "r+") as f:
-        for line in lines:
-            text = line.rpartition(',"hash":"')[0]
-            text = text.replace(".113.66", ".113.10")
-            before = hashlib.sha256((before + text).encode()).hexdigest()
-            f.write(text + ',"hash":"' + before + '"}\\n')
-try: socket.create_connection(("203.0.113.68", 80), 60)
-except OSError: pass
-print("done")
-"""
+    for line in lines:
+        text = line.rpartition(',"hash":"')[0].replace("begins", "begun")
+        before = hashlib.sha256((before + text).encode()).hexdigest()
+        yield f'{text},"hash":"{before}"}}\n'
+
+
+def emptied(_lines):
+    """None of them."""
+    return []
+
+
+def meanwhile(change, text):
+    """The same file, written by somebody who could: the next line tells."""
+    def after(world, _work):
+        other = near.Living(world, change.__name__)
+        world.until(lambda: lib.read_audit(other.audit), lib.TIMEOUT)
+        with open(other.audit, "r+", encoding="utf-8") as f:
+            lines = f.readlines()
+            f.seek(0)
+            f.truncate()
+            f.writelines(change(lines))
+        other.close()
+        return (verify(world, other.audit, BROKEN, text) if lines
+                else ["the other session's audit was empty"])
+    return after
 
 
 # The audit lies in the work dir, where the command may write.
@@ -154,26 +156,9 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-def carried(_world, work):
-    with open(os.path.join(work, "tamper.py"), "w", encoding="ascii") as f:
-        f.write(FROM_INSIDE)
-
-
-def from_inside(letter, title, how, text):
-    row_id = "K7" + letter
-
-    def under(world):
-        return ["/usr/bin/python3", "-c", MOVED,
-                os.path.join(world.folder("work-" + row_id), "audit")]
-
-    def after(world, _work):
-        return verify(world, newest_audit(world), BROKEN, text)
-    return {"id": row_id, "title": title, "kinds": ("user", "oneid"),
-            "options": ALLOW, "before": carried, "under": under,
-            "try": [["program", "/usr/bin/python3", "{work}/tamper.py", how,
-                     "{work}/audit"]],
-            "says": {"code": 0, "out": "done\n"}, "prompt_ms": 30000,
-            "after": after, "control": GOES}
+def moved(world):
+    return ["/usr/bin/python3", "-c", MOVED,
+            os.path.join(world.folder("work-K7h"), "audit")]
 
 
 # ---- by nobody: its writer is killed ----
@@ -215,8 +200,15 @@ ROWS = [
         (replayed, BROKEN, ":2: session ",
          "records missing before record 2: 1"))),
     row("e", "its writer is killed", unfinished),
-    from_inside("f", "all of it is written anew from inside", "rewrite",
-                "does not fit"),
-    from_inside("g", "it is emptied from inside", "empty",
-                "records missing before record"),
+    row("f", "all of it is written anew while it lives",
+        meanwhile(rewritten, "does not fit")),
+    row("g", "it is emptied while it lives",
+        meanwhile(emptied, "records missing before record 2: 1")),
+    {"id": "K7h", "title": "an audit where the command could write",
+     "options": [ALLOW, OPEN], "under": moved,
+     "try": [["write", "{work}/ran", "x"]],
+     "refuses": ["audit", "a run could write to it"],
+     "after": lambda _world, work:
+         ["the command ran"] if os.path.exists(work + "/ran") else [],
+     "control": GOES},
 ]
