@@ -52,37 +52,17 @@ const size_t backend_child_nrules =
 void backend_put_failed(struct sbuf *b, const struct err *err,
 			uint32_t exit_code)
 {
-	sbuf_u32(b, (uint32_t)err->code);
-	sbuf_u32(b, (uint32_t)err->errnum);
-	sbuf_lstr(b, err->step);
-	sbuf_lstr(b, err->object);
-	sbuf_lstr(b, err->message);
-	sbuf_lstr(b, err->remedy);
+	err_encode(err, b);
 	sbuf_u32(b, exit_code);
-}
-
-/* A string that fits; a longer one is malformed. */
-static bool get_text(struct rbuf *r, char *ret, size_t size)
-{
-	const char *s = rbuf_str(r);
-
-	if (!s || strlen(s) >= size)
-		return false;
-	memcpy(ret, s, strlen(s) + 1);
-	return true;
 }
 
 bool backend_get_failed(struct rbuf *r, struct err *ret,
 			uint32_t *ret_exit_code)
 {
-	uint32_t code = rbuf_u32(r), errnum = rbuf_u32(r), exit_code;
-	struct err e = { .code = (enum err_code)code, .errnum = (int)errnum };
+	struct err e;
+	uint32_t exit_code;
 
-	if (r->bad || code == ERR_NONE || code > ERR_INTERNAL ||
-	    errnum > INT32_MAX || !get_text(r, e.step, sizeof(e.step)) ||
-	    !get_text(r, e.object, sizeof(e.object)) ||
-	    !get_text(r, e.message, sizeof(e.message)) ||
-	    !get_text(r, e.remedy, sizeof(e.remedy)))
+	if (!err_decode(r, &e))
 		return false;
 	exit_code = rbuf_u32(r);
 	if (r->bad || rbuf_left(r) > 0)

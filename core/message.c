@@ -26,8 +26,10 @@ static void posture_failed(struct exeat_session *s, struct rbuf *r)
 	struct exeat_run *run;
 	struct err err;
 
-	if (!p || !proto_get_err(r, &err))
+	if (!p)
 		return;
+	/* a malformed one is an error like any other */
+	(void)err_decode(r, &err);
 	p->state = POSTURE_FAILED;
 	/* on_exit may free any run: after each, from the first */
 	for (run = s->runs; run;) {
@@ -49,9 +51,8 @@ static void policy_answered(struct exeat_session *s, uint32_t type,
 	if (!p || p->change != CHANGE_SENT)
 		return;
 	p->change = type == K_POLICY_SET ? CHANGE_DONE : CHANGE_FAILED;
-	if (type == K_POLICY_FAILED && !proto_get_err(r, &s->change_err))
-		(void)err_new(&s->change_err, ERR_INTERNAL, "change policy",
-			      "keeper", "malformed message");
+	if (type == K_POLICY_FAILED)
+		(void)err_decode(r, &s->change_err);
 }
 
 static void run_ended(struct exeat_session *s, struct rbuf *r)
@@ -76,8 +77,10 @@ static void run_not_started(struct exeat_session *s, struct rbuf *r)
 	uint32_t exit_code = rbuf_u32(r);
 	struct err err;
 
-	if (run && proto_get_err(r, &err))
-		run_failed(run, exit_code, &err);
+	if (!run)
+		return;
+	(void)err_decode(r, &err);
+	run_failed(run, exit_code, &err);
 }
 
 static const char *or_empty(const char *text)
@@ -135,8 +138,8 @@ void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 	case P_HELLO:
 		return hello(s, h, m);
 	case P_ERROR:
-		if (proto_get_err(&r, &err))
-			session_break(s, &err);
+		(void)err_decode(&r, &err);
+		session_break(s, &err);
 		return;
 	case K_OPENED:
 		s->opened = true;

@@ -3,8 +3,6 @@
  */
 #include "core/proto.h"
 
-#include <stdio.h>
-
 #include "core/base/limits.h"
 
 #define ANY UINT32_MAX /* in every state of the receiver */
@@ -121,36 +119,3 @@ const struct proto_table proto_caller_tables[4] = {
 	/* it says no more than the dialer does */
 	{ caller_dialer_rules, COUNT(caller_dialer_rules) },
 };
-
-void proto_put_err(struct sbuf *b, const struct err *err)
-{
-	sbuf_u32(b, (uint32_t)err->code);
-	sbuf_u32(b, (uint32_t)err->errnum);
-	sbuf_lstr(b, err->step);
-	sbuf_lstr(b, err->object);
-	sbuf_lstr(b, err->message);
-	sbuf_lstr(b, err->remedy);
-}
-
-static void take_text(struct rbuf *r, char *ret, size_t size)
-{
-	const char *s = rbuf_str(r);
-
-	(void)snprintf(ret, size, "%s", s ? s : "");
-}
-
-bool proto_get_err(struct rbuf *r, struct err *ret)
-{
-	uint32_t code = rbuf_u32(r);
-
-	err_clear(ret);
-	ret->code = code > ERR_NONE && code <= ERR_INTERNAL ?
-			    (enum err_code)code :
-			    ERR_INTERNAL;
-	ret->errnum = (int)rbuf_u32(r);
-	take_text(r, ret->step, sizeof(ret->step));
-	take_text(r, ret->object, sizeof(ret->object));
-	take_text(r, ret->message, sizeof(ret->message));
-	take_text(r, ret->remedy, sizeof(ret->remedy));
-	return !r->bad;
-}

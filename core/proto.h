@@ -127,10 +127,6 @@ enum run_reason {
 	RUN_KILLED,		/* K_KILL */
 };
 
-void proto_put_err(struct sbuf *b, const struct err *err);
-/* False if malformed. */
-bool proto_get_err(struct rbuf *r, struct err *ret);
-
 /* What each end may receive. The states are the owner's own. */
 extern const struct msg_rule proto_keeper_caller_rules[];
 extern const size_t proto_keeper_caller_nrules;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/buf.h"
 #include "core/base/text.h"
 
 static const struct {
@@ -174,4 +175,43 @@ const char *err_str(const struct err *err, char *buf, size_t size)
 		       err->remedy[0] ? " (" : "", err->remedy,
 		       err->remedy[0] ? ")" : "");
 	return text_shown(whole, buf, size);
+}
+
+void err_encode(const struct err *err, struct sbuf *ret)
+{
+	sbuf_u32(ret, (uint32_t)err->code);
+	sbuf_u32(ret, (uint32_t)err->errnum);
+	sbuf_lstr(ret, err->step);
+	sbuf_lstr(ret, err->object);
+	sbuf_lstr(ret, err->message);
+	sbuf_lstr(ret, err->remedy);
+}
+
+/* A string that fits; a longer one is malformed. */
+static bool get_text(struct rbuf *r, char *ret, size_t size)
+{
+	const char *s = rbuf_str(r);
+
+	if (!s || strlen(s) >= size)
+		return false;
+	memcpy(ret, s, strlen(s) + 1);
+	return true;
+}
+
+bool err_decode(struct rbuf *r, struct err *ret)
+{
+	uint32_t code = rbuf_u32(r), errnum = rbuf_u32(r);
+	struct err e = { .code = (enum err_code)code, .errnum = (int)errnum };
+
+	if (r->bad || code == ERR_NONE || code > ERR_INTERNAL ||
+	    errnum > INT32_MAX || !get_text(r, e.step, sizeof(e.step)) ||
+	    !get_text(r, e.object, sizeof(e.object)) ||
+	    !get_text(r, e.message, sizeof(e.message)) ||
+	    !get_text(r, e.remedy, sizeof(e.remedy))) {
+		(void)err_new(ret, ERR_INTERNAL, "read error", NULL,
+			      "malformed message");
+		return false;
+	}
+	*ret = e;
+	return true;
 }

@@ -8,7 +8,11 @@
 #ifndef EXEAT_BASE_ERR_H
 #define EXEAT_BASE_ERR_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+struct rbuf;
+struct sbuf;
 
 enum err_code {
 	ERR_NONE = 0,
@@ -68,5 +72,10 @@ const char *err_code_name(enum err_code code);
  * (text_shown()). Always terminates; returns buf.
  */
 const char *err_str(const struct err *err, char *buf, size_t size);
+
+/* On the wire: u32 code, u32 errno, lstr step, object, message, remedy. */
+void err_encode(const struct err *err, struct sbuf *ret);
+/* False if malformed: then *ret says so, as an error of its own. */
+bool err_decode(struct rbuf *r, struct err *ret);
 
 #endif

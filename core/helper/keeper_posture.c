@@ -153,7 +153,7 @@ static void tell_failed(struct keeper *k, uint32_t type, uint32_t id,
 
 	sbuf_init(&body, LIMIT_CHAN_QUEUE);
 	sbuf_u32(&body, id);
-	proto_put_err(&body, err);
+	err_encode(err, &body);
 	if (body.bad)
 		return keeper_fatal(k, err);
 	wire_send(&k->caller, type, body.s, body.len, NULL, 0);

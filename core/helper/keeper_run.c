@@ -94,7 +94,7 @@ static void report_failed(struct keeper *k, uint32_t id, uint32_t exit_code,
 	sbuf_init(&body, LIMIT_CHAN_QUEUE);
 	sbuf_u32(&body, id);
 	sbuf_u32(&body, exit_code);
-	proto_put_err(&body, err);
+	err_encode(err, &body);
 	if (body.bad)
 		return keeper_fatal(k, err);
 	wire_send(&k->caller, K_RUN_FAILED, body.s, body.len, NULL, 0);
@@ -182,11 +182,13 @@ static void child_failed(struct keeper_run *run, struct msg *m)
 	struct err err;
 	uint32_t exit_code;
 
-	if (!proto_get_err(&r, &err))
-		return;
-	exit_code = rbuf_u32(&r);
+	if (!backend_get_failed(&r, &err, &exit_code)) {
+		(void)err_new(&err, ERR_INTERNAL, "start command", NULL,
+			      "malformed message");
+		exit_code = 125;
+	}
 	run->failed = true;
-	report_failed(run->keeper, run->id, r.bad ? 125 : exit_code, &err);
+	report_failed(run->keeper, run->id, exit_code, &err);
 	run_over(run);
 }
 

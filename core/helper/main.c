@@ -58,7 +58,7 @@ int helper_fail(int fd, const struct err *err)
 	struct sbuf body;
 
 	sbuf_init(&body, LIMIT_CHAN_QUEUE);
-	proto_put_err(&body, err);
+	err_encode(err, &body);
 	/* nobody is left to be told if this fails; the end says enough */
 	if (!body.bad)
 		(void)send_once(fd, P_ERROR, body.s, body.len, NULL, 0);

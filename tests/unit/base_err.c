@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "core/base/buf.h"
 #include "core/base/err.h"
 
 static void system_errors(void **state)
@@ -160,13 +161,52 @@ static void cuts(void **state)
 	assert_int_equal(buf[0], 'Z');
 }
 
+/* ---- on the wire ---- */
+
+static void wire(void **state)
+{
+	struct err in, out;
+	struct sbuf b;
+	struct rbuf r;
+
+	(void)state;
+	(void)err_sys(&in, EMFILE, "open", "%s", "thing");
+	err_remedy(&in, "raise the limit");
+	sbuf_init(&b, 4096);
+	err_encode(&in, &b);
+	assert_false(b.bad);
+	r = rbuf_make(b.s, b.len);
+	assert_true(err_decode(&r, &out));
+	assert_memory_equal(&out, &in, sizeof(in));
+	/* what is cut, has no code, or is longer than the fields is none */
+	for (size_t len = 0; len < b.len; len++) {
+		r = rbuf_make(b.s, len);
+		assert_false(err_decode(&r, &out));
+		assert_int_equal(out.code, ERR_INTERNAL);
+		assert_string_equal(out.message, "malformed message");
+	}
+	b.len = 0;
+	err_clear(&in);
+	err_encode(&in, &b);
+	r = rbuf_make(b.s, b.len);
+	assert_false(err_decode(&r, &out));
+	b.len = 0;
+	sbuf_u32(&b, ERR_LIMIT);
+	sbuf_u32(&b, 0);
+	for (int i = 0; i < 4; i++)
+		sbuf_lstr(&b, "a step that is longer than any that there is, "
+			      "by some words");
+	r = rbuf_make(b.s, b.len);
+	assert_false(err_decode(&r, &out));
+	sbuf_done(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(system_errors),
-		cmocka_unit_test(own_errors),
-		cmocka_unit_test(lines),
-		cmocka_unit_test(cuts),
+		cmocka_unit_test(system_errors), cmocka_unit_test(own_errors),
+		cmocka_unit_test(lines),	 cmocka_unit_test(cuts),
+		cmocka_unit_test(wire),
 	};
 
 	return cmocka_run_group_tests_name("base/err", tests, NULL, NULL);
