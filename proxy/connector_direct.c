@@ -39,7 +39,9 @@ static int ask_one(const struct connector *c, const struct addr *to)
 {
 	const struct dialer_hooks *hooks = c->env->hooks;
 
-	switch (hooks->route(hooks->user, to)) {
+	const struct endpoint there = { *to, c->target.to.port };
+
+	switch (hooks->route(hooks->user, c->target.proto, &there)) {
 	case DIALER_ROUTE_OK:
 		return 0;
 	case DIALER_ROUTE_NONE:

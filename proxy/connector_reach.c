@@ -59,7 +59,7 @@ static bool is_own(const struct connector *c)
 		return true;
 	if (c->target.name)
 		return false;
-	switch (hooks->route(hooks->user, &c->target.to.addr)) {
+	switch (hooks->route(hooks->user, c->target.proto, &c->target.to)) {
 	case DIALER_ROUTE_OWN:
 	case DIALER_ROUTE_REFUSED:
 		return true;

@@ -43,7 +43,9 @@ struct dialer_pins {
 /* What the dialer needs of the machine comes as functions. */
 struct dialer_hooks {
 	void *user;
-	enum dialer_route (*route)(void *user, const struct addr *to);
+	/* Port 0: of none in particular. */
+	enum dialer_route (*route)(void *user, enum rule_proto proto,
+				   const struct endpoint *to);
 	/*
 	 * Put pins in force in the kernel. The owner calls dialer_pinned(seq)
 	 * when they are (error 0) or cannot be (errno). An answer leaves only

@@ -113,6 +113,7 @@ struct vetting {
 static bool vet(const struct lookup *l, const struct addr *a, struct vetting *v)
 {
 	const struct dialer_hooks *hooks = &l->dialer->hooks;
+	const struct endpoint to = { .addr = *a };
 
 	v->rule = POLICY_NO_RULE;
 	if (!l->policy)
@@ -122,7 +123,7 @@ static bool vet(const struct lookup *l, const struct addr *a, struct vetting *v)
 		v->refused = true;
 		return false;
 	}
-	switch (hooks->route(hooks->user, a)) {
+	switch (hooks->route(hooks->user, RULE_TCP, &to)) {
 	case DIALER_ROUTE_OK:
 		return true;
 	case DIALER_ROUTE_NONE:

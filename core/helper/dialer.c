@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,13 +54,19 @@ struct dialer_process {
 
 /* ---- what the dialer asks of the machine ---- */
 
-static enum dialer_route ask_route(void *user, const struct addr *to)
+static enum dialer_route ask_route(void *user, enum rule_proto proto,
+				   const struct endpoint *to)
 {
 	struct dialer_process *dp = user;
+	const struct route_flow flow = {
+		.to = to->addr,
+		.ipproto = proto == RULE_UDP ? IPPROTO_UDP : IPPROTO_TCP,
+		.port = to->port,
+	};
 	enum route_kind kind;
 	struct err err;
 
-	if (routes_ask(&dp->routes, to, &kind, &err) < 0)
+	if (routes_ask(&dp->routes, &flow, &kind, &err) < 0)
 		return DIALER_ROUTE_NONE;
 	switch (kind) {
 	case ROUTE_UNICAST:

@@ -3,6 +3,7 @@
  */
 #include "core/sys/route.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
@@ -21,8 +22,17 @@ int route_open(struct err *err)
 	return fd;
 }
 
-static int ask(int fd, const struct addr *to, uint32_t seq)
+static void put_port(struct nlmsghdr *nlh, const struct route_flow *f)
 {
+	if (f->port == 0)
+		return;
+	mnl_attr_put_u8(nlh, RTA_IP_PROTO, f->ipproto);
+	mnl_attr_put_u16(nlh, RTA_DPORT, htons(f->port));
+}
+
+static int ask(int fd, const struct route_flow *f, uint32_t seq)
+{
+	const struct addr *to = &f->to;
 	_Alignas(struct nlmsghdr) uint8_t buf[256];
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
@@ -36,6 +46,7 @@ static int ask(int fd, const struct addr *to, uint32_t seq)
 	rtm->rtm_family = len == 4 ? AF_INET : AF_INET6;
 	rtm->rtm_dst_len = (uint8_t)(len * 8);
 	mnl_attr_put(nlh, RTA_DST, len, to->b + sizeof(to->b) - len);
+	put_port(nlh, f);
 	if (sendto(fd, nlh, nlh->nlmsg_len, 0, (void *)&kernel,
 		   sizeof(kernel)) < 0)
 		return -errno;
@@ -106,15 +117,15 @@ static int receive(int fd, uint32_t seq, enum route_kind *ret_kind)
 	}
 }
 
-int route_ask(int fd, const struct addr *to, enum route_kind *ret,
-	      struct err *err)
+int route_ask_flow(int fd, const struct route_flow *f, enum route_kind *ret,
+		   struct err *err)
 {
 	static uint32_t seq;
 	enum route_kind kind = ROUTE_NONE;
 	char text[ADDR_STRLEN];
 	int r;
 
-	r = ask(fd, to, ++seq);
+	r = ask(fd, f, ++seq);
 	if (!r)
 		r = receive(fd, seq, &kind);
 	switch (-r) {
@@ -130,8 +141,16 @@ int route_ask(int fd, const struct addr *to, enum route_kind *ret,
 		return 0;
 	default:
 		return err_sys(err, -r, "ask for route", "%s",
-			       addr_str(to, text));
+			       addr_str(&f->to, text));
 	}
+}
+
+int route_ask(int fd, const struct addr *to, enum route_kind *ret,
+	      struct err *err)
+{
+	const struct route_flow f = { .to = *to };
+
+	return route_ask_flow(fd, &f, ret, err);
 }
 
 /* -- with a memory -- */
@@ -200,30 +219,36 @@ static bool changed(int watch_fd)
 	}
 }
 
-static struct addr *place(struct routes *r, const struct addr *to)
+static struct route_flow *place(struct routes *r, const struct route_flow *f)
 {
-	unsigned sum = 0;
+	unsigned sum = f->port;
 
-	for (size_t i = 0; i < sizeof(to->b); i++)
-		sum = sum * 31 + to->b[i];
+	for (size_t i = 0; i < sizeof(f->to.b); i++)
+		sum = sum * 31 + f->to.b[i];
 	return &r->kept[sum % ROUTES_KEPT];
 }
 
-int routes_ask(struct routes *r, const struct addr *to, enum route_kind *ret,
-	       struct err *err)
+static bool is_same(const struct route_flow *a, const struct route_flow *b)
+{
+	return addr_equal(&a->to, &b->to) && a->ipproto == b->ipproto &&
+	       a->port == b->port;
+}
+
+int routes_ask(struct routes *r, const struct route_flow *f,
+	       enum route_kind *ret, struct err *err)
 {
 	static const struct addr none;
-	struct addr *kept = place(r, to);
+	struct route_flow *kept = place(r, f);
 	int e;
 
 	if (changed(r->watch))
 		memset(r->kept, 0, sizeof(r->kept));
-	if (addr_equal(kept, to) && !addr_equal(to, &none)) {
+	if (is_same(kept, f) && !addr_equal(&f->to, &none)) {
 		*ret = ROUTE_UNICAST;
 		return 0;
 	}
-	e = route_ask(r->fd, to, ret, err);
+	e = route_ask_flow(r->fd, f, ret, err);
 	if (e == 0 && *ret == ROUTE_UNICAST)
-		*kept = *to;
+		*kept = *f;
 	return e;
 }

@@ -18,7 +18,17 @@ enum route_kind {
 /* A netlink socket for route_ask(); close-on-exec. fd or -errno. */
 int route_open(struct err *err);
 
+/* Rules of the host (ip-rule(8)) may send a port another way. */
+struct route_flow {
+	struct addr to;
+	uint8_t ipproto; /* IPPROTO_TCP or IPPROTO_UDP */
+	uint16_t port;	 /* 0: none in particular, nor a protocol */
+};
+
 /* RTM_GETROUTE (rtnetlink(7)); synchronous, answered by the kernel at once. */
+int route_ask_flow(int fd, const struct route_flow *f, enum route_kind *ret,
+		   struct err *err);
+/* The same for no port in particular. */
 int route_ask(int fd, const struct addr *to, enum route_kind *ret,
 	      struct err *err);
 
@@ -32,12 +42,12 @@ enum { ROUTES_KEPT = 256 };
  */
 struct routes {
 	int fd, watch;
-	struct addr kept[ROUTES_KEPT]; /* by hash; "::" is a free place */
+	struct route_flow kept[ROUTES_KEPT]; /* by hash; "::" is free */
 };
 
 int routes_open(struct routes *r, struct err *err); /* 0 or -errno */
-int routes_ask(struct routes *r, const struct addr *to, enum route_kind *ret,
-	       struct err *err);
+int routes_ask(struct routes *r, const struct route_flow *f,
+	       enum route_kind *ret, struct err *err);
 void routes_close(struct routes *r);
 
 #endif

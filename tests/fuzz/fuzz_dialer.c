@@ -108,10 +108,13 @@ static const uint16_t qtypes[] = { 0, 1, 28, 65, 64, 16, 255 };
 
 /* ---- the owner of the dialer ---- */
 
-static enum dialer_route route(void *user, const struct addr *to)
+static enum dialer_route route(void *user, enum rule_proto proto,
+			       const struct endpoint *to)
 {
 	(void)user;
-	return addr_equal(to, &addrs[7]) ? DIALER_ROUTE_OWN : DIALER_ROUTE_OK;
+	(void)proto;
+	return addr_equal(&to->addr, &addrs[7]) ? DIALER_ROUTE_OWN :
+						  DIALER_ROUTE_OK;
 }
 
 static void pin(void *user, uint32_t posture, uint32_t seq,

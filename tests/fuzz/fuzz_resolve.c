@@ -194,10 +194,13 @@ static void check_addr(const struct harness *h, const struct addr *a, int name)
 
 /* ---- the owner of the dialer ---- */
 
-static enum dialer_route route(void *user, const struct addr *to)
+static enum dialer_route route(void *user, enum rule_proto proto,
+			       const struct endpoint *to)
 {
 	(void)user;
-	return addr_equal(to, &addrs[3]) ? DIALER_ROUTE_OWN : DIALER_ROUTE_OK;
+	(void)proto;
+	return addr_equal(&to->addr, &addrs[3]) ? DIALER_ROUTE_OWN :
+						  DIALER_ROUTE_OK;
 }
 
 static void pin(void *user, uint32_t posture, uint32_t seq,

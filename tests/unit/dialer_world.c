@@ -65,14 +65,16 @@ struct world {
 
 /* -- hooks -- */
 
-static enum dialer_route route_hook(void *user, const struct addr *to)
+static enum dialer_route route_hook(void *user, enum rule_proto proto,
+				    const struct endpoint *to)
 {
 	struct world *w = user;
 
+	(void)proto;
 	for (size_t i = 0; i < w->nroutes; i++) {
 		struct route *r = &w->routes[i];
 
-		if (!prefix_contains(&r->prefix, to))
+		if (!prefix_contains(&r->prefix, &to->addr))
 			continue;
 		if (r->not_yet == 0)
 			return r->route;
