@@ -144,6 +144,25 @@ static void check_helper(struct doctor *d)
 		tell(d, "helper program", EXEAT_CHECK_OK, path, "");
 }
 
+/* Only sessions with such a proxy need them. */
+static void check_tls(struct doctor *d)
+{
+	const char *ca = upproxy_system_ca();
+	struct err err = { 0 };
+	char path[4096], text[4160];
+
+	if (helper_path(NULL, path, sizeof(path), &err) < 0)
+		return; /* told already */
+	if (helper_tls_check(path, &err) < 0)
+		return tell_err(d, "https:// upstream proxies", true, &err);
+	if (!ca)
+		return tell(d, "https:// upstream proxies", EXEAT_CHECK_WARN,
+			    "this machine has no list of authorities",
+			    "install ca-certificates, or name a file by --ca");
+	(void)snprintf(text, sizeof(text), "verified by %s", ca);
+	tell(d, "https:// upstream proxies", EXEAT_CHECK_OK, text, "");
+}
+
 static void check_work_dir(struct doctor *d, const struct identity *id)
 {
 	struct err err = { 0 };
@@ -274,6 +293,7 @@ int exeat_doctor(void (*each)(void *user_data, const struct exeat_check *check),
 	check_kernel(&d, &id);
 	check_backend(&d);
 	check_helper(&d);
+	check_tls(&d);
 	check_work_dir(&d, &id);
 	check_resolvers(&d);
 	check_ipv6(&d);

@@ -42,12 +42,12 @@ enum {
 	LIMIT_SERVER_FIRST_MS = 300,	/* silence, then the pin decides */
 	LIMIT_PROXY_IDLE_MS = 60000,	/* a proxy's client between requests */
 	LIMIT_DIAL_MS = 30000,
-	LIMIT_WRAP_MS = 10000,		/* TLS handshake of the caller's proxy */
-	LIMIT_WRAP_FLUSH_MS = 5000,	/* its last bytes, where it broke off */
-	LIMIT_CA_FILE = 4 << 20,	/* bytes; over it, open fails */
 	LIMIT_KEEPALIVE_S = 60,		/* a silent target is probed: what a
 					 * payload sends for that ends at us,
 					 * and a NAT would forget the flow */
+	LIMIT_WRAP_MS = 10000,		/* TLS handshake of the caller's proxy */
+	LIMIT_WRAP_FLUSH_MS = 5000,	/* its last bytes, where it broke off */
+	LIMIT_CA_FILE = 4 << 20,	/* bytes; over it, open fails */
 	LIMIT_HE_DELAY_MS = 250,	/* RFC 8305 5 */
 	LIMIT_HE_PROXY_MS = 3000,	/* the same, asking a proxy */
 	LIMIT_SYNTH = 32768,		/* names with a synthetic address, of one

@@ -151,6 +151,13 @@ static const struct {
 	  "upstream_proxy: line 1 column 14: at byte 9: not a port" },
 	{ "{\"version\":1,\"upstream_proxy\":1}", ERR_INVALID,
 	  "upstream_proxy" },
+	{ "{\"version\":1,\"upstream_direct\":[\"a..b\"]}", ERR_INVALID,
+	  "upstream_direct[0]" },
+	{ "{\"version\":1,\"upstream_direct\":\"a.test\"}", ERR_INVALID,
+	  "an array was expected" },
+	{ "{\"version\":1,\"network_ceiling\":{\"upstream_direct\":"
+	  "[\"a.test\"]}}",
+	  ERR_INVALID, "a ceiling has no upstream_proxy" },
 	{ "{\"version\":1,\"upstream_by\":\"name\"}", ERR_INVALID,
 	  "upstream_by" },
 	{ "{\"version\":1,\"upstream_proxy\":\"http://p:1\","

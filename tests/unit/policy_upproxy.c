@@ -26,6 +26,8 @@ static const struct {
 	  80, NULL, NULL },
 	{ "https://proxy.test", UPPROXY_HTTPS, UPPROXY_BY_ADDRESS, "proxy.test",
 	  443, NULL, NULL },
+	{ "https://pr\xc3\xb6xy.test", UPPROXY_HTTPS, UPPROXY_BY_ADDRESS,
+	  "xn--prxy-6qa.test", 443, NULL, NULL },
 	{ "socks5://10.0.0.9", UPPROXY_SOCKS, UPPROXY_BY_ADDRESS, "10.0.0.9",
 	  1080, NULL, NULL },
 	{ "socks5h://[2001:db8::9]:9", UPPROXY_SOCKS, UPPROXY_BY_NAME,
@@ -203,12 +205,41 @@ static void test_message(void **state)
 	}
 }
 
+/* What is shown says all but the credentials, and is read again. */
+static void test_url(void **state)
+{
+	char url[UPPROXY_URL], again[UPPROXY_URL];
+	struct upproxy_error e;
+	struct upproxy u, back;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(upproxy_parse(good[i].url, &u, &e), 0);
+		assert_int_equal(upproxy_parse(upproxy_url(&u, url), &back, &e),
+				 0);
+		assert_string_equal(upproxy_url(&back, again), url);
+		assert_int_equal(back.kind, u.kind);
+		assert_int_equal(back.by, u.by);
+		assert_int_equal(back.port, u.port);
+		assert_string_equal(back.host, u.host);
+		assert_true(addr_equal(&back.addr, &u.addr));
+		assert_int_equal(back.has_credentials, u.has_credentials);
+		assert_int_equal(upproxy_is_masked(&back), u.has_credentials);
+		assert_false(upproxy_is_masked(&u));
+	}
+	assert_int_equal(upproxy_parse("https://u:p@h.test", &u, &e), 0);
+	assert_string_equal(upproxy_url(&u, url), "https://***:***@h.test:443");
+	assert_int_equal(upproxy_parse("socks5h://[2001:db8::1]", &u, &e), 0);
+	assert_string_equal(upproxy_url(&u, url),
+			    "socks5h://[2001:db8::1]:1080");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),	cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_long),	cmocka_unit_test(test_choose),
-		cmocka_unit_test(test_message),
+		cmocka_unit_test(test_message), cmocka_unit_test(test_url),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,3 +8,7 @@ foreach(part front datagram budget change idle)
 	exeat_unit(proxy_${part} SOURCES proxy_${part}.c proxy_world.c
 		LINK exeat_proxy PkgConfig::EVENT)
 endforeach()
+
+exeat_unit(proxy_pump
+	SOURCES proxy_pump.c
+	LINK exeat_pump PkgConfig::EVENT PkgConfig::SSL)

@@ -222,6 +222,45 @@ static void test_failures(void **state)
 	assert_false(upproxy_failure_valid(F(LAST, 0) + (1 << 16)));
 }
 
+/* What no proxy says itself: TLS to it failed before. */
+static const struct {
+	uint32_t failure;
+	int error;
+	bool final; /* whatever the target */
+	const char *text;
+} tls_failures[] = {
+	{ F(TLS_NONSENSE, 0), EPROTO, true, "does not speak TLS" },
+	{ F(TLS_OLD, 0), EPROTO, true, "older than 1.2" },
+	{ F(TLS_CERTIFICATE, UPPROXY_C_EXPIRED), EACCES, true, "has expired" },
+	{ F(TLS_CERTIFICATE, UPPROXY_C_EARLY), EACCES, true, "not valid yet" },
+	{ F(TLS_CERTIFICATE, UPPROXY_C_WEAK), EACCES, true, "too weak" },
+	{ F(TLS_CERTIFICATE, 999), EACCES, true, "cannot be verified" },
+	{ F(TLS_ALERT, 70), EPROTO, true, "TLS alert 70, its TLS is older" },
+	{ F(TLS_ALERT, 80), EPROTO, true, "TLS alert 80" },
+	{ F(TLS_LOST, ECONNRESET), ECONNRESET, false, "closed in the" },
+	{ F(TLS_LATE, 0), ETIMEDOUT, false, "in time" },
+	{ F(TLS_LIMIT, 0), ENOBUFS, false, "too many" },
+};
+
+static void test_tls_failures(void **state)
+{
+	const size_t n = sizeof(tls_failures) / sizeof(tls_failures[0]);
+
+	(void)state;
+	for (size_t i = 0; i < n; i++) {
+		const uint32_t failure = tls_failures[i].failure;
+		char text[UPPROXY_FAILURE_TEXT];
+
+		assert_true(upproxy_failure_valid(failure));
+		assert_int_equal(upproxy_failure_errno(failure),
+				 tls_failures[i].error);
+		assert_int_equal(upproxy_failure_final(failure),
+				 tls_failures[i].final);
+		assert_non_null(strstr(upproxy_failure_text(failure, text),
+				       tls_failures[i].text));
+	}
+}
+
 /* A head without an end is not heard for ever. */
 static void test_endless(void **state)
 {
@@ -288,6 +327,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_talks),
 		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_tls_failures),
 		cmocka_unit_test(test_endless),
 		cmocka_unit_test(test_synth),
 	};

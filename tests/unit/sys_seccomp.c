@@ -166,6 +166,12 @@ static long send_message(void)
 
 	return syscall(SYS_sendmsg, -1, &mh, 0);
 }
+static long fast_message(void)
+{
+	struct msghdr mh = { 0 };
+
+	return syscall(SYS_sendmsg, -1, &mh, MSG_FASTOPEN);
+}
 static long send_messages(void)
 {
 	return syscall(SYS_sendmmsg, -1, NULL, 0, 0);
@@ -220,7 +226,7 @@ static long long_message(void)
 	return fd_sealed_memfd("x", "text", 4);
 }
 
-/* What front and dialer do all day. */
+/* What front, dialer and tls do all day. */
 static long daily(void)
 {
 	struct epoll_event e = { .events = EPOLLIN };
@@ -247,48 +253,49 @@ static long daily(void)
 static const struct {
 	const char *name;
 	long (*call)(void);
-	enum outcome front, dialer;
+	enum outcome front, dialer, tls;
 	bool plain_only; /* wider in builds with sanitizers */
 } rows[] = {
-	{ "daily", daily, PASSES, PASSES, false },
-	{ "inet", inet, KILLS, PASSES, false },
-	{ "inet6", inet6_flags, KILLS, PASSES, false },
-	{ "raw", raw, KILLS, KILLS, false },
-	{ "unix", unix_socket, KILLS, KILLS, false },
-	{ "route", route, KILLS, PASSES, false },
-	{ "netfilter", netfilter, KILLS, KILLS, false },
-	{ "vsock", vsock, KILLS, KILLS, false },
-	{ "connect", connect_it, KILLS, PASSES, false },
-	{ "bind", bind_it, KILLS, PASSES, false },
-	{ "listen", listen_it, KILLS, KILLS, false },
-	{ "accept", accept_it, PASSES, KILLS, false },
-	{ "open", open_it, KILLS, FAILS, true },
-	{ "exec", exec_it, KILLS, KILLS, false },
-	{ "fork", fork_it, KILLS, KILLS, true },
-	{ "trace", trace_it, KILLS, KILLS, true },
-	{ "kill", kill_it, KILLS, KILLS, false },
-	{ "code", code, KILLS, KILLS, true },
-	{ "setns", setns_it, KILLS, KILLS, false },
-	{ "unshare", unshare_it, KILLS, KILLS, false },
-	{ "mount", mount_it, KILLS, KILLS, false },
-	{ "io_uring", uring, KILLS, KILLS, false },
-	{ "rename", rename_it, KILLS, KILLS, false },
-	{ "stat", stat_path, KILLS, KILLS, false },
-	{ "tty", set_tty, KILLS, KILLS, false },
-	{ "send", send_connected, PASSES, PASSES, false },
-	{ "send to", send_anywhere, KILLS, PASSES, false },
-	{ "send message", send_message, KILLS, PASSES, false },
-	{ "send messages", send_messages, KILLS, KILLS, false },
-	{ "fast open", fast_open, KILLS, PASSES, false },
-	{ "no delay", no_delay, PASSES, PASSES, false },
-	{ "hard end", hard_end, PASSES, PASSES, false },
-	{ "join group", join_group, KILLS, PASSES, false },
-	{ "source route", source_route, KILLS, PASSES, false },
-	{ "other device", other_device, KILLS, PASSES, false },
-	{ "truncate", truncate_it, KILLS, KILLS, false },
-	{ "seek", seek, KILLS, KILLS, false },
-	{ "write through", write_through, KILLS, KILLS, true },
-	{ "long message", long_message, KILLS, PASSES, false },
+	{ "daily", daily, PASSES, PASSES, PASSES, false },
+	{ "inet", inet, KILLS, PASSES, PASSES, false },
+	{ "inet6", inet6_flags, KILLS, PASSES, KILLS, false },
+	{ "raw", raw, KILLS, KILLS, KILLS, false },
+	{ "unix", unix_socket, KILLS, KILLS, KILLS, false },
+	{ "route", route, KILLS, PASSES, KILLS, false },
+	{ "netfilter", netfilter, KILLS, KILLS, KILLS, false },
+	{ "vsock", vsock, KILLS, KILLS, KILLS, false },
+	{ "connect", connect_it, KILLS, PASSES, KILLS, false },
+	{ "bind", bind_it, KILLS, PASSES, KILLS, false },
+	{ "listen", listen_it, KILLS, KILLS, KILLS, false },
+	{ "accept", accept_it, PASSES, KILLS, PASSES, false },
+	{ "open", open_it, KILLS, FAILS, FAILS, true },
+	{ "exec", exec_it, KILLS, KILLS, KILLS, false },
+	{ "fork", fork_it, KILLS, KILLS, KILLS, true },
+	{ "trace", trace_it, KILLS, KILLS, KILLS, true },
+	{ "kill", kill_it, KILLS, KILLS, KILLS, false },
+	{ "code", code, KILLS, KILLS, KILLS, true },
+	{ "setns", setns_it, KILLS, KILLS, KILLS, false },
+	{ "unshare", unshare_it, KILLS, KILLS, KILLS, false },
+	{ "mount", mount_it, KILLS, KILLS, KILLS, false },
+	{ "io_uring", uring, KILLS, KILLS, KILLS, false },
+	{ "rename", rename_it, KILLS, KILLS, KILLS, false },
+	{ "stat", stat_path, KILLS, KILLS, KILLS, false },
+	{ "tty", set_tty, KILLS, KILLS, KILLS, false },
+	{ "send", send_connected, PASSES, PASSES, PASSES, false },
+	{ "send to", send_anywhere, KILLS, PASSES, KILLS, false },
+	{ "send message", send_message, KILLS, PASSES, PASSES, false },
+	{ "send messages", send_messages, KILLS, KILLS, KILLS, false },
+	{ "fast open", fast_open, KILLS, PASSES, KILLS, false },
+	{ "fast open, by message", fast_message, KILLS, PASSES, KILLS, false },
+	{ "no delay", no_delay, PASSES, PASSES, PASSES, false },
+	{ "hard end", hard_end, PASSES, PASSES, PASSES, false },
+	{ "join group", join_group, KILLS, PASSES, KILLS, false },
+	{ "source route", source_route, KILLS, PASSES, KILLS, false },
+	{ "other device", other_device, KILLS, PASSES, KILLS, false },
+	{ "truncate", truncate_it, KILLS, KILLS, KILLS, false },
+	{ "seek", seek, KILLS, KILLS, KILLS, false },
+	{ "write through", write_through, KILLS, KILLS, KILLS, true },
+	{ "long message", long_message, KILLS, PASSES, KILLS, false },
 };
 
 struct attempt {
@@ -334,6 +341,7 @@ static void gate(void **state)
 			continue;
 		check_row("front", &seccomp_front, i, rows[i].front);
 		check_row("dialer", &seccomp_dialer, i, rows[i].dialer);
+		check_row("tls", &seccomp_tls, i, rows[i].tls);
 	}
 }
 

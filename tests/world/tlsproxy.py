@@ -196,7 +196,11 @@ class TlsProxies:
     def honest(self, context, login=False, record=1 << 14):
         async def serve(reader, writer, here):
             tls = Tls(reader, writer, context, record)
-            await tls.handshake()
+            try:
+                await tls.handshake()
+            except (OSError, ssl.SSLError) as e:
+                self.behind.note(here, gone=str(e))
+                raise
             self.note(here, tls)
             a, b = socket.socketpair()
             inner = await asyncio.open_connection(sock=a)

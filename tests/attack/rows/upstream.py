@@ -3,7 +3,7 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
-from world import proxy
+from world import proxy, tlsproxy
 
 from . import ALLOW, OPEN, RESET, allow, deny
 
@@ -29,6 +29,23 @@ def by(url, *options):
 
 def proxies(world, _work):
     return proxy.start(world)
+
+
+def tls_proxies(world, _work):
+    proxy.start(world)
+    tlsproxy.start(world)
+
+
+def tls(port):
+    return f"https://{proxy.LOGIN}{tlsproxy.NAME}:{port}"
+
+
+def unheard(records):
+    """no proxy was told a word before it was known to be ours"""
+    told = [r for r in records if r.get("port") in tlsproxy.HOSTILE]
+    return bool(told) and not any(
+        "head" in r or not r.get("raw", "1603").startswith("1603")
+        for r in told)
 
 
 def ours_alone(records):
@@ -76,6 +93,21 @@ ROWS = [
            "audit": [{"verdict": "fail", "reason": lambda r:
                       r.startswith("upstream_proxy: ")}]},
         control=CONTROL),
+
+    row(id="I1c", title="an https:// proxy that is not the one",
+        before=tls_proxies,
+        options=[by(tls(p), *ALLOW) for p in (4101, 4102, 4103, 4104, 4105)],
+        **{"try": TLS, "says": RESET,
+           "may": [*DNS, f"dns {tlsproxy.NAME}",
+                   *(f"tcp {AT} {p}" for p in range(4101, 4106))],
+           "audit": [{"verdict": "fail", "reason": lambda r:
+                      r.startswith("upstream_proxy: its certificate") or
+                      r == "upstream_proxy: does not speak TLS"}],
+           "logs": {"net": unheard}},
+        control={"options": by(tls(tlsproxy.HTTPS_LOGIN), *ALLOW),
+                 "try": TLS, "says": HELLO,
+                 "sees": [f"tcp {AT} {tlsproxy.HTTPS_LOGIN}"],
+                 "may": [*DNS, f"dns {tlsproxy.NAME}"]}),
 
     row(id="I3", title="NO_PROXY inside",
         options=by(HTTP, *ALLOW, "-e", "NO_PROXY=*", "-e", "no_proxy=*",

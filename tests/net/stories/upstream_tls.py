@@ -188,9 +188,10 @@ def hostile(world, checks, log):
             says in x for x in reasons(r)), r)
         told = [x for x in log.since(at) if x["port"] == port]
         checks.check("... and it heard no word that was not for it",
-                     all("head" not in x and
-                         x.get("raw", "1603").startswith("1603")
-                         for x in told) or "within" in what, told)
+                     "within" in what or "at once" in what or
+                     told and all("head" not in x and
+                                  x.get("raw", "1603").startswith("1603")
+                                  for x in told), told)
 
 
 def silent(world):
