@@ -190,8 +190,7 @@ static const char *const texts[] = {
 	[UPPROXY_F_LOST] = "closed before it had answered",
 	[UPPROXY_F_LATE] = "no answer in time",
 	[UPPROXY_F_NONSENSE] = "does not speak the protocol of its URL",
-	[UPPROXY_F_AUTH] = "HTTP 407, and it does not take Basic "
-			   "authentication",
+	[UPPROXY_F_AUTH] = "HTTP 407, and it does not take Basic",
 	[UPPROXY_F_METHOD] = "takes none of our ways to log in",
 	[UPPROXY_F_LOGIN] = "user and password refused",
 	[UPPROXY_F_TLS_NONSENSE] = "does not speak TLS",

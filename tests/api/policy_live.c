@@ -141,6 +141,34 @@ static void a_bad_one_changes_nothing(void **state)
 	exeat_session_close(session);
 }
 
+/* What is in force may be given back; another way out may not. */
+static void the_proxy_stays(void **state)
+{
+	struct exeat_session_options so = SESSION_OPTIONS;
+	struct exeat_policy_options o = POLICY_OPTIONS;
+	struct exeat_session *session;
+	char *text, *port;
+
+	(void)state;
+	so.network_mode = "open";
+	so.upstream_proxy = "http://u:s3cret@192.0.2.9:3128";
+	so.upstream_direct = LIST("a.example");
+	session = api_open(&so);
+	expect_in_force(session, "\"http://***:***@192.0.2.9:3128\"", "s3cret");
+	expect_in_force(session, "\"upstream_direct\":[\"a.example\"]", NULL);
+	text = exeat_session_policy(session);
+	assert_non_null(text);
+	o.network_policy = text;
+	change(session, &o);
+	expect_in_force(session, "192.0.2.9:3128", NULL);
+	port = strstr(text, ":3128");
+	assert_non_null(port);
+	port[1] = '4';
+	refuses(session, &o, EXEAT_INVALID, "upstream_proxy");
+	free(text);
+	exeat_session_close(session);
+}
+
 /* ---- bounds ---- */
 
 static void run_with(struct exeat_session *session, const char *const *list,
@@ -419,6 +447,7 @@ static void front_never_answers(void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(it_replaces),
 	cmocka_unit_test(a_bad_one_changes_nothing),
+	cmocka_unit_test(the_proxy_stays),
 	cmocka_unit_test(the_bound_moves),
 	cmocka_unit_test(the_ceiling_stays),
 	cmocka_unit_test(runs_keep_their_namespace),

@@ -47,7 +47,7 @@ struct identity {
 
 struct leaf {
 	const char *san, *usage;
-	long begins, ends; /* seconds from now; 0, 0: a day around it */
+	long begins, ends; /* seconds from now; no end: a day around it */
 	int rsa_bits;	   /* 0: P-256 */
 };
 
@@ -66,10 +66,11 @@ static void extend(X509 *x, int nid, const char *value)
 static struct identity make(const char *name, const struct leaf *leaf,
 			    const struct identity *by)
 {
+	static const struct leaf none;
 	static long serial;
-	const bool dated = leaf && (leaf->begins || leaf->ends);
+	const bool is_leaf = leaf != NULL;
 	struct identity id = {
-		.key = leaf && leaf->rsa_bits ?
+		.key = is_leaf && leaf->rsa_bits ?
 			       EVP_RSA_gen((unsigned)leaf->rsa_bits) :
 			       EVP_EC_gen("P-256"),
 		.certificate = X509_new(),
@@ -77,23 +78,25 @@ static struct identity make(const char *name, const struct leaf *leaf,
 	X509 *x = id.certificate;
 	X509_NAME *subject = X509_get_subject_name(x);
 
+	if (!leaf)
+		leaf = &none;
 	assert_non_null(id.key);
 	assert_true(X509_set_version(x, 2));
 	assert_true(ASN1_INTEGER_set(X509_get_serialNumber(x), ++serial));
 	assert_non_null(X509_gmtime_adj(X509_getm_notBefore(x),
-					dated ? leaf->begins : -DAY));
+					leaf->ends ? leaf->begins : -DAY));
 	assert_non_null(X509_gmtime_adj(X509_getm_notAfter(x),
-					dated ? leaf->ends : DAY));
+					leaf->ends ? leaf->ends : DAY));
 	assert_true(X509_set_pubkey(x, id.key));
 	assert_true(X509_NAME_add_entry_by_txt(
 		subject, "CN", MBSTRING_ASC, (const uint8_t *)name, -1, -1, 0));
 	assert_true(X509_set_issuer_name(
 		x, by ? X509_get_subject_name(by->certificate) : subject));
 	extend(x, NID_basic_constraints,
-	       leaf ? "critical,CA:FALSE" : "critical,CA:TRUE");
-	if (leaf && leaf->san)
+	       is_leaf ? "critical,CA:FALSE" : "critical,CA:TRUE");
+	if (leaf->san)
 		extend(x, NID_subject_alt_name, leaf->san);
-	if (leaf && leaf->usage)
+	if (leaf->usage)
 		extend(x, NID_ext_key_usage, leaf->usage);
 	assert_true(X509_sign(x, by ? by->key : id.key, EVP_sha256()));
 	return id;
@@ -241,10 +244,11 @@ static void world_open(struct world *w, const char *url, const char *pem,
 	const struct timeval tv = { .tv_usec = 2000 };
 	const struct upproxy to = to_url(url);
 	const struct pump_trust trust = { &to, pem, strlen(pem), own };
-	const struct pump_hooks hooks = { w, wrapped };
+	struct pump_hooks hooks = { .wrapped = wrapped };
 	struct err err = { 0 };
 
 	*w = (struct world){ .fd = -1, .base = event_base_new() };
+	hooks.user = w;
 	assert_non_null(w->base);
 	w->listener = proxy_listen(&w->at);
 	assert_int_equal(fd_nonblock(w->listener, true), 0);
