@@ -31,6 +31,7 @@ PROBE = os.path.join(os.path.dirname(HERE), "world", "probe.py")
 # promise is 10; the rest is for programs that have to start. What the machine
 # itself took comes on top.
 PROMPT_MS = 900
+LATE_S = 1.0            # of what is granted
 NOT_BEGUN = 125
 
 # kind: "leak" (something left that must not), "wrong", "slow", "broken" (it
@@ -127,8 +128,11 @@ class Trial:
             out += self.miscounted()
         if self.logs["host"]:
             leaks.append(f"host: its services saw {self.logs['host']}")
+        may = spec.get("may", [])
+        if self.result.late > LATE_S:
+            may = [*may, *spec.get("late", [])]
         for text in judge.judge_packets(self.packets, spec.get("sees", []),
-                                        spec.get("may", [])):
+                                        may):
             (leaks if text.endswith("left the host") else out).append(text)
         out += judge.judge_audit(self.result.audit, spec.get("audit", []))
         if not spec.get("sees") and not spec.get("may"):

@@ -9,6 +9,8 @@ SPDX-License-Identifier: Apache-2.0
     says        what each must report: one dict for all, or a list
     sees        packets that must leave the host, and no others but
     may         these
+    late        and these, if the machine was late meanwhile: for the gate,
+                a program that does not run is one that is silent
     audit       records that must be there
     allows      True: a record may say "allow" though nothing leaves
     counts      True: what the audit counted is what the sniffer saw leave
