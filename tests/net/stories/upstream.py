@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 
-from world import judge, proxy
+from world import judge, proxy, tlsproxy
 
 from . import Checks
 
@@ -62,8 +62,9 @@ def goes(packets, port, *names):
     """What is not of the proxy's, nor a look-up of these names."""
     return judge.judge_packets(
         packets, [f"tcp {AT} {port}"],
-        # the slow one hears late that nobody listens
-        [f"tcp {AT} {proxy.SLOW}", *(f"dns {n}" for n in names)])
+        # the slow ones hear late that nobody listens
+        [f"tcp {AT} {proxy.SLOW}", f"tcp {AT} {tlsproxy.SILENT}",
+         *(f"dns {n}" for n in names)])
 
 
 def reasons(result, verdict="fail"):
