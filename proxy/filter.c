@@ -211,6 +211,7 @@ static enum filter_step next_request(struct filter *f, const uint8_t *data,
 		/* what an h2c upgrade leads to, where any protocol passes */
 		if (f->carry == POLICY_CARRY_ANY)
 			return begin_h2(f, true);
+		head.why = "HTTP/2 that the first request did not begin";
 		break;
 	case HTTP_BAD:
 	case HTTP_NOT_HTTP:

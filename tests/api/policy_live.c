@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "api.h"
@@ -444,6 +445,48 @@ static void front_never_answers(void **state)
 	assert_true(api_helpers_go(5000));
 }
 
+/* In a while: meanwhile somebody waits for the process that stands still. */
+static pid_t signal_later(pid_t pid, int number)
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		(void)usleep(200000);
+		_exit(kill(pid, number) < 0);
+	}
+	assert_true(child > 0);
+	return child;
+}
+
+static void keeper_stands_still(void **state)
+{
+	struct exeat_policy_options o = POLICY_OPTIONS;
+	struct exeat_session *session = api_open(NULL);
+	struct exeat_error error = { 0 };
+	int status;
+	pid_t child;
+
+	(void)state;
+	(void)api_sh(session, "true", 0);
+	/* it goes on: the change is made */
+	assert_int_equal(kill(api_helper_pid("keeper"), SIGSTOP), 0);
+	child = signal_later(api_helper_pid("keeper"), SIGCONT);
+	change_list(session, LIST("a.example"));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	expect_in_force(session, "a.example", NULL);
+	/* it ends: that is said, and the session is over */
+	assert_int_equal(kill(api_helper_pid("keeper"), SIGSTOP), 0);
+	child = signal_later(api_helper_pid("keeper"), SIGKILL);
+	o.network_allowlist = LIST("b.example");
+	assert_true(exeat_session_set_policy(session, &o, &error) < 0);
+	api_expect(&error, EXEAT_INTERNAL, "keeper", "");
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(exeat_session_set_policy(session, &o, &error) < 0);
+	api_expect(&error, EXEAT_INTERNAL, "keeper", "");
+	exeat_session_close(session);
+	assert_true(api_helpers_go(5000));
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(it_replaces),
 	cmocka_unit_test(a_bad_one_changes_nothing),
@@ -457,6 +500,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(long_lists),
 	cmocka_unit_test(not_from_a_callback),
 	cmocka_unit_test(front_never_answers),
+	cmocka_unit_test(keeper_stands_still),
 };
 
 API_MAIN("policy_live", tests)

@@ -3,7 +3,10 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+from world import proxy
+
 from . import ALLOWED, EVIL, allow, deny
+from .upstream import LOGIN, by, ours_alone, proxies
 
 HOST, PORT = "127.0.0.1", "64505"
 NAME = ["--allow", "allowed.test"]
@@ -14,6 +17,8 @@ SOCKS = r"\x05\x01\x00\x05\x01\x00"
 # The method, then the reply: not allowed; no such command; succeeded.
 SOCKS_NO = {"data": "\x05\x00\x05\x02\x00\x01" + "\0" * 6}
 SOCKS_COMMAND = {"data": "\x05\x00\x05\x07\x00\x01" + "\0" * 6}
+STOLEN = (r"Proxy-Authorization: Basic stolen\r\nVia: 1.1 stolen\r\n"
+          r"Forwarded: for=stolen\r\n")
 CURL = ["env", "-i", "NO_PROXY=*", "/usr/bin/curl", "-sS", "-m", "60",
         "http://203.0.113.66/"]
 
@@ -77,6 +82,34 @@ ROWS = [
      "options": NAME, "passes": True,
      **through(get("allowed.test", r"Proxy-Authorization: Basic eDp5\r\n"
                    r"Proxy-Connection: keep-alive\r\n"))},
+
+    {"id": "D30c", "title": "the proxy inside, and the caller's own behind it",
+     "before": proxies, "options": by(LOGIN, *NAME), "passes": True,
+     "try": [say(r"CONNECT allowed.test:80 HTTP/1.1\r\nHost: allowed.test"
+                 r"\r\n" + STOLEN + r"\r\nGET / HTTP/1.1\r\nHost: "
+                 r"allowed.test\r\nConnection: close\r\n\r\n"),
+             get("allowed.test", STOLEN),
+             say(SOCKS + r"\x03\x0callowed.test\x00\x50GET / HTTP/1.1\r\n"
+                 r"Host: allowed.test\r\nConnection: close\r\n" + STOLEN +
+                 r"\r\n")],
+     "says": [YES, YES, {"data": lambda d: "hello from" in d}],
+     "sees": [f"tcp {proxy.ADDRESS} {proxy.HTTP_LOGIN}"],
+     "may": ["dns allowed.test"], "logs": {"net": ours_alone},
+     "audit": [allow(layer="proxy", name="allowed.test")]},
+
+    {"id": "I1g", "title": "by the proxy inside, the caller's own is down",
+     "before": proxies,
+     "options": by(f"http://{proxy.ADDRESS}:3999", *NAME),
+     "try": [connect("allowed.test:443"), get("allowed.test"),
+             say(SOCKS + r"\x03\x0callowed.test\x01\xbb", "shut")],
+     "says": [{"data": lambda d: d.startswith("HTTP/1.1 502 ")}] * 2 +
+     [{"data": lambda d: d[3:4] not in ("", "\0")}],
+     "sees": [f"tcp {proxy.ADDRESS} 3999"], "may": ["dns allowed.test"],
+     "audit": [{"verdict": "fail", "name": "allowed.test"}],
+     "control": {"options": by(LOGIN, *NAME), "before": proxies,
+                 "try": [get("allowed.test")], "says": YES,
+                 "sees": [f"tcp {proxy.ADDRESS} {proxy.HTTP_LOGIN}"],
+                 "may": ["dns allowed.test"]}},
 
     {"id": "E2", "title": "the proxy asked for itself and for loopback",
      "options": [NAME, ["--net", "open"]],
