@@ -6,3 +6,8 @@ exeat_fuzz(keeper SOURCES fuzz_keeper.c
 	${CMAKE_SOURCE_DIR}/core/helper/image.c
 	${CMAKE_SOURCE_DIR}/core/proto.c
 	LINK exeat_policy exeat_base PkgConfig::EVENT)
+exeat_fuzz(opens SOURCES fuzz_opens.c
+	${CMAKE_SOURCE_DIR}/core/helper/wire.c
+	${CMAKE_SOURCE_DIR}/core/helper/image.c
+	${CMAKE_SOURCE_DIR}/core/proto.c
+	LINK exeat_proxy exeat_sys exeat_policy exeat_base PkgConfig::EVENT)

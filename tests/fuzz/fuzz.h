@@ -5,8 +5,11 @@
 #define EXEAT_FUZZ_FUZZ_H
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "core/base/fd.h"
 
 #ifdef NDEBUG
 #error "a target's checks are assertions"
@@ -18,5 +21,14 @@
  * leave nothing behind: it is called again in the same process.
  */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The lowest free descriptor: the same before and after if none was left. */
+static inline int fuzz_lowest_fd(void)
+{
+	int fd = fcntl(0, F_DUPFD_CLOEXEC, 0), number = fd;
+
+	fd_close(&fd);
+	return number;
+}
 
 #endif

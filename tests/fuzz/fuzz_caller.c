@@ -600,14 +600,6 @@ static void session_end(struct harness *h)
 	exeat_session_close(h->session);
 }
 
-static int lowest_free(void)
-{
-	int fd = fcntl(0, F_DUPFD_CLOEXEC, 0);
-
-	(void)close(fd);
-	return fd;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct harness h = { .nhellos = 0 };
@@ -616,7 +608,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1)
 		return 0;
 	begin_once();
-	before = lowest_free();
+	before = fuzz_lowest_fd();
 	h.p = data + 1;
 	h.end = data + size;
 	session_make(&h, data[0]);
@@ -627,6 +619,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		step(&h, s);
 	}
 	session_end(&h);
-	assert(lowest_free() == before);
+	assert(fuzz_lowest_fd() == before);
 	return 0;
 }

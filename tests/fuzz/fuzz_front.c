@@ -731,14 +731,6 @@ static void harness_end(struct harness *h)
 	}
 }
 
-static int lowest_free(void)
-{
-	int fd = fcntl(0, F_DUPFD_CLOEXEC, 0);
-
-	(void)close(fd);
-	return fd;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct harness h;
@@ -748,7 +740,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1)
 		return 0;
 	begin_once();
-	before = lowest_free();
+	before = fuzz_lowest_fd();
 	harness_begin(&h, data[0]);
 	for (int i = 0; i < STEPS && size - at >= STEP; i++) {
 		const uint8_t *s = data + at;
@@ -758,6 +750,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		turn(&h);
 	}
 	harness_end(&h);
-	assert(lowest_free() == before);
+	assert(fuzz_lowest_fd() == before);
 	return 0;
 }

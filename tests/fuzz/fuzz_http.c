@@ -6,7 +6,6 @@
  * a server must find the same host and the same end of the body.
  */
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "policy/rule.h"
@@ -29,7 +28,7 @@ static void check_head(const struct http_head *h, size_t size)
 struct lenient {
 	unsigned hosts, lengths, encodings;
 	char host[LIMIT_NAME + 64];
-	unsigned long long length;
+	uint64_t length;
 	bool chunked;
 };
 
@@ -63,7 +62,8 @@ static void lenient_header(const char *line, size_t len, struct lenient *ret)
 		memcpy(ret->host, value, sizeof(ret->host));
 	} else if (strcmp(name, "content-length") == 0) {
 		ret->lengths++;
-		ret->length = strtoull(value, NULL, 10);
+		for (const char *p = value; isdigit((unsigned char)*p); p++)
+			ret->length = ret->length * 10 + (unsigned)(*p - '0');
 	} else if (strcmp(name, "transfer-encoding") == 0) {
 		ret->encodings++;
 		ret->chunked = strstr(value, "chunked");

@@ -578,14 +578,6 @@ static void harness_end(void)
 		chan_done(&h.peers[i]);
 }
 
-static int lowest_free(void)
-{
-	int fd = fcntl(0, F_DUPFD_CLOEXEC, 0);
-
-	(void)close(fd);
-	return fd;
-}
-
 static void script(const uint8_t *data, size_t size)
 {
 	size_t at = 0;
@@ -606,10 +598,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1)
 		return 0;
 	begin_once();
-	before = lowest_free();
+	before = fuzz_lowest_fd();
 	harness_begin(data[0] & 1);
 	script(data + 1, size - 1);
 	harness_end();
-	assert(lowest_free() == before);
+	assert(fuzz_lowest_fd() == before);
 	return 0;
 }

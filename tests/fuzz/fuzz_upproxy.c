@@ -3,7 +3,6 @@
  *
  * The first byte says how the answer comes in pieces, and which protocol.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "proxy/upproxy_talk.h"
@@ -29,14 +28,12 @@ static enum upproxy_status talk(struct upproxy_talk *t, const uint8_t *data,
 	return r;
 }
 
-/* A status line; what is not a number is none. */
+/* Of a status line. */
 static unsigned status_of(const uint8_t *line, size_t len)
 {
-	char text[13] = "";
-
 	assert(len >= 12 && memcmp(line, "HTTP/1.", 7) == 0);
-	memcpy(text, line, 12);
-	return (unsigned)strtoul(text + 9, NULL, 10);
+	return (line[9] - '0') * 100u + (line[10] - '0') * 10u +
+	       (line[11] - '0');
 }
 
 /* Heads of 1xx, then one of 2xx that ends where the answer was said to end. */
