@@ -11,7 +11,8 @@ SPDX-License-Identifier: Apache-2.0
     hold.py steady TARGET...    the same, but a name is looked up once; then
                             how often what came of it, as JSON
 
-TARGET is PROTOCOL/HOST/PORT, or name/HOST for a lookup.
+TARGET is PROTOCOL/HOST/PORT, or name/HOST for a lookup. PROTOCOL is tcp, udp,
+or connect or socks: TCP by the explicit proxy inside.
 """
 
 import errno
@@ -22,6 +23,7 @@ import threading
 import time
 
 PATIENCE_S = 60
+PROXY = ("127.0.0.1", 64505)
 counts, over = {}, set()
 
 
@@ -39,14 +41,43 @@ def error_name(e):
 
 def find(target):
     protocol, host, port = target.split("/")
+    if protocol in ASK_PROXY:
+        return (socket.AF_INET, socket.SOCK_STREAM, 0,
+                (protocol, host, int(port)), PROXY)
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
     return socket.getaddrinfo(host, int(port), type=kind)[0]
+
+
+def by_connect(s, host, port):
+    s.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}\r\n\r\n"
+              .encode())
+    head = b""
+    while not head.endswith(b"\r\n\r\n") and (byte := s.recv(1)):
+        head += byte
+    return b" 200 " in head
+
+
+def by_socks(s, host, port):
+    s.sendall(b"\5\1\0\5\1\0\3" + bytes([len(host)]) + host.encode() +
+              port.to_bytes(2, "big"))
+    data = b""
+    while len(data) < 12 and (byte := s.recv(1)):
+        data += byte
+    return data[:4] == b"\5\0\5\0"
+
+
+ASK_PROXY = {"connect": by_connect, "socks": by_socks}
 
 
 def reach(found):
     s = socket.socket(found[0], found[1])
     s.settimeout(PATIENCE_S)
     s.connect(found[4])
+    if found[4] == PROXY:
+        protocol, *there = found[3]
+        if not ASK_PROXY[protocol](s, *there):
+            s.close()
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "by the proxy")
     return s
 
 

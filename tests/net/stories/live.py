@@ -291,12 +291,44 @@ def flipping(world, checks, work):
     checks.check("flipping: the session closes", session.end() == 0)
 
 
+def proxied(world, checks, work):
+    """Flows by the explicit proxy end, and live on, as any other."""
+    session = Session(world, work, "-")
+    going = [f"{p}/{h}/9999" for p in ("connect", "socks")
+             for h in (ADDRESS, "other.test")]
+    staying = [f"{p}/allowed.test/9999" for p in ("connect", "socks")]
+    session.policy("allowlist",
+                   f"allowed.test:9999,other.test:9999,{ADDRESS}")
+    up = session.begin("r", *going, *staying)
+    checks.check("proxied: flows live", up == "up 6", up)
+    refused_now(checks, session, "proxied: they end", "r",
+                lambda: session.policy("allowlist",
+                                       f"allowed.test:9999,{OTHER}:1"), going)
+    alive = session.alive("r")
+    checks.check("proxied: what is allowed lives on", alive == "alive 2",
+                 alive)
+    # of an address that SOCKS is given, a name within may yet decide
+    for target in going:
+        got = session.attempt("r", target)
+        checks.check(f"proxied: {target} is refused",
+                     got in ("ECONNREFUSED", "ECONNRESET"), got)
+    for target in staying:
+        got = session.attempt("r", target)
+        checks.check(f"proxied: {target} can be had anew", got == "ok", got)
+    session.stop("r")
+    checks.check("proxied: the session closes", session.end() == 0)
+    told(checks, session, "proxied",
+         {"verdict": "deny", "reason": "policy", "address": ADDRESS},
+         {"verdict": "deny", "reason": "policy", "name": "other.test"})
+
+
 def unbroken(world, checks, work):
     """What both policies allow is never refused, however often they change."""
     session = Session(world, work, "-")
     both = "allowed.test:9999,shared.test:80,shared.test:9999"
     lists = (f"{both},{OTHER}", f"{both},other.test:9999,tcp/{EVIL}:1")
-    targets = [BY_NAME, "tcp/shared.test/9999", "name/allowed.test"]
+    targets = [BY_NAME, "tcp/shared.test/9999", "name/allowed.test",
+               "connect/allowed.test/9999"]
     session.policy("allowlist", lists[0])
     up = session.begin("r", "steady", *targets)
     checks.check("unbroken: the client is there", up == f"up {len(targets)}",
@@ -321,6 +353,6 @@ def story(world):
     work = equip(world, "work")
     world.put(work, os.path.join(os.path.dirname(lib.__file__), "hold.py"))
     for part in (revoked, shut, opened, kept, emptied, own_lists, flipping,
-                 unbroken):
+                 proxied, unbroken):
         part(world, checks, work)
     return checks.status()
