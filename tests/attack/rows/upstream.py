@@ -42,10 +42,9 @@ def tls(port):
 
 def unheard(records):
     """no proxy was told a word before it was known to be ours"""
-    told = [r for r in records if r.get("port") in tlsproxy.HOSTILE]
-    return bool(told) and not any(
-        "head" in r or not r.get("raw", "1603").startswith("1603")
-        for r in told)
+    return not any("head" in r or
+                   not r.get("raw", "1603").startswith("1603")
+                   for r in records if r.get("port") in tlsproxy.HOSTILE)
 
 
 def ours_alone(records):
