@@ -150,7 +150,9 @@ static void finish_addrs(struct lookup *l, const struct addr *addrs, size_t n)
 	struct vetting v = { 0 };
 
 	for (size_t i = 0; i < n && r.naddrs < LIMIT_DNS_ADDRS; i++) {
-		if (vet(l, &addrs[i], &v))
+		/* IPv4 mapped into an AAAA is vetted, and told to nobody */
+		if (vet(l, &addrs[i], &v) &&
+		    addr_is_v4(&addrs[i]) == (l->qtype == DNS_TYPE_A))
 			r.addrs[r.naddrs++] = addrs[i];
 		if (v.refused)
 			return finish_refused(l, v.reason, v.rule);

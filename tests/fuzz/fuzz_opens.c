@@ -38,8 +38,9 @@ enum step_kind { S_KEEPER, S_OPEN, S_PROXY, S_TLS, S_RAW, S_TURN, S_KINDS };
 static struct dialer_process process;
 static struct chan caller, keeper, front, tls;
 static bool over;
-static bool named[IDS], asked[IDS]; /* by the keeper: known, which pins stay */
-static int images[IMAGES];	    /* open, a list, blocked, not sealed */
+static bool named[IDS];	    /* by the keeper */
+static unsigned asked[IDS]; /* which pins stay */
+static int images[IMAGES];  /* open, a list, blocked, not sealed */
 
 /* ---- what the process stands on ---- */
 
@@ -82,8 +83,8 @@ static void keeper_hears(const struct msg *m)
 	assert(id > 0 && id < IDS && named[id]);
 	if (m->type == G_POSTURE_READY)
 		return;
-	assert(asked[id]);
-	asked[id] = false;
+	assert(asked[id] > 0);
+	asked[id]--;
 	(void)rbuf_u32(&r);
 	assert(rbuf_u32(&r) == 0 && !r.bad && rbuf_left(&r) == 0);
 }
@@ -123,7 +124,7 @@ static void step_keeper(const uint8_t *s)
 	    type == G_POSTURE || type == G_POLICY);
 	sbuf_done(&b);
 	/* it is heard in this order, if it is heard */
-	asked[id] |= type == G_POLICY;
+	asked[id] += type == G_POLICY;
 	named[id] |= type == G_POSTURE;
 }
 
