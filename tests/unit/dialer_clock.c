@@ -30,19 +30,19 @@ static int64_t monotonic_ns(int64_t real)
 }
 
 /* Takes the place of libc's, for the libraries too. */
-__attribute__((visibility("default"))) int
-clock_gettime(clockid_t id, struct timespec *ret_ts)
+__attribute__((visibility("default"))) int clock_gettime(clockid_t id,
+							 struct timespec *tp)
 {
 	const clockid_t real = id == CLOCK_MONOTONIC_COARSE ? CLOCK_MONOTONIC :
 							      id;
 	int64_t ns;
 
-	if (syscall(SYS_clock_gettime, real, ret_ts) < 0)
+	if (syscall(SYS_clock_gettime, real, tp) < 0)
 		return -1;
 	if (real != CLOCK_MONOTONIC)
 		return 0;
-	ns = monotonic_ns(ret_ts->tv_sec * ns_per_s + ret_ts->tv_nsec);
-	ret_ts->tv_sec = ns / ns_per_s;
-	ret_ts->tv_nsec = ns % ns_per_s;
+	ns = monotonic_ns(tp->tv_sec * ns_per_s + tp->tv_nsec);
+	tp->tv_sec = ns / ns_per_s;
+	tp->tv_nsec = ns % ns_per_s;
 	return 0;
 }
