@@ -64,8 +64,17 @@ def packet_matches(packet, pattern):
     return len(rest) < 2 or packet.get("dport") == int(rest[1])
 
 
+def begun(packets):
+    """Without the ends of what went before."""
+    return [p for p in packets if p.get("bytes") or "S" in p.get("flags", "S")]
+
+
 def is_late_answer(packet):
-    """The host's kernel to its resolver: nobody waits for this answer now."""
+    """The host's kernel to its resolver: nobody waits for this answer now; or
+    to whoever still speaks on a connection that is gone (RFC 9293 3.10.7.1:
+    to a segment with ACK a bare RST, which no socket sends by itself)."""
+    if packet.get("flags") == "R" and not packet.get("bytes"):
+        return True
     return packet.get("dst") == lib.RESOLVER and \
         tuple(packet.get("refuses") or ()) == ("udp", lib.RESOLVER, 53)
 

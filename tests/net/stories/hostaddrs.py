@@ -12,6 +12,7 @@ import signal
 import socket
 
 from world import internet, judge
+from world.judge import begun
 from world.lib import HOST4
 
 from . import Checks, equip, kill, lines
@@ -66,11 +67,6 @@ class Client:
         self.child.wait()
         self.child.stdout.close()
         self.child.stderr.close()
-
-
-def begun(packets):
-    """Without the ends of what went before."""
-    return [p for p in packets if p.get("bytes") or "S" in p.get("flags", "S")]
 
 
 def refused(world, checks, client, what, address, port=80):

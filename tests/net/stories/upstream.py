@@ -61,7 +61,7 @@ def exeat(world, url, command, *more, rules=RULES, **how):
 def goes(packets, port, *names):
     """What is not of the proxy's, nor a look-up of these names."""
     return judge.judge_packets(
-        packets, [f"tcp {AT} {port}"],
+        judge.begun(packets), [f"tcp {AT} {port}"],
         # the slow ones hear late that nobody listens
         [f"tcp {AT} {proxy.SLOW}", f"tcp {AT} {tlsproxy.SILENT}",
          *(f"dns {n}" for n in names)])
@@ -141,12 +141,12 @@ def synthetic(world, checks, log):
     r = exeat(world, url, [*CURL, "https://evil.test/"],
               "--upstream-dns", "proxy")
     checks.check("another name: refused, nothing leaves",
-                 r.code == 6 and not world.seen(mark), r)
+                 r.code == 6 and not judge.begun(world.seen(mark)), r)
     mark = world.mark()
     r = exeat(world, url, [*CURL, "--resolve", f"{NAME}:443:198.18.0.77",
                            f"https://{NAME}/"], "--upstream-dns", "proxy")
     checks.check("an address that was not given: refused",
-                 r.code != 0 and not world.seen(mark), r)
+                 r.code != 0 and not judge.begun(world.seen(mark)), r)
     r = exeat(world, url, ["sh", "-c", f"getent ahostsv4 {NAME} && "
                            + " ".join([*CURL, "--connect-to",
                                        f"evil.test:443:{NAME}:443",
@@ -163,8 +163,8 @@ def exceptions(world, checks, _log):
             ("a range", ["--upstream-direct", "203.0.113.0/24"], {})):
         mark = world.mark()
         r = exeat(world, url, TLS, *more, **how)
-        wrong = judge.judge_packets(world.seen(mark), [f"tcp {TARGET} 443"],
-                                    [f"dns {NAME}"])
+        wrong = judge.judge_packets(judge.begun(world.seen(mark)),
+                                    [f"tcp {TARGET} 443"], [f"dns {NAME}"])
         checks.check(f"direct by {what}", r.code == 0 and not wrong, wrong, r)
     mark = world.mark()
     policy = os.path.join(world.tmp, "upstream.json")
@@ -173,8 +173,8 @@ def exceptions(world, checks, _log):
             {"rule": NAME + ":443", "upstream_proxy": "direct"},
             NAME + ":80"]}, f)
     r = world.exeat(["--policy", policy], TLS)
-    wrong = judge.judge_packets(world.seen(mark), [f"tcp {TARGET} 443"],
-                                [f"dns {NAME}"])
+    wrong = judge.judge_packets(judge.begun(world.seen(mark)),
+                                [f"tcp {TARGET} 443"], [f"dns {NAME}"])
     checks.check("direct by a rule of the policy file",
                  r.code == 0 and not wrong, wrong, r)
     mark = world.mark()

@@ -118,7 +118,7 @@ def honest(world, checks, log):
     mark = world.mark()
     r = exeat(world, url(3443), TLS, "--upstream-direct", NAME)
     packets = judge.judge_packets(
-        world.seen(mark), ["tcp 203.0.113.10 443"],
+        judge.begun(world.seen(mark)), ["tcp 203.0.113.10 443"],
         [f"dns {NAME}", f"dns {PROXY}", f"tcp {AT} {tlsproxy.SILENT}"])
     checks.check("an exception goes direct", r.code == 0 and not packets,
                  packets, r)
@@ -238,7 +238,7 @@ def gone(world, checks, _log):
     kill(set(helpers().get("tls", [])) - set(others))
     out, err = child.communicate(timeout=60)
     packets = judge.judge_packets(
-        world.seen(mark), [],
+        judge.begun(world.seen(mark)), [],
         [f"tcp {AT} 3443", f"tcp {AT} {tlsproxy.SILENT}"])
     checks.check("its process is gone: the session is over",
                  child.returncode == 125 and not packets, out, err, packets)
