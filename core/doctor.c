@@ -147,7 +147,7 @@ static void check_helper(struct doctor *d)
 /* Only sessions with such a proxy need them. */
 static void check_tls(struct doctor *d)
 {
-	const char *ca = upproxy_system_ca();
+	const char *ca = ca_machine_path();
 	struct err err = { 0 };
 	char path[4096], text[4160];
 

@@ -118,6 +118,21 @@ static int put_minimal(struct list *l, const struct exeat_session *s)
 	return r;
 }
 
+/* OpenSSL and what is built on it, and those that have a way of their own. */
+static int put_ca(struct list *l)
+{
+	static const char *const names[] = {
+		"SSL_CERT_FILE",     "CURL_CA_BUNDLE",	  "REQUESTS_CA_BUNDLE",
+		"PIP_CERT",	     "GIT_SSL_CAINFO",	  "NODE_EXTRA_CA_CERTS",
+		"npm_config_cafile", "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE",
+	};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(names) / sizeof(names[0]); i++)
+		r = put_pair(l, names[i], VIEWPLAN_CA);
+	return r;
+}
+
 static int put_blocked(struct list *l)
 {
 	static const char *const no_retries[] = {
@@ -201,6 +216,8 @@ int environ_make(const struct exeat_session *s, enum policy_mode mode,
 	struct list l = { 0 };
 	int r = put_minimal(&l, s);
 
+	if (r == 0 && s->ca.inside)
+		r = put_ca(&l);
 	if (r == 0 && mode == POLICY_BLOCKED)
 		r = put_blocked(&l);
 	else if (r == 0 && (s->proxy_env || run->proxy_env))

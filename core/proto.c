@@ -77,7 +77,7 @@ const struct msg_rule proto_dialer_tls_rules[] = {
 const size_t proto_dialer_tls_nrules = COUNT(proto_dialer_tls_rules);
 
 const struct msg_rule proto_tls_caller_rules[] = {
-	{ T_OPEN, ANY, 8, LIMIT_CA_FILE + 4096, 0, 0 },
+	{ T_OPEN, ANY, 8, 2 * LIMIT_CA_FILE + 4096, 0, 0 },
 };
 const size_t proto_tls_caller_nrules = COUNT(proto_tls_caller_rules);
 

@@ -110,8 +110,9 @@ enum proto_message {
 				 * the channel to tls */
 
 	/* caller to tls */
-	T_OPEN,			/* u8 own; upproxy without credentials; the
-				 * rest: certificates of authorities (PEM) */
+	T_OPEN,			/* u32 n; upproxy without credentials;
+				 * authorities as PEM: n bytes of the caller's,
+				 * the rest is the machine's */
 
 	/* dialer to tls */
 	T_WRAP,			/* u32 id. fd: connected to the proxy */

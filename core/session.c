@@ -443,6 +443,7 @@ static int work_open(struct exeat_session *s,
 static int view_open(struct exeat_session *s,
 		     const struct exeat_session_options *o, struct err *err)
 {
+	cleanup_free char *ca = s->ca.inside ? ca_bundle(&s->ca) : NULL;
 	const struct viewplan_request request = {
 		.id = &s->identity,
 		.work = &s->work,
@@ -451,8 +452,11 @@ static int view_open(struct exeat_session *s,
 		.extra_files = (const char *const *)s->preset_files.texts,
 		.governing = &s->governing,
 		.hidden = &s->hidden,
+		.ca = ca,
 	};
 
+	if (s->ca.inside && !ca)
+		return err_sys(err, ENOMEM, "make", VIEWPLAN_CA);
 	return viewplan_make(&request, &s->view, err);
 }
 
@@ -486,7 +490,7 @@ static int options_take(struct exeat_session *s,
 static int governs_open(struct exeat_session *s,
 			const struct exeat_session_options *o, struct err *err)
 {
-	const char *const ca[] = { o->upstream_ca, NULL };
+	const char *const ca[] = { o->ca_file, NULL };
 	struct governs g;
 	int r = governs_init(&g, s->identity.host_uid, s->work.path,
 			     o->read_write_paths, err);

@@ -1,5 +1,6 @@
 # Sessions and runs.
 target_sources(exeat_core PRIVATE
+	ca.c
 	environ.c
 	helperpath.c
 	message.c

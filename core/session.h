@@ -25,6 +25,7 @@
 #include "core/base/limits.h"
 #include "core/base/msg.h"
 #include "core/budgets.h"
+#include "core/ca.h"
 #include "core/governs.h"
 #include "core/identity.h"
 #include "core/include/exeat.h"
@@ -185,9 +186,7 @@ struct exeat_session {
 	/* The caller's own proxy; its credentials: until the dialer has them */
 	struct upproxy proxy; /* kind UPPROXY_NONE: there is none */
 	struct upproxy_direct proxy_direct;
-	char *proxy_ca; /* https://: PEM; whether it is the caller's choice */
-	size_t proxy_ca_len;
-	bool proxy_ca_own;
+	struct ca ca;
 	bool changing;	/* in exeat_session_set_policy() */
 	struct err change_err; /* of the last K_POLICY_FAILED */
 	int overdue;	/* timerfd; -1: none yet */

@@ -68,59 +68,6 @@ static int from_file(struct exeat_session *s,
 	return 0;
 }
 
-/* ---- who may say that it is the proxy ---- */
-
-/* Where systems keep the authorities that they trust, all in one file. */
-static const char *const bundles[] = {
-	"/etc/ssl/certs/ca-certificates.crt", /* Debian and its family */
-	"/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora and its family */
-	"/etc/ssl/ca-bundle.pem",	      /* SUSE */
-	"/etc/ssl/cert.pem",		      /* Alpine */
-};
-
-const char *upproxy_system_ca(void)
-{
-	for (size_t i = 0; i < sizeof(bundles) / sizeof(bundles[0]); i++)
-		if (access(bundles[i], R_OK) == 0)
-			return bundles[i];
-	return NULL;
-}
-
-static int take_ca(struct exeat_session *s, const char *own, struct err *err)
-{
-	const char *path = own ? own : upproxy_system_ca();
-	int r;
-
-	if (!path) {
-		r = err_new(err, ERR_UNAVAILABLE, "upstream_ca", NULL,
-			    "this machine has no list of authorities");
-		err_remedy(err, "install ca-certificates, or name a file");
-		return r;
-	}
-	r = fd_read_file(AT_FDCWD, path, LIMIT_CA_FILE, &s->proxy_ca,
-			 &s->proxy_ca_len);
-	if (r < 0)
-		return err_new(err, ERR_INVALID, "upstream_ca", path,
-			       "cannot be read: %s", strerror(-r));
-	/* the rest is looked at where a mistake in looking costs little */
-	if (!strstr(s->proxy_ca, "-----BEGIN "))
-		return err_new(err, ERR_INVALID, "upstream_ca", path,
-			       "no certificate as PEM in it");
-	s->proxy_ca_own = own != NULL;
-	return 0;
-}
-
-static int ca_open(struct exeat_session *s,
-		   const struct exeat_session_options *o, struct err *err)
-{
-	if (s->proxy.kind == UPPROXY_HTTPS)
-		return take_ca(s, o->upstream_ca, err);
-	if (!o->upstream_ca)
-		return 0;
-	return err_new(err, ERR_INVALID, "upstream_ca", o->upstream_ca,
-		       "only an https:// upstream_proxy has a certificate");
-}
-
 /* ---- exceptions ---- */
 
 int upproxy_direct_compile(const char *work_dir, const char *const *rules,
@@ -197,7 +144,8 @@ int upproxy_open(struct exeat_session *s, const struct exeat_session_options *o,
 	r = o->upstream_proxy ? from_options(s, o, err) :
 				from_file(s, o, file, err);
 	if (r == 0)
-		r = ca_open(s, o, err);
+		r = ca_open(o->ca_file, s->proxy.kind == UPPROXY_HTTPS, &s->ca,
+			    err);
 	if (r < 0 || s->proxy.kind == UPPROXY_NONE)
 		return r;
 	return take_direct(s, o, file, err);
@@ -212,11 +160,12 @@ static int send_tls(struct exeat_session *s, int *ret_fd, struct err *err)
 
 	upproxy_wipe(&to);
 	to.has_credentials = false;
-	sbuf_init(&b, LIMIT_CA_FILE + 4096);
-	sbuf_u8(&b, s->proxy_ca_own);
+	sbuf_init(&b, 2 * LIMIT_CA_FILE + 4096);
+	sbuf_u32(&b, (uint32_t)s->ca.own_len);
 	upproxy_encode(&to, &b);
-	sbuf_add(&b, s->proxy_ca, s->proxy_ca_len);
-	r = b.bad ? err_sys(err, ENOMEM, "encode", "upstream_ca") :
+	sbuf_add(&b, s->ca.own, s->ca.own_len);
+	sbuf_add(&b, s->ca.machine, s->ca.machine_len);
+	r = b.bad ? err_sys(err, ENOMEM, "encode", "ca_file") :
 		    session_need_tls(s, ret_fd, err);
 	if (r == 0)
 		session_send(s, HELPER_TLS, T_OPEN, b.s, b.len, NULL, 0);
@@ -260,8 +209,7 @@ int upproxy_send(struct exeat_session *s, struct err *err)
 	if (r == 0)
 		r = send_dialer(s, tls, err);
 	upproxy_wipe(&s->proxy);
-	free(s->proxy_ca);
-	s->proxy_ca = NULL;
+	ca_forget(&s->ca);
 	return r;
 }
 
@@ -303,6 +251,5 @@ void upproxy_close(struct exeat_session *s)
 {
 	upproxy_wipe(&s->proxy);
 	upproxy_direct_done(&s->proxy_direct);
-	free(s->proxy_ca);
-	s->proxy_ca = NULL;
+	ca_forget(&s->ca);
 }

@@ -24,7 +24,4 @@ int upproxy_direct_compile(const char *work_dir, const char *const *rules,
 			   struct err *err);
 void upproxy_direct_done(struct upproxy_direct *d);
 
-/* The machine's list of authorities, or NULL. */
-const char *upproxy_system_ca(void);
-
 #endif

@@ -641,7 +641,7 @@ static int make(struct planner *p)
 	if (r == 0)
 		r = plan_names(p);
 	if (r == 0)
-		r = viewplan_etc(rq->id, rq->work->path, &p->plan.view, p->err);
+		r = viewplan_etc(rq, &p->plan.view, p->err);
 	if (r == 0)
 		r = plan_mount_add(p, rq->work->path, rq->work->path,
 				   rq->work->fd, false);

@@ -16,6 +16,8 @@ enum { VIEWPLAN_FDS_MAX = 12 };
 
 /* The host name inside: /etc/hostname and /etc/hosts of the view say it. */
 #define VIEWPLAN_HOSTNAME "exeat"
+/* Authorities to trust inside, as PEM. */
+#define VIEWPLAN_CA "/etc/exeat-ca.pem"
 
 struct viewplan_request {
 	const struct identity *id;
@@ -26,6 +28,7 @@ struct viewplan_request {
 	/* Paths of the host, without a symlink (governs.h), or NULL. */
 	const struct list *governing; /* kept as they are */
 	const struct list *hidden;
+	const char *ca; /* what VIEWPLAN_CA has, or NULL: it is not there */
 };
 
 struct viewplan {

@@ -252,11 +252,13 @@ static int put_files(struct etc *e, const char *work)
 	return r;
 }
 
-int viewplan_etc(const struct identity *id, const char *work, struct view *view,
+int viewplan_etc(const struct viewplan_request *rq, struct view *view,
 		 struct err *err)
 {
-	struct etc e = { id, view, err };
+	struct etc e = { rq->id, view, err };
 	int r = mask_secrets(&e);
 
-	return r < 0 ? r : put_files(&e, work);
+	if (r == 0)
+		r = put_files(&e, rq->work->path);
+	return r == 0 && rq->ca ? replace(&e, VIEWPLAN_CA, rq->ca) : r;
 }

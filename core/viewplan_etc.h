@@ -8,11 +8,9 @@
 #include "core/identity.h"
 #include "core/sys/view.h"
 
-/*
- * Append to the session's list. `work`: path of the work dir, HOME is in it.
- * Must come after the binds of /etc and /usr.
- */
-int viewplan_etc(const struct identity *id, const char *work, struct view *view,
+struct viewplan_request;
+/* Append to the session's list. Must come after the binds of /etc and /usr. */
+int viewplan_etc(const struct viewplan_request *request, struct view *view,
 		 struct err *err);
 
 #endif

@@ -44,10 +44,11 @@ enum { PUMP_PORT = 443 }; /* of 127.0.0.1, where nothing else is */
 /* Who is expected, and who may say that it is the one. */
 struct pump_trust {
 	const struct upproxy *proxy; /* its name, or its address */
-	const char *pem;	     /* certificates of authorities */
-	size_t len;
-	bool own; /* the caller's: all must be read, one in the middle of a
-		   * chain will do. Else the machine's */
+	/* Certificates of authorities, as PEM. The machine's may have some
+	 * that cannot be read. The caller's must all be read, and one in the
+	 * middle of a chain will do. */
+	const char *machine, *own;
+	size_t machine_len, own_len;
 };
 
 struct pump_hooks {

@@ -103,7 +103,7 @@ static int no_memory(struct err *err)
 
 static int bad_certificate(struct err *err, int number)
 {
-	int r = err_new(err, ERR_INVALID, "upstream_ca", NULL,
+	int r = err_new(err, ERR_INVALID, "ca_file", NULL,
 			"certificate %d of the file cannot be read", number);
 
 	err_remedy(err, "certificates of authorities, as PEM");
@@ -116,7 +116,8 @@ static bool is_end(unsigned long e)
 	       ERR_GET_REASON(e) == PEM_R_NO_START_LINE;
 }
 
-/* One of the machine's that cannot be read vouches for nobody. */
+/* One of the machine's that cannot be read vouches for nobody. The number of
+ * those that were added, or -errno. */
 static int add_all(X509_STORE *store, BIO *pem, bool own, struct err *err)
 {
 	int n = 0;
@@ -136,27 +137,41 @@ static int add_all(X509_STORE *store, BIO *pem, bool own, struct err *err)
 			return bad_certificate(err, i);
 	}
 	ERR_clear_error();
-	if (n == 0)
-		return err_new(err, own ? ERR_INVALID : ERR_UNAVAILABLE,
-			       "upstream_ca", NULL,
-			       "no certificate was found in it");
-	return 0;
+	return n;
+}
+
+static int add_text(X509_STORE *store, const char *text, size_t len, bool own,
+		    struct err *err)
+{
+	BIO *pem = len > 0 ? BIO_new_mem_buf(text, (int)len) : NULL;
+	int n = 0;
+
+	if (len > 0 && !pem)
+		return no_memory(err);
+	if (pem)
+		n = add_all(store, pem, own, err);
+	BIO_free(pem);
+	return n;
 }
 
 static int load(SSL_CTX *context, const struct pump_trust *trust,
 		struct err *err)
 {
 	X509_STORE *store = SSL_CTX_get_cert_store(context);
-	BIO *pem = BIO_new_mem_buf(trust->pem, (int)trust->len);
-	int r;
+	bool own = trust->own_len > 0;
+	int n = add_text(store, trust->own, trust->own_len, true, err), more;
 
-	if (!pem)
-		return no_memory(err);
-	r = add_all(store, pem, trust->own, err);
-	BIO_free(pem);
-	if (r == 0 && trust->own)
+	if (n < 0)
+		return n;
+	if (own && n > 0)
 		(void)X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
-	return r;
+	more = add_text(store, trust->machine, trust->machine_len, false, err);
+	if (more < 0)
+		return more;
+	if (own ? n > 0 : more > 0)
+		return 0;
+	return err_new(err, own ? ERR_INVALID : ERR_UNAVAILABLE, "ca_file",
+		       NULL, "no certificate was found in it");
 }
 
 static bool configure(SSL_CTX *context)

@@ -78,8 +78,8 @@ const struct cli_option cli_run_options[] = {
 	  "socks5:// or socks5h://[USER:PASSWORD@]HOST[:PORT]; env: your proxy "
 	  "variables; @FILE: the first line of a file" },
 	{ 0, "ca", CLI_TEXT, AT(ca), "FILE",
-	  "authorities (PEM) that may vouch for an https:// proxy, instead of "
-	  "those that the machine trusts" },
+	  "trust these authorities (PEM) besides the machine's: of an https:// "
+	  "proxy, and inside by SSL_CERT_FILE and its like" },
 	{ 0, "upstream-by", CLI_TEXT, AT(upstream_by), "KIND",
 	  "what the proxy is told: the address that was vetted here (default), "
 	  "or the name (default with socks5h)" },
@@ -290,7 +290,7 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 	s->upstream_by = o->upstream_by;
 	s->upstream_dns = o->upstream_dns;
 	s->upstream_direct = o->upstream_direct.texts;
-	s->upstream_ca = o->ca;
+	s->ca_file = o->ca;
 	s->host_work_dir = o->work_dir;
 	s->read_only_paths = o->ro.texts;
 	s->read_write_paths = o->rw.texts;

@@ -66,15 +66,17 @@ static int take_open(struct tls_process *tp, struct msg *m, struct err *err)
 {
 	const struct pump_hooks hooks = { tp, send_wrapped };
 	struct rbuf r = rbuf_make(m->body, m->len);
-	struct pump_trust trust = { .own = rbuf_u8(&r) != 0 };
+	struct pump_trust trust = { .own_len = rbuf_u32(&r) };
 	struct upproxy to;
 	int e;
 
-	if (tp->pump || !upproxy_decode(&r, &to))
+	if (tp->pump || !upproxy_decode(&r, &to) ||
+	    trust.own_len > rbuf_left(&r))
 		return err_sys(err, EPROTO, "take", "upstream proxy");
 	trust.proxy = &to;
-	trust.len = rbuf_left(&r);
-	trust.pem = (const char *)rbuf_bytes(&r, trust.len);
+	trust.own = (const char *)rbuf_bytes(&r, trust.own_len);
+	trust.machine_len = rbuf_left(&r);
+	trust.machine = (const char *)rbuf_bytes(&r, trust.machine_len);
 	e = pump_new(tp->base, tp->listener, &trust, &hooks, &tp->pump, err);
 	if (e < 0)
 		return e;

@@ -167,18 +167,20 @@ struct exeat_session_options {
 	 */
 	int proxy_env;
 	/*
-	 * Of an https:// upstream_proxy: a file of certificates (PEM) of the
-	 * authorities, and of them alone, that may vouch for it; NULL: those
-	 * that the machine trusts. Its certificate and its name, or address,
-	 * are always verified.
+	 * A file of certificates (PEM) of authorities that are trusted besides
+	 * those of the machine: of a network that opens TLS. By an https://
+	 * upstream_proxy, whose certificate and name, or address, are always
+	 * verified; and inside, where /etc/exeat-ca.pem has all of them and
+	 * SSL_CERT_FILE and the variables of other programs name it (`env`
+	 * wins). NULL: the machine's alone.
 	 */
-	const char *upstream_ca;
+	const char *ca_file;
 	/*
 	 * Files of the caller's that say what runs may do: where its policy,
 	 * its lists come from. What lies where a run could write is shown
 	 * read-only, and neither it nor a folder above it can be moved.
 	 * EXEAT_INVALID: a symlink that a run could change leads there, or
-	 * there are other hard links. upstream_ca is one without being named.
+	 * there are other hard links. ca_file is one without being named.
 	 */
 	const char *const *governing_files;
 	/* The same, but what is in them is nothing for runs: where they would

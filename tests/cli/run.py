@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 
-from command import ENV, EXEAT, check, expect, finish, left_behind, place, run
+from command import (ENV, EXEAT, PLACE, check, expect, finish, left_behind,
+                     place, run)
 
 CONNECT = ("import socket\n"
            "try: socket.create_connection(('203.0.113.7', 443), 60)\n"
@@ -244,6 +245,32 @@ def work_dir():
     check("the file is there", os.path.exists(f"{kept}/file"))
 
 
+def authority():
+    """--ca: programs inside believe it, and the machine's as well."""
+    key, pem = (os.path.join(PLACE, x) for x in ("ca.key", "ca.pem"))
+    p = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+         "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+         "/CN=Own Authority", "-keyout", key, "-out", pem],
+        capture_output=True)
+    check("a certificate", p.returncode == 0, p)
+    os.chmod(pem, 0o644)
+    names = ("import ssl; c = ssl.create_default_context().get_ca_certs();"
+             "print(sum('Own Authority' in str(x) for x in c), len(c) > 1)")
+    machine = os.path.exists("/etc/ssl/certs/ca-certificates.crt")
+    expect(run("run", "--ca", pem, "python3", "-c", names), "--ca", 0,
+           f"1 {machine}\n")
+    expect(run("run", "--ca", pem, "-e", "SSL_CERT_FILE=mine", "-c",
+               "echo $SSL_CERT_FILE $NODE_EXTRA_CA_CERTS; "
+               "echo x 2>&- >> $NODE_EXTRA_CA_CERTS || echo read-only"),
+           "--ca: variables", 0, "mine /etc/exeat-ca.pem\nread-only\n", "")
+    expect(run("run", "-c", "ls /etc/exeat-ca.pem; echo $SSL_CERT_FILE"),
+           "without --ca", 0, "\n", "No such file")
+    for what, path in (("no such file", "/nowhere"), ("no certificate", key)):
+        expect(run("run", "--ca", path, "true"), f"--ca, {what}", 125, "",
+               "ca_file")
+
+
 def killed():
     p = subprocess.Popen([EXEAT, "run", "-c", "echo up; sleep 1000"],
                          stdout=subprocess.PIPE, env=ENV)
@@ -264,5 +291,6 @@ json_file()
 audit()
 hostile()
 work_dir()
+authority()
 killed()
 finish()

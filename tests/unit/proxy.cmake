@@ -10,5 +10,5 @@ foreach(part front datagram budget change idle)
 endforeach()
 
 exeat_unit(proxy_pump
-	SOURCES proxy_pump.c
+	SOURCES proxy_pump.c certificates.c
 	LINK exeat_pump PkgConfig::EVENT PkgConfig::SSL)

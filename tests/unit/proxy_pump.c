@@ -9,10 +9,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/rsa.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -33,94 +30,13 @@
 #include "policy/upproxy.h"
 #include "proxy/pump.h"
 #include "proxy/upproxy_talk.h"
+#include "tests/unit/certificates.h"
 
 #define NAME "proxy.test"
 
-enum { DEADLINE_MS = 30000, MUCH = 3 << 20, DAY = 24 * 3600 };
-
-/* ---- certificates ---- */
-
-struct identity {
-	EVP_PKEY *key;
-	X509 *certificate;
-};
-
-struct leaf {
-	const char *san, *usage;
-	long begins, ends; /* seconds from now; no end: a day around it */
-	int rsa_bits;	   /* 0: P-256 */
-};
+enum { DEADLINE_MS = 30000, MUCH = 3 << 20 };
 
 static struct identity authority, stranger;
-
-static void extend(X509 *x, int nid, const char *value)
-{
-	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
-
-	assert_non_null(e);
-	assert_true(X509_add_ext(x, e, -1));
-	X509_EXTENSION_free(e);
-}
-
-/* `by` NULL: signs itself. */
-static struct identity make(const char *name, const struct leaf *leaf,
-			    const struct identity *by)
-{
-	static const struct leaf none;
-	static long serial;
-	const bool is_leaf = leaf != NULL;
-	struct identity id = {
-		.key = is_leaf && leaf->rsa_bits ?
-			       EVP_RSA_gen((unsigned)leaf->rsa_bits) :
-			       EVP_EC_gen("P-256"),
-		.certificate = X509_new(),
-	};
-	X509 *x = id.certificate;
-	X509_NAME *subject = X509_get_subject_name(x);
-
-	if (!leaf)
-		leaf = &none;
-	assert_non_null(id.key);
-	assert_true(X509_set_version(x, 2));
-	assert_true(ASN1_INTEGER_set(X509_get_serialNumber(x), ++serial));
-	assert_non_null(X509_gmtime_adj(X509_getm_notBefore(x),
-					leaf->ends ? leaf->begins : -DAY));
-	assert_non_null(X509_gmtime_adj(X509_getm_notAfter(x),
-					leaf->ends ? leaf->ends : DAY));
-	assert_true(X509_set_pubkey(x, id.key));
-	assert_true(X509_NAME_add_entry_by_txt(
-		subject, "CN", MBSTRING_ASC, (const uint8_t *)name, -1, -1, 0));
-	assert_true(X509_set_issuer_name(
-		x, by ? X509_get_subject_name(by->certificate) : subject));
-	extend(x, NID_basic_constraints,
-	       is_leaf ? "critical,CA:FALSE" : "critical,CA:TRUE");
-	if (leaf->san)
-		extend(x, NID_subject_alt_name, leaf->san);
-	if (leaf->usage)
-		extend(x, NID_ext_key_usage, leaf->usage);
-	assert_true(X509_sign(x, by ? by->key : id.key, EVP_sha256()));
-	return id;
-}
-
-static void identity_free(struct identity *id)
-{
-	X509_free(id->certificate);
-	EVP_PKEY_free(id->key);
-}
-
-static char *pem_of(const struct identity *id)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	char *data, *pem;
-	long len;
-
-	assert_true(PEM_write_bio_X509(bio, id->certificate));
-	len = BIO_get_mem_data(bio, &data);
-	pem = strndup(data, (size_t)len);
-	assert_non_null(pem);
-	BIO_free(bio);
-	return pem;
-}
 
 /* ---- the proxy ---- */
 
@@ -238,12 +154,24 @@ static struct upproxy to_url(const char *url)
 	return u;
 }
 
+static struct pump_trust trust_in(const struct upproxy *to, const char *pem,
+				  bool own)
+{
+	return (struct pump_trust){
+		.proxy = to,
+		.own = own ? pem : NULL,
+		.own_len = own ? strlen(pem) : 0,
+		.machine = own ? NULL : pem,
+		.machine_len = own ? 0 : strlen(pem),
+	};
+}
+
 static void world_open(struct world *w, const char *url, const char *pem,
 		       bool own)
 {
 	const struct timeval tv = { .tv_usec = 2000 };
 	const struct upproxy to = to_url(url);
-	const struct pump_trust trust = { &to, pem, strlen(pem), own };
+	const struct pump_trust trust = trust_in(&to, pem, own);
 	struct pump_hooks hooks = { .wrapped = wrapped };
 	struct err err = { 0 };
 
@@ -448,7 +376,7 @@ static const struct {
 
 static void test_believed(void **state)
 {
-	char *pem = pem_of(&authority);
+	char *pem = certificate_pem(&authority);
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -456,7 +384,7 @@ static void test_believed(void **state)
 			rows[i].by == BY_AUTHORITY ? &authority :
 			rows[i].by == BY_STRANGER  ? &stranger :
 						     NULL;
-		struct identity id = make(NAME, &rows[i].leaf, by);
+		struct identity id = certificate_make(NAME, &rows[i].leaf, by);
 		const struct proxy p = { .identity = &id,
 					 .version = rows[i].version };
 		char text[UPPROXY_FAILURE_TEXT];
@@ -473,7 +401,7 @@ static void test_believed(void **state)
 		assert_int_equal(w.answers, 1);
 		world_close(&w);
 		(void)exit_of(pid);
-		identity_free(&id);
+		certificate_free(&id);
 	}
 	free(pem);
 }
@@ -506,7 +434,7 @@ static void test_no_tls(void **state)
 		{ raw_end, F(TLS_LOST, 0) },
 		{ raw_record, F(TLS_NONSENSE, 0) },
 	};
-	char *pem = pem_of(&authority);
+	char *pem = certificate_pem(&authority);
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -529,17 +457,17 @@ static void with_proxy(void (*serve)(SSL *ssl, int fd), int version,
 		       struct world *w, pid_t *ret_pid)
 {
 	const struct leaf leaf = { .san = GOOD };
-	struct identity id = make(NAME, &leaf, &authority);
+	struct identity id = certificate_make(NAME, &leaf, &authority);
 	const struct proxy p = { .identity = &id,
 				 .version = version,
 				 .serve = serve };
-	char *pem = pem_of(&authority);
+	char *pem = certificate_pem(&authority);
 	struct endpoint at;
 
 	*ret_pid = proxy_start(&p, &at);
 	world_open(w, "https://" NAME, pem, true);
 	assert_int_equal(wrap(w, &at), 0);
-	identity_free(&id);
+	certificate_free(&id);
 	free(pem);
 }
 
@@ -708,7 +636,7 @@ static void test_unwrap(void **state)
 {
 	const int64_t deadline = clock_ms() + DEADLINE_MS;
 	const struct proxy p = { .raw = raw_end };
-	char *pem = pem_of(&authority);
+	char *pem = certificate_pem(&authority);
 	struct endpoint at;
 	struct world w;
 	int status;
@@ -737,14 +665,13 @@ static void test_pem(void **state)
 	const struct upproxy to = to_url("https://" NAME);
 	const struct pump_hooks hooks = { 0 };
 	struct event_base *base = event_base_new();
-	char *pem = pem_of(&authority), both[8192];
+	char *pem = certificate_pem(&authority), both[8192];
 
 	(void)state;
 	(void)snprintf(both, sizeof(both), "%s%s", broken, pem);
 	for (int i = 0; i < 6; i++) {
 		const char *text = i < 2 ? both : i < 4 ? "nothing" : broken;
-		const struct pump_trust trust = { &to, text, strlen(text),
-						  i % 2 == 0 };
+		const struct pump_trust trust = trust_in(&to, text, i % 2 == 0);
 		struct pump *pump = NULL;
 		struct err err = { 0 };
 		struct endpoint at;
@@ -770,16 +697,16 @@ static int setup(void **state)
 
 	(void)state;
 	assert_int_equal(sigaction(SIGPIPE, &ignore, NULL), 0);
-	authority = make("Authority", NULL, NULL);
-	stranger = make("Stranger", NULL, NULL);
+	authority = certificate_make("Authority", NULL, NULL);
+	stranger = certificate_make("Stranger", NULL, NULL);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	identity_free(&authority);
-	identity_free(&stranger);
+	certificate_free(&authority);
+	certificate_free(&stranger);
 	return 0;
 }
 
