@@ -15,8 +15,6 @@
 
 #include <cmocka.h>
 
-enum { DAY = 24 * 3600 };
-
 static void extend(X509 *x, int nid, const char *value)
 {
 	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, nid, value);

@@ -7,6 +7,8 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+enum { DAY = 24 * 3600 }; /* seconds */
+
 struct identity {
 	EVP_PKEY *key;
 	X509 *certificate;
