@@ -141,6 +141,34 @@ static void environment_last_wins(void **state)
 	exeat_session_close(s);
 }
 
+static void proxy_of_one_run(void **state)
+{
+	struct exeat_session_options so = SESSION_OPTIONS;
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_session *s;
+
+	(void)state;
+	so.network_mode = "open";
+	s = api_open(&so);
+	o.command = "echo \"$http_proxy $HTTPS_PROXY $ALL_PROXY $NO_PROXY\"";
+	assert_string_equal(api_exec(s, &o, 0), "   \n");
+	o.proxy_env = 1;
+	assert_string_equal(api_exec(s, &o, 0),
+			    "http://127.0.0.1:64505 http://127.0.0.1:64505 "
+			    "socks5h://127.0.0.1:64505 "
+			    "localhost,127.0.0.1,::1\n");
+	o.env = LIST("HTTPS_PROXY=mine", "NO_PROXY=");
+	assert_string_equal(api_exec(s, &o, 0), "http://127.0.0.1:64505 mine "
+						"socks5h://127.0.0.1:64505 \n");
+	o.env = NULL;
+	o.network_mode = "blocked"; /* where no proxy is of use */
+	assert_string_equal(api_exec(s, &o, 0), "   \n");
+	o.network_mode = NULL;
+	o.proxy_env = 0;
+	assert_string_equal(api_exec(s, &o, 0), "   \n");
+	exeat_session_close(s);
+}
+
 /* ---- working directory ---- */
 
 static void cwd_is_the_work_dir(void **state)
@@ -449,6 +477,7 @@ static const struct CMUnitTest tests[] = {
 	WITH_SESSION(script_has_a_type),
 	cmocka_unit_test(environment_is_minimal),
 	cmocka_unit_test(environment_last_wins),
+	cmocka_unit_test(proxy_of_one_run),
 	WITH_SESSION(cwd_is_the_work_dir),
 	WITH_SESSION(cwd_impossible),
 	WITH_SESSION(status_is_data),

@@ -37,6 +37,8 @@ ECHO, DIGEST, SHUTS = 7, 7007, 7008
 RAW = (9999,)
 UDP_PORTS = (123, 137, 443, 784, 853, 5353, 5355, 8853, 9999)
 MARK_PORT = 9
+FORGED_PORT, FORGER_PORT = 9997, 9998
+FORGERS = ("203.0.113.66", "2001:db8:113::66")
 
 IPV6_RECVPKTINFO = 49
 IPV6_PKTINFO = 50
@@ -137,6 +139,29 @@ def udp_ready(sock, writer):
         writer.put(event="no-reply", error=str(e))
 
 
+def send_from(sock, address, data, peer):
+    if ":" not in address:
+        address = "::ffff:" + address
+    info = socket.inet_pton(socket.AF_INET6, address) + struct.pack("I", 0)
+    sock.sendmsg([data], [(socket.IPPROTO_IPV6, IPV6_PKTINFO, info)], 0, peer)
+
+
+def udp_forge(sock, other, writer):
+    """Says the wrong thing from elsewhere, as the data asks, then echoes."""
+    data, extra, _, peer = sock.recvmsg(64, 256)
+    here = plain(socket.inet_ntop(socket.AF_INET6, next(
+        value[:16] for level, kind, value in extra
+        if (level, kind) == (socket.IPPROTO_IPV6, IPV6_PKTINFO))))
+    if data == b"address":
+        send_from(sock, FORGERS[":" in here], b"forged address", peer)
+    if data == b"port":
+        send_from(other, here, b"forged port", peer)
+    if data == b"both":
+        send_from(other, FORGERS[":" in here], b"forged both", peer)
+    writer.put(event="forged", proto="udp", address=here, how=data.decode())
+    send_from(sock, here, data, peer)
+
+
 def tls_context(folder):
     """Of every name; those of H2_NAMES speak HTTP/2 too."""
     def made(*protocols):
@@ -187,6 +212,8 @@ async def serve(folder, zone, writers, ready):
     for port in (*UDP_PORTS, MARK_PORT):
         sock = udp_socket(port)
         loop.add_reader(sock, udp_ready, sock, writers["net"])
+    loop.add_reader((sock := udp_socket(FORGED_PORT)), udp_forge, sock,
+                    udp_socket(FORGER_PORT), writers["net"])
     ready()
     await asyncio.Event().wait()
 

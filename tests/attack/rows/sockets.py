@@ -41,6 +41,14 @@ def udp_by_rule(rule, address):
             "sees": [f"udp {address} 9999"]}
 
 
+# Nobody listens for them: the host may say so to who seems to have sent them.
+FORGERS = [f"{proto} {address}" for proto, address in (
+    ("icmp", "203.0.113.66"), ("icmp", AT), ("icmp6", "2001:db8:113::66"),
+    ("icmp6", AT6))]
+FORGED = [(a, how) for a in (AT, AT6) for how in ("address", "port", "both")]
+FORGE = [["udp", a, "9997", "unconnected", how] for a, how in FORGED]
+
+
 ROWS = [
     {"id": "F1", "title": "ICMP as a tunnel",
      "options": EVERY,
@@ -73,6 +81,15 @@ ROWS = [
      "says": {"errno": ("EPERM", "EADDRNOTAVAIL", "EACCES")},
      "control": {"try": [["bind_send", "192.0.0.2", AT, "9999"]],
                  "says": {"data": "forged"}, "sees": [f"udp {AT} 9999"]}},
+
+    {"id": "F2d", "title": "answers from another address or another port",
+     "options": [["--allow", f"udp/{AT}:9997", "--allow",
+                  f"udp/[{AT6}]:9997"], OPEN],
+     "try": FORGE, "says": [{"data": how, "from": a} for a, how in FORGED],
+     "sees": [f"udp {AT} 9997", f"udp {AT6} 9997"],
+     "may": FORGERS, "passes": True,
+     "control": {"outside": True, "try": FORGE,
+                 "says": [{"data": "forged " + how} for _, how in FORGED]}},
 
     {"id": "F4", "title": "raw and packet sockets",
      "options": EVERY,

@@ -24,6 +24,7 @@ REFUSED = "203.0.113.66"
 FLOODER = f"REFUSED = {REFUSED!r}" + r"""
 import os, socket, struct, sys
 ALLOWED = socket.gethostbyname("allowed.test")
+PROXY = ("127.0.0.1", 64505)
 
 def good():
     with socket.create_connection((ALLOWED, 80), 5) as s:
@@ -48,6 +49,24 @@ def loris(turn):
         except OSError:
             s.close()
             held[i] = connect((ALLOWED, 80))
+
+def halves(turn):
+    # the same at the proxy inside, by heads and greetings; others are served
+    while len(held) < 300:
+        held.append(connect(PROXY))
+    for i, s in enumerate(held):
+        begin = (b"CONNECT allowed.test:80 HTTP/1.1\r\nX: ", b"\5\xff")[i % 2]
+        try:
+            s.send(begin if turn == 0 else b"\1x"[i % 2:][:1])
+        except BlockingIOError:
+            pass
+        except OSError:
+            s.close()
+            held[i] = connect(PROXY)
+    with socket.create_connection(PROXY, 60) as s:
+        s.sendall(b"GET http://allowed.test/ HTTP/1.1\r\n"
+                  b"Host: allowed.test\r\nConnection: close\r\n\r\n")
+        assert s.recv(12) == b"HTTP/1.1 200"
 
 def connections(turn):
     # allowed, opened and reset
@@ -102,7 +121,8 @@ for line in sys.stdin:
             break
     print("off", turn, flush=True)
 """
-FLOODS = ("loris", "connections", "refusals", "datagrams", "queries")
+FLOODS = ("loris", "halves", "connections", "refusals", "datagrams",
+          "queries")
 NEIGHBOUR = ("for i in 1 2 3; do curl -sS --max-time 30 https://allowed.test/"
              " || exit 1; done")
 

@@ -116,6 +116,14 @@ def ours(world, checks, log):
     for more in ([], ["--upstream-by", "name"], ["--upstream-dns", "proxy"]):
         through(world, checks, f"the explicit proxy inside {more}",
                 f"http://{AT}:3128", 3128, TLS, "--proxy-env", *more)
+    for more in ([], ["--upstream-dns", "proxy"]):
+        at = log.mark()
+        through(world, checks, f"a name inside, a name outside {more}",
+                f"socks5h://{user}{AT}:1081", 1081, TLS, "--proxy-env",
+                *more)
+        told = json.dumps(log.since(at))
+        checks.check("... and it is told the name alone",
+                     NAME in told and TARGET not in told, told)
     r = exeat(world, f"http://{AT}:3128",
               ["/usr/bin/python3", "-c", FIRST.format(name=NAME)])
     checks.check("a server that speaks first", "220 smtp.test" in r.out, r)
