@@ -30,24 +30,22 @@ struct identity certificate_make(const char *name, const struct leaf *leaf,
 	static const struct leaf none;
 	static long serial;
 	const bool is_leaf = leaf != NULL;
+	const struct leaf *l = is_leaf ? leaf : &none;
 	struct identity id = {
-		.key = is_leaf && leaf->rsa_bits ?
-			       EVP_RSA_gen((unsigned)leaf->rsa_bits) :
-			       EVP_EC_gen("P-256"),
+		.key = l->rsa_bits ? EVP_RSA_gen((unsigned)l->rsa_bits) :
+				     EVP_EC_gen("P-256"),
 		.certificate = X509_new(),
 	};
 	X509 *x = id.certificate;
 	X509_NAME *subject = X509_get_subject_name(x);
 
-	if (!leaf)
-		leaf = &none;
 	assert_non_null(id.key);
 	assert_true(X509_set_version(x, 2));
 	assert_true(ASN1_INTEGER_set(X509_get_serialNumber(x), ++serial));
 	assert_non_null(X509_gmtime_adj(X509_getm_notBefore(x),
-					leaf->ends ? leaf->begins : -DAY));
+					l->ends ? l->begins : -DAY));
 	assert_non_null(X509_gmtime_adj(X509_getm_notAfter(x),
-					leaf->ends ? leaf->ends : DAY));
+					l->ends ? l->ends : DAY));
 	assert_true(X509_set_pubkey(x, id.key));
 	assert_true(X509_NAME_add_entry_by_txt(
 		subject, "CN", MBSTRING_ASC, (const uint8_t *)name, -1, -1, 0));
@@ -55,10 +53,10 @@ struct identity certificate_make(const char *name, const struct leaf *leaf,
 		x, by ? X509_get_subject_name(by->certificate) : subject));
 	extend(x, NID_basic_constraints,
 	       is_leaf ? "critical,CA:FALSE" : "critical,CA:TRUE");
-	if (leaf->san)
-		extend(x, NID_subject_alt_name, leaf->san);
-	if (leaf->usage)
-		extend(x, NID_ext_key_usage, leaf->usage);
+	if (l->san)
+		extend(x, NID_subject_alt_name, l->san);
+	if (l->usage)
+		extend(x, NID_ext_key_usage, l->usage);
 	assert_true(X509_sign(x, by ? by->key : id.key, EVP_sha256()));
 	return id;
 }
