@@ -104,15 +104,15 @@ static int collect_one(struct builder *b, const struct policy_budget *budget,
 static int collect_preset(struct builder *b, const struct policy_budget *budget,
 			  const char *name)
 {
-	const struct policy_preset *p = b->spec->presets;
+	const struct policy_preset *p = NULL;
 	struct rule_error e;
 	struct rule r;
 	int rc = 0;
 
-	while (p < b->spec->presets + b->spec->npresets &&
-	       strcmp(p->name, name) != 0)
-		p++;
-	if (p == b->spec->presets + b->spec->npresets)
+	for (size_t i = 0; !p && i < b->spec->npresets; i++)
+		if (strcmp(b->spec->presets[i].name, name) == 0)
+			p = &b->spec->presets[i];
+	if (!p)
 		return bad_budget(b, budget->name, ERR_INVALID,
 				  "the allow-list has no such preset");
 	for (size_t i = 0; rc == 0 && i < p->nrules; i++) {
