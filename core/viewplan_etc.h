@@ -10,7 +10,7 @@
 
 struct viewplan_request;
 /* Append to the session's list. Must come after the binds of /etc and /usr. */
-int viewplan_etc(const struct viewplan_request *request, struct view *view,
+int viewplan_etc(const struct viewplan_request *rq, struct view *view,
 		 struct err *err);
 
 #endif

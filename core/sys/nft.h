@@ -64,7 +64,7 @@ int nft_load_pins(struct nft *n, const struct plan *plan,
 /* Add pins, or renew those that are there, for ttl_s seconds. Before kernel
  * 6.12 adding an existing element leaves its timeout alone: delete and add,
  * in one batch, always. */
-int nft_pin(struct nft *n, const struct nft_pin *pins, size_t npins,
+int nft_pin(struct nft *n, const struct nft_pin *list, size_t npins,
 	    unsigned ttl_s, struct err *err);
 
 /* Why the kernel refused: also the NFLOG prefix of each. */
