@@ -251,9 +251,8 @@ struct exeat_policy_options;
  * network_ceiling: for runs that named theirs, what exceeds it is refused from
  * now on; nothing gets wider for them. Connections and UDP flows that are
  * refused now are reset within a second (audited as "policy"). A name that was
- * resolved before and is allowed stays usable; between the two policies there
- * may be a moment, some milliseconds, in which new connections to it are
- * refused. There is none in which more passes than one of the two allows.
+ * resolved before and is allowed stays usable all the while; at no moment does
+ * more pass than one of the two policies allows.
  *
  * EXEAT_INVALID: a bad policy, one that names neither mode nor list, a ceiling
  * in it; EXEAT_POLICY: wider than network_ceiling (object: the rule);
