@@ -332,18 +332,27 @@ class World:
         """Packets that left the host since the mark, without link noise."""
         self.barrier()
         out = []
+        before = {_flow(r) for r in self.logs["sniff"].read()[:mark["sniff"]]
+                  if "S" in r.get("flags", "")}
         for r in self.log("sniff", mark):
             if r.get("lost"):
                 raise AssertionError(f"the sniffer lost {r['lost']} packets")
             noise = r["proto"] == "arp" or \
                 (r["proto"], r.get("type")) in LINK_NOISE
-            if not noise and not _is_mark(r):
+            # the end of a connection that began, and was judged, before
+            late = r["proto"] == "tcp" and not r.get("bytes") and \
+                "S" not in r.get("flags", "S") and _flow(r) in before
+            if not noise and not late and not _is_mark(r):
                 out.append(r)
         return out
 
     def close(self):
         for pid in self.children:
             os.kill(pid, signal.SIGKILL)
+
+
+def _flow(record):
+    return tuple(record.get(k) for k in ("src", "sport", "dst", "dport"))
 
 
 def _is_mark(record):
