@@ -28,6 +28,7 @@ const struct msg_rule proto_keeper_caller_rules[] = {
 	{ K_PREPARE, ANY, 8, 8, 0, 0 },
 	{ K_RUN, ANY, 24, COMMAND_MAX, 3, 3 },
 	{ K_KILL, ANY, 8, 8, 0, 0 },
+	{ K_END, ANY, 5, 5, 0, 0 },
 };
 const size_t proto_keeper_caller_nrules = COUNT(proto_keeper_caller_rules);
 

@@ -73,6 +73,8 @@ enum proto_message {
 	K_EXITED,		/* u32 run, u32 wait status, u8 reason, u64 utime_us,
 				 * stime_us, maxrss_kib, runtime_us */
 	K_KILL,			/* u32 run, u32 signal; unknown runs are ignored */
+	K_END,			/* u32 run, u8 reason (RUN_IDLE, RUN_OUTPUT):
+				 * TERM, KILL after its grace */
 
 	/* keeper to front and dialer */
 	G_POSTURE,		/* u32 posture; u32 sockets (bit set of those
@@ -126,6 +128,8 @@ enum run_reason {
 	RUN_ENDED,		/* by itself, or a signal from inside */
 	RUN_TIMEOUT,
 	RUN_KILLED,		/* K_KILL */
+	RUN_IDLE,		/* K_END: no output for its idle time */
+	RUN_OUTPUT,		/* K_END: more output than it may have */
 };
 
 /* What each end may receive. The states are the owner's own. */

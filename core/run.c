@@ -75,6 +75,25 @@ static int stdio_check(const struct exeat_run_options *o, struct err *err)
 	return 0;
 }
 
+/* What is written past us cannot be counted. */
+static int watched_check(const struct exeat_run_options *o, struct err *err)
+{
+	const char *what = o->idle_timeout_ms ? "idle_timeout" : "max_output";
+	bool seen = false;
+
+	if (o->idle_timeout_ms == 0 && o->max_output_bytes == 0)
+		return 0;
+	for (int i = EXEAT_STDOUT; i <= EXEAT_STDERR; i++) {
+		if (o->stdio[i] == EXEAT_STDIO_INHERIT ||
+		    o->stdio[i] == EXEAT_STDIO_FD)
+			return invalid(err, what,
+				       "needs outputs that are pipes or "
+				       "callbacks");
+		seen = seen || o->stdio[i] != EXEAT_STDIO_NONE;
+	}
+	return seen ? 0 : invalid(err, what, "all output is discarded");
+}
+
 static int options_check(const struct exeat_run_options *o, struct err *err)
 {
 	int given =
@@ -91,11 +110,18 @@ static int options_check(const struct exeat_run_options *o, struct err *err)
 	if ((o->script && strlen(o->script) > SCRIPT_MAX) ||
 	    (o->command && strlen(o->command) > SCRIPT_MAX))
 		return invalid(err, "script", "longer than 128 KiB");
-	if (o->timeout_ms < 0 || o->kill_grace_ms < 0)
+	if (o->timeout_ms < 0)
 		return invalid(err, "timeout", "negative");
+	if (o->kill_grace_ms < 0)
+		return invalid(err, "kill_grace", "negative");
+	if (o->idle_timeout_ms < 0)
+		return invalid(err, "idle_timeout", "negative");
 	if (o->cwd && o->cwd[0] == '\0')
 		return invalid(err, "cwd", "empty");
-	return stdio_check(o, err);
+	if (o->merge_output && o->stdio[EXEAT_STDERR] != EXEAT_STDIO_DEFAULT)
+		return invalid(err, "merge_output",
+			       "stderr has a place of its own");
+	return stdio_check(o, err) < 0 ? -EINVAL : watched_check(o, err);
 }
 
 /* ---- stdio ---- */
@@ -231,7 +257,9 @@ static int run_send(struct exeat_run *run, const struct exeat_run_options *o,
 	if (r == 0)
 		r = run_encode(run, o, &env, &body, err);
 	for (int i = 0; r == 0 && i < 3; i++) {
-		fds[i] = stdio_open(run, o, i, err);
+		fds[i] = i == EXEAT_STDERR && o->merge_output ?
+				 stdio_dup(fds[EXEAT_STDOUT], err) :
+				 stdio_open(run, o, i, err);
 		r = fds[i] < 0 ? fds[i] : 0;
 	}
 	if (r == 0)
@@ -282,6 +310,11 @@ static struct exeat_run *run_new(struct exeat_session *s,
 	run->id = run_id(s, p);
 	run->on_output = o->on_output;
 	run->on_exit = o->on_exit;
+	run->on_stdin_ready = o->on_stdin_ready;
+	run->idle_ms = o->idle_timeout_ms;
+	run->active_ms = clock_ms();
+	run->output_left =
+		o->max_output_bytes ? o->max_output_bytes : UINT64_MAX;
 	run->user_data = o->user_data;
 	run->result = (struct exeat_result){
 		.backend = s->backend,
@@ -334,10 +367,12 @@ static int run_start(struct exeat_session *s, const struct exeat_run_options *o,
 		r = err_sys(err, ENOMEM, "make", "run");
 	} else {
 		r = run_send(run, o, &preset_env, err);
-		if (r == 0)
+		if (r == 0) {
+			due_watch(run);
 			prepare_next(s, p);
-		else
+		} else {
 			exeat_run_free(run);
+		}
 	}
 	list_free(&preset_env);
 	if (r == 0)
@@ -375,6 +410,8 @@ void run_check(struct exeat_run *run)
 		return;
 	run->phase = PHASE_OVER;
 	stream_close(&run->streams[EXEAT_STDIN]);
+	run->result.stdout_bytes = run->streams[EXEAT_STDOUT].total;
+	run->result.stderr_bytes = run->streams[EXEAT_STDERR].total;
 	posture_put(s, run->posture, run->named);
 	run->posture = NULL;
 	if (run->on_exit)
@@ -383,12 +420,17 @@ void run_check(struct exeat_run *run)
 
 static void set_reason(struct exeat_run *run, int status, unsigned reason)
 {
+	static const char *const names[] = {
+		[RUN_TIMEOUT] = "timeout",
+		[RUN_KILLED] = "killed",
+		[RUN_IDLE] = "idle_timeout",
+		[RUN_OUTPUT] = "output_limit",
+	};
 	const char *name;
 
-	if (reason == RUN_TIMEOUT)
-		(void)snprintf(run->reason, sizeof(run->reason), "timeout");
-	else if (reason == RUN_KILLED)
-		(void)snprintf(run->reason, sizeof(run->reason), "killed");
+	if (reason < sizeof(names) / sizeof(names[0]) && names[reason])
+		(void)snprintf(run->reason, sizeof(run->reason), "%s",
+			       names[reason]);
 	else if (WIFSIGNALED(status) &&
 		 (name = sigabbrev_np(WTERMSIG(status))) != NULL)
 		(void)snprintf(run->reason, sizeof(run->reason), "signal:SIG%s",
@@ -404,7 +446,7 @@ void run_exited(struct exeat_run *run, int status, unsigned reason)
 	run->exited_ms = clock_ms();
 	run->session->unended--;
 	if (!run->flushed)
-		overdue_watch(run->session);
+		due_watch(run);
 	stream_drain(&run->streams[EXEAT_STDOUT]);
 	stream_drain(&run->streams[EXEAT_STDERR]);
 	run_check(run);
@@ -456,36 +498,6 @@ void run_lost(struct exeat_run *run, const struct err *err)
 	run_check(run);
 }
 
-int exeat_run_wait(struct exeat_run *run, int timeout_ms,
-		   struct exeat_error *error)
-{
-	int64_t deadline = timeout_ms < 0 ? INT64_MAX : clock_ms() + timeout_ms;
-	bool turned = false; /* once in any case, however short the time */
-	struct err err;
-
-	while (run->phase != PHASE_OVER) {
-		int64_t left = deadline - clock_ms();
-
-		left = left > 0 ? left : 0;
-		if (stream_full(&run->streams[EXEAT_STDOUT]) ||
-		    stream_full(&run->streams[EXEAT_STDERR])) {
-			err_clear(&err);
-			(void)err_new(&err, ERR_LIMIT, "wait", "output",
-				      "nobody reads it and no more is kept");
-			return session_error(error, &err, -E2BIG);
-		}
-		if (left == 0 && turned)
-			return 0;
-		/* a broken session ends the run too: seen at the next turn */
-		(void)exeat_session_dispatch(
-			run->session, timeout_ms < 0 ? -1 : (int)left, NULL);
-		turned = true;
-	}
-	if (run->err.code != ERR_NONE)
-		return session_error(error, &run->err, -EIO);
-	return 1;
-}
-
 const struct exeat_result *exeat_run_result(const struct exeat_run *run)
 {
 	return run->phase == PHASE_OVER ? &run->result : NULL;
@@ -515,6 +527,20 @@ int exeat_run_kill(struct exeat_run *run, int signal, struct exeat_error *error)
 	session_send(run->session, HELPER_KEEPER, K_KILL, body, wbuf_len(&b),
 		     NULL, 0);
 	return 0;
+}
+
+void run_end(struct exeat_run *run, enum run_reason reason)
+{
+	uint8_t body[5];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+
+	if (run->ending || run->exited || run->phase == PHASE_OVER)
+		return;
+	run->ending = true;
+	wbuf_u32(&b, run->id);
+	wbuf_u8(&b, (uint8_t)reason);
+	session_send(run->session, HELPER_KEEPER, K_END, body, wbuf_len(&b),
+		     NULL, 0);
 }
 
 static void run_destroy(struct exeat_run *run)

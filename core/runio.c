@@ -1,4 +1,4 @@
-/* runio.c - reading and writing a run's streams, refusals, exec
+/* runio.c - a run's refusals, its stdin, and runs to the end
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
@@ -7,6 +7,7 @@
 
 #include "core/audit/audit.h"
 #include "core/base/fd.h"
+#include "core/options.h"
 #include "core/session.h"
 
 /* ---- refusals ---- */
@@ -65,16 +66,6 @@ void run_refusal(struct exeat_run *run, const struct audit_event *e)
 
 /* ---- streams ---- */
 
-static int wrong_stream(struct exeat_error *error, const char *why)
-{
-	struct err err;
-	int r;
-
-	err_clear(&err);
-	r = err_new(&err, ERR_INVALID, "stream", NULL, "%s", why);
-	return session_error(error, &err, r);
-}
-
 static int stdin_error(struct exeat_error *error, int errnum)
 {
 	struct err err;
@@ -96,32 +87,6 @@ static int stdin_stuck(struct exeat_error *error)
 	return session_error(error, &err, r);
 }
 
-ssize_t exeat_run_read(struct exeat_run *run, enum exeat_stream stream,
-		       void *buf, size_t size, int timeout_ms,
-		       struct exeat_error *error)
-{
-	int64_t deadline = timeout_ms < 0 ? INT64_MAX : clock_ms() + timeout_ms;
-	bool turned = false;
-	struct stream *st;
-
-	if ((stream != EXEAT_STDOUT && stream != EXEAT_STDERR) || size == 0)
-		return wrong_stream(error, "not an output, or no room");
-	st = &run->streams[stream];
-	while (st->len == 0 && st->fd >= 0 && !run->lost) {
-		int64_t left = deadline - clock_ms();
-
-		left = left > 0 ? left : 0;
-		if (left == 0 && turned)
-			return -EAGAIN;
-		(void)exeat_session_dispatch(
-			run->session, timeout_ms < 0 ? -1 : (int)left, NULL);
-		turned = true;
-	}
-	if (st->len > 0)
-		return (ssize_t)stream_take(st, buf, size);
-	return run->lost ? session_error(error, &run->err, -EIO) : 0;
-}
-
 int exeat_run_write(struct exeat_run *run, const void *data, size_t len,
 		    struct exeat_error *error)
 {
@@ -139,6 +104,18 @@ int exeat_run_write(struct exeat_run *run, const void *data, size_t len,
 			return r;
 	}
 	return len > 0 && st->fd < 0 ? stdin_error(error, EPIPE) : 0;
+}
+
+ssize_t exeat_run_write_some(struct exeat_run *run, const void *data,
+			     size_t len, struct exeat_error *error)
+{
+	ssize_t n =
+		stream_queue_some(&run->streams[EXEAT_STDIN], data, len);
+
+	if (n < 0 && n != -EAGAIN)
+		return stdin_error(error, (int)-n);
+	run->wants_stdin = n == -EAGAIN || (size_t)n < len;
+	return n;
 }
 
 void exeat_run_close_stdin(struct exeat_run *run)
@@ -181,8 +158,10 @@ int exeat_exec(struct exeat_session *s, const struct exeat_run_options *options,
 		exeat_run_free(run);
 		return r;
 	}
-	if (collect(&run->streams[EXEAT_STDOUT], &out, &out_len) < 0 ||
-	    collect(&run->streams[EXEAT_STDERR], &errors, &errors_len) < 0) {
+	if ((ret_out &&
+	     collect(&run->streams[EXEAT_STDOUT], &out, &out_len) < 0) ||
+	    (ret_err &&
+	     collect(&run->streams[EXEAT_STDERR], &errors, &errors_len) < 0)) {
 		free(out);
 		exeat_run_free(run);
 		err_clear(&err);
@@ -190,20 +169,63 @@ int exeat_exec(struct exeat_session *s, const struct exeat_run_options *options,
 				     err_sys(&err, ENOMEM, "collect",
 					     "output"));
 	}
-	if (ret_out) {
+	if (ret_out)
 		*ret_out = out;
-		out = NULL;
-	}
 	if (ret_out_len)
 		*ret_out_len = out_len;
-	if (ret_err) {
+	if (ret_err)
 		*ret_err = errors;
-		errors = NULL;
-	}
 	if (ret_err_len)
 		*ret_err_len = errors_len;
-	free(out);
-	free(errors);
 	*ret = run;
 	return 0;
+}
+
+int exeat_run_code(struct exeat_session *s, const char *code,
+		   const struct exeat_run_options *options,
+		   struct exeat_run **ret, char **ret_out, size_t *ret_out_len,
+		   struct exeat_error *error)
+{
+	struct exeat_run_options o = EXEAT_RUN_OPTIONS_INIT;
+	struct exeat_run *run;
+	struct err err;
+	int r;
+
+	err_clear(&err);
+	r = options_from_caller(&o, sizeof(o), options, "run", &err);
+	if (r == 0 && (o.argv || o.command || o.script))
+		r = err_new(&err, ERR_INVALID, "run", "command",
+			    "the code is the command");
+	if (r == 0 && !code)
+		r = err_new(&err, ERR_INVALID, "run", "code", "none");
+	if (r < 0)
+		return session_error(error, &err, r);
+	o.script = code;
+	o.script_type = "python";
+	r = exeat_exec(s, &o, &run, ret_out, ret_out_len, NULL, NULL, error);
+	if (r < 0)
+		return r;
+	r = run->result.returncode != 0;
+	if (ret)
+		*ret = run;
+	else
+		exeat_run_free(run);
+	return r;
+}
+
+int exeat_spawn(struct exeat_session *s,
+		const struct exeat_run_options *options, struct exeat_run **ret,
+		struct exeat_error *error)
+{
+	struct exeat_run_options o = EXEAT_RUN_OPTIONS_INIT;
+	struct err err;
+	int r;
+
+	err_clear(&err);
+	r = options_from_caller(&o, sizeof(o), options, "run", &err);
+	if (r < 0)
+		return session_error(error, &err, r);
+	if (o.stdio[EXEAT_STDIN] == EXEAT_STDIO_DEFAULT)
+		o.stdio[EXEAT_STDIN] = EXEAT_STDIO_PIPE;
+	return exeat_run_start(s, &o, ret, error);
 }

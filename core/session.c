@@ -205,8 +205,8 @@ int exeat_session_dispatch(struct exeat_session *s, int timeout_ms,
 		case SOURCE_PIDFD:
 			pidfd_ready(source->owner);
 			break;
-		case SOURCE_OVERDUE:
-			overdue_ready(source->owner);
+		case SOURCE_DUE:
+			due_ready(source->owner);
 			break;
 		case SOURCE_STREAM:
 			stream_ready(source->owner, events[i].events);
@@ -602,8 +602,9 @@ static struct exeat_session *session_new(void)
 	s->audit = -1;
 	s->resolv.fd = -1;
 	s->resolv.source = (struct source){ SOURCE_RESOLV, s };
-	s->overdue = -1;
-	s->overdue_source = (struct source){ SOURCE_OVERDUE, s };
+	s->due = -1;
+	s->due_ms = INT64_MAX;
+	s->due_source = (struct source){ SOURCE_DUE, s };
 	s->self = pidfd_open(getpid(), 0);
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (s->epoll < 0 || s->self < 0 ||
@@ -759,7 +760,7 @@ void exeat_session_close(struct exeat_session *s)
 		fd_close(&s->dialer_fds[i]);
 	fd_close(&s->dialer_own);
 	helpers_done(s);
-	fd_close(&s->overdue);
+	fd_close(&s->due);
 	fd_close(&s->self);
 	fd_close(&s->epoll);
 	free(s->label);

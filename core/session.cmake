@@ -1,11 +1,11 @@
 # Sessions and runs.
 target_sources(exeat_core PRIVATE
 	ca.c
+	due.c
 	environ.c
 	helperpath.c
 	message.c
 	network.c
-	overdue.c
 	policy_live.c
 	posture.c
 	proto.c
@@ -13,6 +13,8 @@ target_sources(exeat_core PRIVATE
 	resolvwatch.c
 	run.c
 	runio.c
+	runread.c
+	runwait.c
 	session.c
 	sessioninfo.c
 	upproxy.c

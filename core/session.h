@@ -32,6 +32,7 @@
 #include "core/list.h"
 #include "core/preset.h"
 #include "core/upproxy.h"
+#include "core/proto.h"
 #include "core/viewplan.h"
 #include "core/workdir.h"
 #include "policy/policy.h"
@@ -44,7 +45,7 @@ enum source_kind {
 	SOURCE_PIDFD,  /* a helper's life */
 	SOURCE_STREAM, /* a pipe of a run */
 	SOURCE_RESOLV, /* the machine's resolvers may have changed */
-	SOURCE_OVERDUE, /* time is up for what a helper owes */
+	SOURCE_DUE,    /* something of a run is due */
 };
 
 /* What an epoll event points to. */
@@ -109,6 +110,7 @@ struct stream {
 	bool watched;
 	char *buf; /* output: not read yet; input: not written */
 	size_t start, len, size;
+	uint64_t total;	       /* output: bytes that came, kept or not */
 	bool close_when_empty; /* input */
 };
 
@@ -123,12 +125,17 @@ struct exeat_run {
 	bool named; /* its posture; else it is the session's */
 	bool exited, flushed, lost; /* lost: the session broke */
 	int64_t exited_ms;
+	int64_t idle_ms, active_ms; /* 0: for ever; last output, clock_ms() */
+	uint64_t output_left;	    /* bytes, of both streams */
+	bool ending;		    /* K_END is sent */
 	struct err err;		    /* lost, or the sandbox failed */
 	struct stream streams[3];
 	void (*on_output)(void *user_data, struct exeat_run *run,
 			  enum exeat_stream stream, const void *data,
 			  size_t len);
 	void (*on_exit)(void *user_data, struct exeat_run *run);
+	void (*on_stdin_ready)(void *user_data, struct exeat_run *run);
+	bool wants_stdin; /* on_stdin_ready is owed */
 	void *user_data;
 	bool callback[3];
 	int sent_signal;
@@ -189,9 +196,9 @@ struct exeat_session {
 	struct ca ca;
 	bool changing;	/* in exeat_session_set_policy() */
 	struct err change_err; /* of the last K_POLICY_FAILED */
-	int overdue;	/* timerfd; -1: none yet */
-	bool overdue_armed;
-	struct source overdue_source;
+	int due;	/* timerfd; -1: none yet */
+	int64_t due_ms; /* when it is up, by clock_ms(); INT64_MAX: never */
+	struct source due_source;
 	struct exeat_run *runs;
 	unsigned dispatching; /* depth; while it is, runs are buried: */
 	struct exeat_run *dead;
@@ -242,12 +249,12 @@ int posture_send(struct exeat_session *s, uint32_t type, uint32_t id,
 void posture_forget(struct exeat_session *s, struct posture *p);
 struct posture *posture_by_id(struct exeat_session *s, uint32_t id);
 
-/* ---- overdue.c ---- */
+/* ---- due.c ---- */
 
-/* Should: when a run has ended. The session breaks if front does not tell its
- * refusals in time. */
-void overdue_watch(struct exeat_session *s);
-void overdue_ready(struct exeat_session *s);
+/* Should: when a run has started or exited: what it has an end to is watched.
+ * The session breaks if front does not tell its refusals in time. */
+void due_watch(struct exeat_run *run);
+void due_ready(struct exeat_session *s);
 
 /* ---- run.c ---- */
 struct exeat_run *run_by_id(struct exeat_session *s, uint32_t id);
@@ -256,6 +263,8 @@ void run_failed(struct exeat_run *run, unsigned exit_code,
 		const struct err *err);
 void run_flushed(struct exeat_run *run);
 void run_lost(struct exeat_run *run, const struct err *err);
+/* TERM, then KILL after its grace; `reason` is what its result says. */
+void run_end(struct exeat_run *run, enum run_reason reason);
 /* Over if everything has come: calls on_exit once. */
 void run_check(struct exeat_run *run);
 void run_refusal(struct exeat_run *run, const struct audit_event *e);
@@ -270,10 +279,14 @@ void stream_close(struct stream *st);
 void stream_done(struct stream *st);
 /* Input: queue bytes; written as the pipe takes them. */
 int stream_queue(struct stream *st, const void *data, size_t len);
+/* As many as there is room for: -EAGAIN if none, -EPIPE if it is closed. */
+ssize_t stream_queue_some(struct stream *st, const void *data, size_t len);
 /* Output: nothing more is read from the pipe until some is taken. */
 bool stream_full(const struct stream *st);
 /* Output: the run is gone; take what is in the pipe, and end it. */
 void stream_drain(struct stream *st);
+/* Output: the first n bytes of what is kept have been taken. */
+void stream_drop(struct stream *st, size_t n);
 /* Output: move out what is kept, at most size bytes. */
 size_t stream_take(struct stream *st, void *buf, size_t size);
 

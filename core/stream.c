@@ -18,6 +18,7 @@
 enum {
 	STREAM_CHUNK = 64 << 10,
 	STREAM_KEEP = 64 << 20,
+	STREAM_INPUT = 256 << 10, /* taken without waiting */
 };
 
 void stream_init(struct exeat_run *run, enum exeat_stream which)
@@ -134,6 +135,18 @@ static ssize_t write_quietly(int fd, const void *data, size_t len)
 	return n;
 }
 
+/* Room again for a caller that was told to wait. */
+static void input_room(struct stream *st)
+{
+	struct exeat_run *run = st->run;
+
+	if (!run->wants_stdin || (st->fd >= 0 && st->len >= STREAM_INPUT / 2))
+		return;
+	run->wants_stdin = false;
+	if (run->on_stdin_ready)
+		run->on_stdin_ready(run->user_data, run);
+}
+
 static void input_ready(struct stream *st)
 {
 	ssize_t n = write_quietly(st->fd, st->buf + st->start, st->len);
@@ -143,7 +156,8 @@ static void input_ready(struct stream *st)
 	if (n < 0) {
 		/* nobody reads any more: what is left has no addressee */
 		st->len = 0;
-		return stream_close(st);
+		stream_close(st);
+		return input_room(st);
 	}
 	st->start += (size_t)n;
 	st->len -= (size_t)n;
@@ -151,6 +165,44 @@ static void input_ready(struct stream *st)
 		return stream_close(st);
 	if (st->len == 0)
 		stream_unwatch(st);
+	input_room(st);
+}
+
+ssize_t stream_queue_some(struct stream *st, const void *data, size_t len)
+{
+	size_t room = st->len < STREAM_INPUT ? STREAM_INPUT - st->len : 0;
+	size_t n = len < room ? len : room;
+	int r;
+
+	if (st->fd < 0 || st->close_when_empty)
+		return -EPIPE;
+	if (n == 0)
+		return len == 0 ? 0 : -EAGAIN;
+	r = stream_queue(st, data, n);
+	return r < 0 ? r : (ssize_t)n;
+}
+
+/* How many of n bytes that came are still within the limit. */
+static size_t output_cut(struct stream *st, size_t n)
+{
+	struct exeat_run *run = st->run;
+
+	st->total += n;
+	if (run->idle_ms)
+		run->active_ms = clock_ms();
+	if (n <= run->output_left) {
+		if (run->output_left != UINT64_MAX)
+			run->output_left -= n;
+		return n;
+	}
+	n = (size_t)run->output_left;
+	run->output_left = 0;
+	if (st->which == EXEAT_STDOUT)
+		run->result.stdout_cut = 1;
+	else
+		run->result.stderr_cut = 1;
+	run_end(run, RUN_OUTPUT);
+	return n;
 }
 
 static void output_end(struct stream *st)
@@ -176,7 +228,10 @@ static bool output_ready(struct stream *st)
 		return true;
 	if (n <= 0) {
 		output_end(st);
-	} else if (run->callback[st->which]) {
+		return true;
+	}
+	n = (ssize_t)output_cut(st, (size_t)n);
+	if (n > 0 && run->callback[st->which]) {
 		run->on_output(run->user_data, run, st->which, room, (size_t)n);
 	} else {
 		st->len += (size_t)n;
@@ -225,16 +280,21 @@ bool stream_full(const struct stream *st)
 	       st->len >= STREAM_KEEP;
 }
 
-size_t stream_take(struct stream *st, void *buf, size_t size)
+void stream_drop(struct stream *st, size_t n)
 {
-	size_t n = st->len < size ? st->len : size;
-
-	memcpy(buf, st->buf + st->start, n);
 	st->start += n;
 	st->len -= n;
 	if (st->len == 0)
 		st->start = 0;
 	/* a failure shows again, and is heard, when the pipe is attached */
 	(void)stream_watch(st);
+}
+
+size_t stream_take(struct stream *st, void *buf, size_t size)
+{
+	size_t n = st->len < size ? st->len : size;
+
+	memcpy(buf, st->buf + st->start, n);
+	stream_drop(st, n);
 	return n;
 }

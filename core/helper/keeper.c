@@ -99,6 +99,9 @@ static void caller_message(void *user, struct msg *m)
 	case K_KILL:
 		id = rbuf_u32(&r);
 		return keeper_run_kill(k, id, (int)rbuf_u32(&r));
+	case K_END:
+		id = rbuf_u32(&r);
+		return keeper_run_end(k, id, rbuf_u8(&r));
 	default:
 		return; /* not in the table of the chan */
 	}

@@ -129,6 +129,8 @@ void keeper_spare_make(struct keeper *k);
 /* The posture took the spare namespace: the child in it is one of its own. */
 void keeper_spare_taken(struct keeper *k, uint32_t posture);
 void keeper_run_kill(struct keeper *k, uint32_t id, int signal);
+/* TERM, then KILL after the run's grace: once, for the first reason. */
+void keeper_run_end(struct keeper *k, uint32_t id, enum run_reason reason);
 /* The posture of waiting runs is ready, or (err) will never be. */
 void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
 			    const struct err *err);

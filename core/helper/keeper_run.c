@@ -265,19 +265,31 @@ static void timer_start(struct keeper_run *run, uint64_t ms)
 	(void)event_add(run->timer, &tv);
 }
 
+static void run_end(struct keeper_run *run, enum run_reason reason)
+{
+	run->reason = reason;
+	run_signal(run, SIGTERM);
+	timer_start(run, run->grace_ms);
+}
+
 static void run_timer_cb(evutil_socket_t fd, short what, void *user)
 {
 	struct keeper_run *run = user;
 
 	(void)fd;
 	(void)what;
-	if (run->reason == RUN_TIMEOUT) {
-		(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL, 0);
-		return;
-	}
-	run->reason = RUN_TIMEOUT;
-	run_signal(run, SIGTERM);
-	timer_start(run, run->grace_ms);
+	if (run->reason == RUN_ENDED)
+		return run_end(run, RUN_TIMEOUT);
+	(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL, 0);
+}
+
+void keeper_run_end(struct keeper *k, uint32_t id, enum run_reason reason)
+{
+	struct keeper_run *run = run_find(k, id);
+
+	if (run && run->state != RUN_DONE && run->reason == RUN_ENDED &&
+	    (reason == RUN_IDLE || reason == RUN_OUTPUT))
+		run_end(run, reason);
 }
 
 void keeper_run_kill(struct keeper *k, uint32_t id, int signal)
@@ -443,7 +455,8 @@ void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
 		struct keeper_run *run = k->runs[i];
 
 		if (!run || run->posture != posture ||
-		    run->state != RUN_WAITING || run->killed_by)
+		    run->state != RUN_WAITING || run->killed_by ||
+		    run->reason != RUN_ENDED)
 			continue;
 		if (!err) {
 			run_born(run, p);

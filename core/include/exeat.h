@@ -274,7 +274,7 @@ struct exeat_run;
 
 enum exeat_stdio {
 	EXEAT_STDIO_DEFAULT = 0, /* stdin none; stdout and stderr pipes */
-	EXEAT_STDIO_NONE,	 /* /dev/null */
+	EXEAT_STDIO_NONE,	 /* /dev/null: output is discarded */
 	EXEAT_STDIO_PIPE,
 	EXEAT_STDIO_INHERIT, /* the caller's own */
 	EXEAT_STDIO_FD,	     /* the descriptor given; borrowed, duplicated */
@@ -310,6 +310,25 @@ struct exeat_run_options {
 	int64_t timeout_ms;	/* 0: none */
 	int64_t kill_grace_ms;	/* TERM, then KILL after it; 0: 2000 */
 	int proxy_env;		/* as a session's, for this run */
+	/* stderr goes where stdout goes, in the order in which it is written.
+	 * stdio[EXEAT_STDERR] must be unset. */
+	int merge_output;
+	/*
+	 * End the command (TERM, then KILL) when for so long it has written
+	 * nothing to stdout or stderr; 0: never. What it wrote and nobody has
+	 * taken yet counts as written. Both outputs must be pipes, callbacks
+	 * or discarded, and not both discarded: others are not seen.
+	 */
+	int64_t idle_timeout_ms;
+	/*
+	 * At most so many bytes of output, of stdout and stderr together; what
+	 * is more is counted, not kept, and ends the command ("output_limit").
+	 * 0: no limit. For pipes and callbacks, as above.
+	 */
+	uint64_t max_output_bytes;
+	/* Called from dispatch when a piped stdin takes more, after
+	 * exeat_run_write_some() took less than it was given. */
+	void (*on_stdin_ready)(void *user_data, struct exeat_run *run);
 };
 
 #define EXEAT_RUN_OPTIONS_INIT                           \
@@ -340,6 +359,10 @@ struct exeat_result {
 	const struct exeat_refusal *refusals; /* at most 64, merged alike */
 	size_t nrefusals;
 	uint64_t refused_total; /* all of them */
+	/* What the command wrote to its pipes; more than was kept if it was
+	 * cut at max_output_bytes. */
+	uint64_t stdout_bytes, stderr_bytes;
+	int stdout_cut, stderr_cut;
 };
 
 /*
@@ -356,6 +379,17 @@ EXEAT_API int exeat_run_start(struct exeat_session *session,
  * failed. Output of pipes is kept in memory while waiting. */
 EXEAT_API int exeat_run_wait(struct exeat_run *run, int timeout_ms,
 			     struct exeat_error *error);
+/*
+ * Wait until `needed` of n runs have ended, of one session or of several (then
+ * all of them are used by this thread). Returns how many have, fewer than
+ * `needed` after timeout_ms (-1: for ever); negative: a session's descriptor
+ * failed, or every run that is left waits for its output to be read. Which
+ * ones: exeat_run_result(); a failed sandbox is an end, exeat_run_wait() says
+ * why.
+ */
+EXEAT_API int exeat_runs_wait(struct exeat_run *const *runs, size_t n,
+			      size_t needed, int timeout_ms,
+			      struct exeat_error *error);
 /* NULL before the end. Borrowed from the run. */
 EXEAT_API const struct exeat_result *
 exeat_run_result(const struct exeat_run *run);
@@ -369,9 +403,35 @@ EXEAT_API ssize_t exeat_run_read(struct exeat_run *run,
 				 enum exeat_stream stream, void *buf,
 				 size_t size, int timeout_ms,
 				 struct exeat_error *error);
+/*
+ * The next line of a piped stream, with its newline, terminated by a NUL; a
+ * line of size - 1 bytes or more comes in pieces, the last one perhaps without
+ * a newline. Returns its length, 0 at the end of the stream; -EAGAIN: no whole
+ * line within timeout_ms (what there is of it stays). A line may have NULs.
+ */
+EXEAT_API ssize_t exeat_run_read_line(struct exeat_run *run,
+				      enum exeat_stream stream, char *buf,
+				      size_t size, int timeout_ms,
+				      struct exeat_error *error);
+/*
+ * The same as text: whole characters of UTF-8 (RFC 3629), at least one,
+ * terminated by a NUL. A byte that is of no character comes as U+FFFD. `size`
+ * is at least 8 bytes.
+ */
+EXEAT_API ssize_t exeat_run_read_text(struct exeat_run *run,
+				      enum exeat_stream stream, char *buf,
+				      size_t size, int timeout_ms,
+				      struct exeat_error *error);
 /* Write to a piped stdin; waits until all is taken. -EPIPE: it is closed. */
 EXEAT_API int exeat_run_write(struct exeat_run *run, const void *data,
 			      size_t len, struct exeat_error *error);
+/*
+ * The same without waiting, for a caller with a loop of its own: returns how
+ * many bytes were taken, at least one; -EAGAIN: none, on_stdin_ready comes
+ * when there is room (at most 256 KiB wait for the command to read them).
+ */
+EXEAT_API ssize_t exeat_run_write_some(struct exeat_run *run, const void *data,
+				       size_t len, struct exeat_error *error);
 EXEAT_API void exeat_run_close_stdin(struct exeat_run *run);
 /* To the whole process tree. 0 also if it has ended already. */
 EXEAT_API int exeat_run_kill(struct exeat_run *run, int signal,
@@ -380,14 +440,31 @@ EXEAT_API int exeat_run_kill(struct exeat_run *run, int signal,
 EXEAT_API void exeat_run_free(struct exeat_run *run);
 
 /*
- * Run to the end and collect: *ret_out and *ret_err (either may be NULL) are
- * heap, terminated; free(). The run is freed with exeat_run_free().
+ * Run to the end and collect: *ret_out and *ret_err are heap, terminated;
+ * free(). Either may be NULL: exeat_run_read() has it then. The run is freed
+ * with exeat_run_free().
  */
 EXEAT_API int exeat_exec(struct exeat_session *session,
 			 const struct exeat_run_options *options,
 			 struct exeat_run **ret, char **ret_out,
 			 size_t *ret_out_len, char **ret_err,
 			 size_t *ret_err_len, struct exeat_error *error);
+
+/*
+ * Run Python text and collect what it prints: *ret_out is heap, terminated;
+ * free(). `options` (NULL: none) may name everything but the command. Returns
+ * 0, or 1 if the text did not end with 0: that is data. What it wrote to
+ * stderr and its result are the run's, whose *ret is the caller's, to be freed
+ * with exeat_run_free(); NULL: not wanted.
+ */
+EXEAT_API int exeat_run_code(struct exeat_session *session, const char *code,
+			     const struct exeat_run_options *options,
+			     struct exeat_run **ret, char **ret_out,
+			     size_t *ret_out_len, struct exeat_error *error);
+/* exeat_run_start() with a pipe for stdin, for a conversation. */
+EXEAT_API int exeat_spawn(struct exeat_session *session,
+			  const struct exeat_run_options *options,
+			  struct exeat_run **ret, struct exeat_error *error);
 
 /* ---- policy as a tool: no session, no privilege, no packet ---- */
 

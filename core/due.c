@@ -1,0 +1,126 @@
+/* due.c - what is due at a time of its own: one timer for all runs
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A run is over when front has told what it refused. Front parses hostile
+ * bytes: one that never answers must not keep a caller waiting, and what it
+ * saw last is not known. So the session breaks.
+ *
+ * A run that says nothing for its idle time is ended. What it has said and
+ * nobody has taken yet counts: a caller that was away for long must not blame
+ * the command.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+#include "core/proto.h"
+#include "core/session.h"
+
+/* By clock_ms(); INT64_MAX: nothing is. */
+static int64_t run_due(const struct exeat_run *run)
+{
+	if (run->phase == PHASE_OVER)
+		return INT64_MAX;
+	if (run->exited)
+		return run->flushed ? INT64_MAX :
+				      run->exited_ms + LIMIT_FLUSH_MS;
+	if (run->idle_ms == 0 || run->ending)
+		return INT64_MAX;
+	return run->idle_ms > INT64_MAX - run->active_ms ?
+		       INT64_MAX :
+		       run->active_ms + run->idle_ms;
+}
+
+static int arm(struct exeat_session *s, int64_t due)
+{
+	const int64_t ms = due > clock_ms() ? due - clock_ms() : 1;
+	const struct itimerspec when = {
+		.it_value = { ms / 1000, ms % 1000 * 1000000 },
+	};
+
+	if (s->due < 0) {
+		s->due = timerfd_create(CLOCK_MONOTONIC,
+					TFD_CLOEXEC | TFD_NONBLOCK);
+		if (s->due < 0 || session_watch(s, s->due, &s->due_source,
+						EPOLLIN, true) < 0)
+			return -errno;
+	}
+	if (timerfd_settime(s->due, 0, &when, NULL) < 0)
+		return -errno;
+	s->due_ms = due;
+	return 0;
+}
+
+static void arm_or_break(struct exeat_session *s, int64_t due)
+{
+	struct err err;
+
+	if (arm(s, due) == 0)
+		return;
+	(void)err_sys(&err, errno, "watch", "timer");
+	session_break(s, &err);
+}
+
+void due_watch(struct exeat_run *run)
+{
+	const int64_t due = run_due(run);
+
+	/* when the timer is up, all are looked at */
+	if (due < run->session->due_ms)
+		arm_or_break(run->session, due);
+}
+
+/* Has it said something that is not read yet? */
+static bool speaks(const struct exeat_run *run)
+{
+	for (int i = EXEAT_STDOUT; i <= EXEAT_STDERR; i++) {
+		const struct stream *st = &run->streams[i];
+		struct pollfd p = { .fd = st->fd, .events = POLLIN };
+
+		if (stream_full(st) ||
+		    (st->fd >= 0 && poll(&p, 1, 0) > 0 && p.revents & POLLIN))
+			return true;
+	}
+	return false;
+}
+
+/* False: the session is broken. */
+static bool run_is_due(struct exeat_run *run)
+{
+	struct err err;
+
+	if (run->exited) {
+		(void)err_new(&err, ERR_TIMEOUT, "session", "front",
+			      "does not answer");
+		session_break(run->session, &err);
+		return false;
+	}
+	if (speaks(run))
+		run->active_ms = clock_ms();
+	else
+		run_end(run, RUN_IDLE);
+	return true;
+}
+
+void due_ready(struct exeat_session *s)
+{
+	const int64_t now = clock_ms();
+	int64_t next = INT64_MAX;
+	uint64_t times;
+
+	(void)!read(s->due, &times, sizeof(times)); /* only to reset it */
+	s->due_ms = INT64_MAX;
+	for (struct exeat_run *run = s->runs; run; run = run->next) {
+		int64_t due = run_due(run);
+
+		if (due <= now && !run_is_due(run))
+			return;
+		due = run_due(run);
+		next = due < next ? due : next;
+	}
+	if (next != INT64_MAX)
+		arm_or_break(s, next);
+}
