@@ -35,6 +35,7 @@ const char *backend_names(void)
 #define FAILED_MAX (sizeof(struct err) + 64)
 
 const struct msg_rule backend_keeper_rules[] = {
+	{ BACKEND_TTY, ANY_STATE, 0, 0, 1, 1 },
 	{ BACKEND_STARTED, ANY_STATE, 0, 0, 0, 0 },
 	{ BACKEND_FAILED, ANY_STATE, FAILED_MIN, FAILED_MAX, 0, 0 },
 	{ BACKEND_EXITED, ANY_STATE, 28, 28, 0, 0 },

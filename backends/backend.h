@@ -11,7 +11,9 @@
  *	          command done (namespaces, mounts), waiting on `control`
  *	start     the keeper sends BACKEND_COMMAND on `control` (an encoded
  *	          struct command, fds: stdin, stdout, stderr)
- *	          the child answers BACKEND_STARTED once exec has succeeded, or
+ *	          if it asks for a terminal, the child makes one in the run's
+ *	          view and sends BACKEND_TTY; it answers BACKEND_STARTED once
+ *	          exec has succeeded, or
  *	          BACKEND_FAILED (an encoded error; the child ends)
  *	signals   the keeper sends BACKEND_SIGNAL {u32 signal}: to the whole tree
  *	end       BACKEND_EXITED {u32 wait status, u64 utime_us, u64 stime_us,
@@ -37,6 +39,7 @@
 
 enum backend_message {
 	BACKEND_COMMAND = 1,
+	BACKEND_TTY,		/* fd: the other end of the run's terminal */
 	BACKEND_STARTED,
 	BACKEND_FAILED,		/* u32 err_code, u32 errno, lstr step, object,
 				 * message, remedy; u32 exit code to report:

@@ -7,7 +7,7 @@
  *
  *	user namespace	its capabilities serve to empty the bounding set
  *	limits		a hard limit may only be lowered
- *	session, stdio, terminal
+ *	terminal, session, stdio
  *	working dir	with the payload's own rights
  *	capabilities	none left, no_new_privs
  *	Landlock	needs no_new_privs
@@ -73,6 +73,46 @@ static int set_limits(const struct command *c, struct err *err)
 	if (r == 0)
 		r = set_limit(RLIMIT_CORE, c->rlimit_core, "core file", err);
 	return r;
+}
+
+/* -- the terminal -- */
+
+/* There is nothing else to do: wait until it has left. */
+static int send_terminal(struct chan *control, int fd)
+{
+	struct pollfd p = { .fd = control->fd, .events = POLLOUT };
+	int r = chan_send(control, BACKEND_TTY, NULL, 0, &fd, 1);
+
+	while (r == 0 && chan_wants_write(control)) {
+		(void)poll(&p, 1, -1); /* the flush says what is wrong */
+		r = chan_flush(control);
+	}
+	return r;
+}
+
+/* In the run's own devpts (pts(4)), so that its name means it inside. */
+static int make_terminal(const struct command *c, struct chan *control,
+			 int *ret, struct err *err)
+{
+	const struct winsize size = { .ws_row = c->rows, .ws_col = c->cols };
+	cleanup_fd int master =
+		open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	cleanup_fd int slave = -1;
+	int unlock = 0, r;
+
+	if (master < 0)
+		return err_sys(err, errno, "open", "/dev/ptmx");
+	if (ioctl(master, TIOCSPTLCK, &unlock) < 0 ||
+	    ioctl(master, TIOCSWINSZ, &size) < 0)
+		return err_sys(err, errno, "set up terminal", NULL);
+	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (slave < 0)
+		return err_sys(err, errno, "open terminal", NULL);
+	r = send_terminal(control, master);
+	if (r < 0)
+		return err_sys(err, -r, "hand out terminal", NULL);
+	*ret = fd_steal(&slave);
+	return 0;
 }
 
 static int set_stdio(const struct command *c, const int fds[3], struct err *err)
@@ -185,12 +225,16 @@ static int confine(const struct backend_spec *spec, struct err *err)
 	return seccomp_load(&seccomp_payload, err);
 }
 
-static int become(const struct command *c, const int fds[3], struct err *err)
+static int become(const struct command *c, struct chan *control,
+		  const int fds[3], struct err *err)
 {
-	int r = set_limits(c, err);
+	int r = set_limits(c, err), tty = -1;
 
+	if (r == 0 && c->tty)
+		r = make_terminal(c, control, &tty, err);
 	if (r == 0)
-		r = set_stdio(c, fds, err);
+		r = set_stdio(c, tty < 0 ? fds : (int[3]){ tty, tty, tty },
+			      err);
 	if (r == 0)
 		r = enter_dir(c->cwd, err);
 	if (r == 0)
@@ -292,7 +336,8 @@ static void wait_message(struct chan *control, struct msg *m)
 }
 
 /* Returns only if it cannot be executed. */
-static void execute(const struct msg *m, struct payload_failure *failure)
+static void execute(const struct msg *m, struct chan *control,
+		    struct payload_failure *failure)
 {
 	struct command c;
 	int r;
@@ -306,7 +351,7 @@ static void execute(const struct msg *m, struct payload_failure *failure)
 		(void)err_sys(&failure->err, -r, "read command", NULL);
 		return;
 	}
-	if (become(&c, m->fds, &failure->err) < 0)
+	if (become(&c, control, m->fds, &failure->err) < 0)
 		return;
 	r = exec_search(&c);
 	(void)err_sys(&failure->err, -r, "execute", "%s", c.argv[0]);
@@ -321,7 +366,7 @@ _Noreturn void payload_main(const struct backend_spec *spec,
 
 	if (confine(spec, &failure.err) == 0) {
 		wait_message(control, &m);
-		execute(&m, &failure);
+		execute(&m, control, &failure);
 	}
 	/* smaller than PIPE_BUF: whole or not at all; EOF then says enough */
 	(void)fd_write_all(report, &failure, sizeof(failure));

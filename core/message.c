@@ -83,6 +83,15 @@ static void run_not_started(struct exeat_session *s, struct rbuf *r)
 	run_failed(run, exit_code, &err);
 }
 
+static void run_terminal(struct exeat_session *s, struct msg *m)
+{
+	struct rbuf r = rbuf_make(m->body, m->len);
+	struct exeat_run *run = run_by_id(s, rbuf_u32(&r));
+
+	if (run)
+		run_tty(run, fd_steal(&m->fds[0]));
+}
+
 static const char *or_empty(const char *text)
 {
 	return text ? text : "";
@@ -154,6 +163,8 @@ void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 	case K_POLICY_SET:
 	case K_POLICY_FAILED:
 		return policy_answered(s, m->type, &r);
+	case K_TTY:
+		return run_terminal(s, m);
 	case K_RUN_FAILED:
 		return run_not_started(s, &r);
 	case K_EXITED:

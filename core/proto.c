@@ -96,6 +96,7 @@ static const struct msg_rule caller_keeper_rules[] = {
 	{ K_POSTURE_FAILED, SERVING, 8, ERR_MAX, 0, 0 },
 	{ K_POLICY_SET, SERVING, 4, 4, 0, 0 },
 	{ K_POLICY_FAILED, SERVING, 8, ERR_MAX, 0, 0 },
+	{ K_TTY, SERVING, 4, 4, 1, 1 },
 	{ K_RUN_FAILED, SERVING, 8, ERR_MAX, 0, 0 },
 	{ K_EXITED, SERVING, 41, 41, 0, 0 },
 };

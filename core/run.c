@@ -24,6 +24,8 @@ enum {
 	GRACE_MS = 2000,
 	SCRIPT_MAX = 128 * 1024 - 1, /* MAX_ARG_STRLEN of execve(2) */
 	PREPARE_FROM = 2,	     /* runs: then more are likely */
+	TTY_ROWS = 24,		     /* as every terminal had once */
+	TTY_COLS = 80,
 };
 
 struct exeat_run *run_by_id(struct exeat_session *s, uint32_t id)
@@ -94,6 +96,19 @@ static int watched_check(const struct exeat_run_options *o, struct err *err)
 	return seen ? 0 : invalid(err, what, "all output is discarded");
 }
 
+static bool pty_stdio(const struct exeat_run_options *o)
+{
+	enum exeat_stdio in = o->stdio[EXEAT_STDIN];
+	enum exeat_stdio out = o->stdio[EXEAT_STDOUT];
+
+	return (in == EXEAT_STDIO_DEFAULT || in == EXEAT_STDIO_PIPE ||
+		in == EXEAT_STDIO_BYTES) &&
+	       (out == EXEAT_STDIO_DEFAULT || out == EXEAT_STDIO_PIPE ||
+		out == EXEAT_STDIO_CALLBACK) &&
+	       o->stdio[EXEAT_STDERR] == EXEAT_STDIO_DEFAULT &&
+	       !o->merge_output;
+}
+
 static int options_check(const struct exeat_run_options *o, struct err *err)
 {
 	int given =
@@ -118,6 +133,8 @@ static int options_check(const struct exeat_run_options *o, struct err *err)
 		return invalid(err, "idle_timeout", "negative");
 	if (o->cwd && o->cwd[0] == '\0')
 		return invalid(err, "cwd", "empty");
+	if (o->pty && !pty_stdio(o))
+		return invalid(err, "pty", "a terminal is all three streams");
 	if (o->merge_output && o->stdio[EXEAT_STDERR] != EXEAT_STDIO_DEFAULT)
 		return invalid(err, "merge_output",
 			       "stderr has a place of its own");
@@ -157,6 +174,13 @@ static int stdio_pipe(struct exeat_run *run, int i, struct err *err)
 	return ends[theirs];
 }
 
+static int stdio_null(struct err *err)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? err_sys(err, errno, "open", "/dev/null") : fd;
+}
+
 /* The run's end of one descriptor, or -errno. */
 static int stdio_open(struct exeat_run *run, const struct exeat_run_options *o,
 		      int i, struct err *err)
@@ -190,8 +214,7 @@ static int stdio_open(struct exeat_run *run, const struct exeat_run_options *o,
 	case EXEAT_STDIO_DEFAULT:
 		break;
 	}
-	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	return fd < 0 ? err_sys(err, errno, "open", "/dev/null") : fd;
+	return stdio_null(err);
 }
 
 /* ---- start ---- */
@@ -222,6 +245,9 @@ static int run_encode(struct exeat_run *run, const struct exeat_run_options *o,
 		.envp = (const char *const *)env->texts,
 		.cwd = o->cwd ? o->cwd : s->work.path,
 		.new_session = true,
+		.tty = run->pty,
+		.rows = run->rows,
+		.cols = run->cols,
 		.rlimit_fsize = UINT64_MAX,
 		.rlimit_nofile = UINT64_MAX,
 		.rlimit_core = UINT64_MAX,
@@ -256,8 +282,11 @@ static int run_send(struct exeat_run *run, const struct exeat_run_options *o,
 			 o, &env, err);
 	if (r == 0)
 		r = run_encode(run, o, &env, &body, err);
+	if (r == 0 && run->pty)
+		r = run_tty_await(run, o, err);
 	for (int i = 0; r == 0 && i < 3; i++) {
-		fds[i] = i == EXEAT_STDERR && o->merge_output ?
+		fds[i] = run->pty ? stdio_null(err) :
+			 i == EXEAT_STDERR && o->merge_output ?
 				 stdio_dup(fds[EXEAT_STDOUT], err) :
 				 stdio_open(run, o, i, err);
 		r = fds[i] < 0 ? fds[i] : 0;
@@ -311,6 +340,9 @@ static struct exeat_run *run_new(struct exeat_session *s,
 	run->on_output = o->on_output;
 	run->on_exit = o->on_exit;
 	run->on_stdin_ready = o->on_stdin_ready;
+	run->pty = o->pty != 0;
+	run->rows = o->pty_rows ? o->pty_rows : TTY_ROWS;
+	run->cols = o->pty_cols ? o->pty_cols : TTY_COLS;
 	run->idle_ms = o->idle_timeout_ms;
 	run->active_ms = clock_ms();
 	run->output_left =
@@ -473,6 +505,7 @@ void run_failed(struct exeat_run *run, unsigned exit_code,
 		err_start(err, run->start_error, sizeof(run->start_error));
 	/* nothing ran: there is nothing to wait for */
 	run->exited = run->flushed = true;
+	run->streams[EXEAT_STDOUT].awaited = false;
 	stream_close(&run->streams[EXEAT_STDOUT]);
 	stream_close(&run->streams[EXEAT_STDERR]);
 	run_check(run);

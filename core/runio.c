@@ -10,6 +10,8 @@
 #include "core/options.h"
 #include "core/session.h"
 
+enum { END_OF_FILE = 4 }; /* VEOF of termios(3), as a terminal begins */
+
 /* ---- refusals ---- */
 
 static bool same(const char *a, const char *b)
@@ -95,7 +97,7 @@ int exeat_run_write(struct exeat_run *run, const void *data, size_t len,
 
 	if (r < 0)
 		return stdin_error(error, -r);
-	while (st->len > 0 && st->fd >= 0) {
+	while (st->len > 0 && (st->fd >= 0 || st->awaited)) {
 		if (stream_full(&run->streams[EXEAT_STDOUT]) ||
 		    stream_full(&run->streams[EXEAT_STDERR]))
 			return stdin_stuck(error);
@@ -122,6 +124,9 @@ void exeat_run_close_stdin(struct exeat_run *run)
 {
 	struct stream *st = &run->streams[EXEAT_STDIN];
 
+	/* a terminal ends by a character, without which nobody hears of it */
+	if (run->pty && !st->close_when_empty)
+		(void)stream_queue(st, &(const char){ END_OF_FILE }, 1);
 	st->close_when_empty = true;
 	if (st->len == 0)
 		stream_close(st);

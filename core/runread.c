@@ -52,7 +52,8 @@ static int wait_begin(struct wait *w, struct exeat_run *run,
 /* Can more bytes come than are kept? */
 static bool more_comes(const struct wait *w)
 {
-	return w->st->fd >= 0 && !w->run->lost && !stream_full(w->st);
+	return (w->st->fd >= 0 || w->st->awaited) && !w->run->lost &&
+	       !stream_full(w->st);
 }
 
 /* -EAGAIN: the time is up. */

@@ -14,6 +14,7 @@ target_sources(exeat_core PRIVATE
 	run.c
 	runio.c
 	runread.c
+	runtty.c
 	runwait.c
 	session.c
 	sessioninfo.c

@@ -111,6 +111,7 @@ struct stream {
 	char *buf; /* output: not read yet; input: not written */
 	size_t start, len, size;
 	uint64_t total;	       /* output: bytes that came, kept or not */
+	bool awaited;	       /* its descriptor is still to come */
 	bool close_when_empty; /* input */
 };
 
@@ -136,6 +137,8 @@ struct exeat_run {
 	void (*on_exit)(void *user_data, struct exeat_run *run);
 	void (*on_stdin_ready)(void *user_data, struct exeat_run *run);
 	bool wants_stdin; /* on_stdin_ready is owed */
+	bool pty;	  /* its streams are a terminal, once that has come */
+	uint16_t rows, cols;
 	void *user_data;
 	bool callback[3];
 	int sent_signal;
@@ -263,6 +266,11 @@ void run_failed(struct exeat_run *run, unsigned exit_code,
 		const struct err *err);
 void run_flushed(struct exeat_run *run);
 void run_lost(struct exeat_run *run, const struct err *err);
+/* Its streams wait for what the keeper will send. */
+int run_tty_await(struct exeat_run *run, const struct exeat_run_options *o,
+		  struct err *err);
+/* The terminal has come: takes it. */
+void run_tty(struct exeat_run *run, int take_fd);
 /* TERM, then KILL after its grace; `reason` is what its result says. */
 void run_end(struct exeat_run *run, enum run_reason reason);
 /* Over if everything has come: calls on_exit once. */

@@ -75,6 +75,7 @@ int stream_attach(struct stream *st, int take_fd)
 
 void stream_close(struct stream *st)
 {
+	st->awaited = false;
 	if (st->fd < 0)
 		return;
 	stream_unwatch(st);
@@ -174,7 +175,7 @@ ssize_t stream_queue_some(struct stream *st, const void *data, size_t len)
 	size_t n = len < room ? len : room;
 	int r;
 
-	if (st->fd < 0 || st->close_when_empty)
+	if ((st->fd < 0 && !st->awaited) || st->close_when_empty)
 		return -EPIPE;
 	if (n == 0)
 		return len == 0 ? 0 : -EAGAIN;
@@ -226,6 +227,12 @@ static bool output_ready(struct stream *st)
 	/* after the exit: whoever still holds the other end is not of this run */
 	if (n < 0 && errno == EAGAIN && !run->exited)
 		return true;
+	/* nobody has the terminal now. Were our end closed, the command would
+	 * be hung up, even while it exits */
+	if (n < 0 && errno == EIO && run->pty && !run->exited) {
+		stream_unwatch(st);
+		return true;
+	}
 	if (n <= 0) {
 		output_end(st);
 		return true;
@@ -262,7 +269,7 @@ int stream_queue(struct stream *st, const void *data, size_t len)
 {
 	char *room;
 
-	if (st->fd < 0)
+	if (st->fd < 0 && !st->awaited)
 		return -EPIPE;
 	if (len == 0)
 		return 0;

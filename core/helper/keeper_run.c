@@ -204,11 +204,22 @@ static void child_exited(struct keeper_run *run, struct msg *m)
 	run_over(run);
 }
 
+static void child_tty(struct keeper_run *run, struct msg *m)
+{
+	uint8_t body[4];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+
+	wbuf_u32(&b, run->id);
+	wire_send(&run->keeper->caller, K_TTY, body, wbuf_len(&b), m->fds, 1);
+}
+
 static void child_message(void *user, struct msg *m)
 {
 	struct keeper_run *run = user;
 
 	switch ((enum backend_message)m->type) {
+	case BACKEND_TTY:
+		return child_tty(run, m);
 	case BACKEND_STARTED:
 		run->state = RUN_RUNNING;
 		return;

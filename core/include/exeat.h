@@ -326,6 +326,15 @@ struct exeat_run_options {
 	 * 0: no limit. For pipes and callbacks, as above.
 	 */
 	uint64_t max_output_bytes;
+	/*
+	 * A terminal of the run's own (pty(7)) as its stdin, stdout, stderr
+	 * and controlling terminal, in a devpts of its own. What it shows is
+	 * read as stdout; what is written to stdin is typed. stdio: stdin
+	 * unset, a pipe or bytes; stdout unset, a pipe or a callback; stderr
+	 * unset. Rows and columns 0: 24 and 80.
+	 */
+	int pty;
+	unsigned short pty_rows, pty_cols;
 	/* Called from dispatch when a piped stdin takes more, after
 	 * exeat_run_write_some() took less than it was given. */
 	void (*on_stdin_ready)(void *user_data, struct exeat_run *run);
@@ -432,7 +441,12 @@ EXEAT_API int exeat_run_write(struct exeat_run *run, const void *data,
  */
 EXEAT_API ssize_t exeat_run_write_some(struct exeat_run *run, const void *data,
 				       size_t len, struct exeat_error *error);
+/* The end of its input. A terminal is sent its end-of-file character (^D). */
 EXEAT_API void exeat_run_close_stdin(struct exeat_run *run);
+/* The window of a run's terminal has another size: its foreground programs
+ * get SIGWINCH. EXEAT_INVALID: it has none, or a size is 0. */
+EXEAT_API int exeat_run_resize(struct exeat_run *run, unsigned short rows,
+			       unsigned short cols, struct exeat_error *error);
 /* To the whole process tree. 0 also if it has ended already. */
 EXEAT_API int exeat_run_kill(struct exeat_run *run, int signal,
 			     struct exeat_error *error);

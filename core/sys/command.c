@@ -54,6 +54,8 @@ void command_encode(const struct command *c, struct sbuf *ret)
 	sbuf_lstr(ret, c->cwd);
 	sbuf_u8(ret, c->new_session);
 	sbuf_u8(ret, c->tty);
+	sbuf_u16(ret, c->rows);
+	sbuf_u16(ret, c->cols);
 	sbuf_u64(ret, c->rlimit_fsize);
 	sbuf_u64(ret, c->rlimit_nofile);
 	sbuf_u64(ret, c->rlimit_core);
@@ -79,6 +81,8 @@ int command_decode(const void *body, size_t len, struct command *ret)
 	new_session = rbuf_u8(&r);
 	c.new_session = new_session != 0;
 	c.tty = rbuf_u8(&r);
+	c.rows = rbuf_u16(&r);
+	c.cols = rbuf_u16(&r);
 	c.rlimit_fsize = rbuf_u64(&r);
 	c.rlimit_nofile = rbuf_u64(&r);
 	c.rlimit_core = rbuf_u64(&r);

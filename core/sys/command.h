@@ -19,8 +19,9 @@ struct command {
 	const char *const *envp; /* complete environment */
 	const char *cwd;	 /* absolute, inside the view */
 	bool new_session;	 /* setsid(); with a tty: TIOCSCTTY */
-	uint8_t tty;		 /* stdin of the payload is a terminal of
-					 * ours: make it the controlling one */
+	uint8_t tty;		 /* a terminal of the run's own instead of
+				  * what comes with the message */
+	uint16_t rows, cols;	 /* its size */
 	uint64_t rlimit_fsize, rlimit_nofile,
 		rlimit_core; /* UINT64_MAX: keep */
 };

@@ -31,6 +31,8 @@ static void command_round_trip(void **state)
 		.cwd = "/a b",
 		.new_session = true,
 		.tty = 1,
+		.rows = 50,
+		.cols = 132,
 		.rlimit_fsize = 1,
 		.rlimit_nofile = UINT64_MAX,
 		.rlimit_core = 3,
@@ -50,6 +52,8 @@ static void command_round_trip(void **state)
 	assert_string_equal(out.cwd, "/a b");
 	assert_true(out.new_session);
 	assert_int_equal(out.tty, 1);
+	assert_int_equal(out.rows, 50);
+	assert_int_equal(out.cols, 132);
 	assert_true(out.rlimit_fsize == 1 && out.rlimit_core == 3);
 	assert_true(out.rlimit_nofile == UINT64_MAX);
 	command_done(&out);
