@@ -44,8 +44,8 @@ static int arm(struct exeat_session *s, int64_t due)
 	if (s->due < 0) {
 		s->due = timerfd_create(CLOCK_MONOTONIC,
 					TFD_CLOEXEC | TFD_NONBLOCK);
-		if (s->due < 0 || session_watch(s, s->due, &s->due_source,
-						EPOLLIN, true) < 0)
+		if (s->due < 0 ||
+		    session_watch(s, s->due, &s->due_source, EPOLLIN, true) < 0)
 			return -errno;
 	}
 	if (timerfd_settime(s->due, 0, &when, NULL) < 0)

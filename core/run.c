@@ -287,8 +287,8 @@ static int run_send(struct exeat_run *run, const struct exeat_run_options *o,
 	for (int i = 0; r == 0 && i < 3; i++) {
 		fds[i] = run->pty ? stdio_null(err) :
 			 i == EXEAT_STDERR && o->merge_output ?
-				 stdio_dup(fds[EXEAT_STDOUT], err) :
-				 stdio_open(run, o, i, err);
+				    stdio_dup(fds[EXEAT_STDOUT], err) :
+				    stdio_open(run, o, i, err);
 		r = fds[i] < 0 ? fds[i] : 0;
 	}
 	if (r == 0)
@@ -345,8 +345,8 @@ static struct exeat_run *run_new(struct exeat_session *s,
 	run->cols = o->pty_cols ? o->pty_cols : TTY_COLS;
 	run->idle_ms = o->idle_timeout_ms;
 	run->active_ms = clock_ms();
-	run->output_left =
-		o->max_output_bytes ? o->max_output_bytes : UINT64_MAX;
+	run->output_left = o->max_output_bytes ? o->max_output_bytes :
+						 UINT64_MAX;
 	run->user_data = o->user_data;
 	run->result = (struct exeat_result){
 		.backend = s->backend,

@@ -111,8 +111,7 @@ int exeat_run_write(struct exeat_run *run, const void *data, size_t len,
 ssize_t exeat_run_write_some(struct exeat_run *run, const void *data,
 			     size_t len, struct exeat_error *error)
 {
-	ssize_t n =
-		stream_queue_some(&run->streams[EXEAT_STDIN], data, len);
+	ssize_t n = stream_queue_some(&run->streams[EXEAT_STDIN], data, len);
 
 	if (n < 0 && n != -EAGAIN)
 		return stdin_error(error, (int)-n);

@@ -14,12 +14,12 @@
 #include "core/session.h"
 
 int run_tty_await(struct exeat_run *run, const struct exeat_run_options *o,
-		     struct err *err)
+		  struct err *err)
 {
 	struct stream *in = &run->streams[EXEAT_STDIN];
 
-	run->callback[EXEAT_STDOUT] =
-		o->stdio[EXEAT_STDOUT] == EXEAT_STDIO_CALLBACK;
+	run->callback[EXEAT_STDOUT] = o->stdio[EXEAT_STDOUT] ==
+				      EXEAT_STDIO_CALLBACK;
 	in->awaited = run->streams[EXEAT_STDOUT].awaited = true;
 	if (o->stdio[EXEAT_STDIN] != EXEAT_STDIO_BYTES)
 		return 0;

@@ -88,6 +88,11 @@ static int store(const struct cli_option *o, const char *value, void *ret,
 			return 0;
 		return err_new(err, ERR_INVALID, "option", value,
 			       "--%s takes seconds, or 90s, 5m, 1h", o->name);
+	case CLI_SIZE:
+		if (num_size(value, field))
+			return 0;
+		return err_new(err, ERR_INVALID, "option", value,
+			       "--%s takes bytes, or 64K, 10M, 1G", o->name);
 	case CLI_END:
 		break;
 	}

@@ -15,6 +15,7 @@ enum cli_type {
 	CLI_TEXT,		/* const char * */
 	CLI_LIST,		/* struct cli_list: repeatable */
 	CLI_DURATION,		/* int64_t, milliseconds */
+	CLI_SIZE,		/* uint64_t, bytes */
 	CLI_END
 };
 

@@ -2,23 +2,19 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The command's stdin, stdout and stderr are its own; ours is stderr only.
- * Signals that end a foreground program are passed on to the command's tree
- * instead of ending us, so that its end, whatever it is, is reported.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "core/base/fd.h"
 #include "core/base/num.h"
 #include "core/base/text.h"
+#include "core/cli/attend.h"
 #include "core/cli/options.h"
 #include "core/cli/upstream.h"
 #include "core/include/exeat.h"
@@ -38,8 +34,9 @@ struct run_options {
 	struct cli_list max_upload, max_download;
 	struct cli_list governing, hidden; /* files that options name */
 	bool require_names, explain, fail_on_deny, quiet, with_credentials;
-	bool private_network, work_dir_sockets, proxy_env;
-	int64_t timeout_ms, kill_grace_ms;
+	bool private_network, work_dir_sockets, proxy_env, pty;
+	int64_t timeout_ms, idle_timeout_ms, kill_grace_ms;
+	uint64_t max_output;
 };
 
 #define AT(field) offsetof(struct run_options, field)
@@ -106,8 +103,15 @@ const struct cli_option cli_run_options[] = {
 	  "the shell for -c (default /bin/sh)" },
 	{ 0, "python", CLI_TEXT, AT(python), "FILE",
 	  "run this Python script (-: from stdin) instead of CMD" },
+	{ 't', "pty", CLI_FLAG, AT(pty), NULL,
+	  "a terminal of its own, wired to yours: for shells, editors, top" },
 	{ 0, "timeout", CLI_DURATION, AT(timeout_ms), "TIME",
 	  "end the command after that: 90, 90s, 5m, 1h" },
+	{ 0, "idle-timeout", CLI_DURATION, AT(idle_timeout_ms), "TIME",
+	  "end it when for so long it has written nothing" },
+	{ 0, "max-output", CLI_SIZE, AT(max_output), "SIZE",
+	  "end it when it has written more than that (64K, 10M) to stdout and "
+	  "stderr together; the rest is cut" },
 	{ 0, "kill-grace", CLI_DURATION, AT(kill_grace_ms), "TIME",
 	  "from TERM to KILL (default 2s)" },
 	{ 0, "backend", CLI_TEXT, AT(backend), "NAME",
@@ -140,7 +144,8 @@ struct run_context {
 	struct exeat_run_options run_options;
 	struct exeat_session *session;
 	struct exeat_run *run;
-	int audit, signals;
+	struct attend attend;
+	int audit;
 };
 
 static int fail(const struct exeat_error *error)
@@ -258,6 +263,29 @@ static void event_cb(void *user_data, const struct exeat_event *event)
 		      (unsigned long long)event->count);
 }
 
+/* The caller's own, unless somebody has to see what passes. */
+static void stdio_choose(struct run_context *x, const struct run_options *o)
+{
+	struct exeat_run_options *r = &x->run_options;
+	bool seen = o->idle_timeout_ms > 0 || o->max_output > 0;
+
+	r->idle_timeout_ms = o->idle_timeout_ms;
+	r->max_output_bytes = o->max_output;
+	r->on_output = attend_output;
+	r->on_stdin_ready = attend_input;
+	r->user_data = &x->attend;
+	x->attend.pty = o->pty;
+	if (o->pty) {
+		r->pty = 1;
+		attend_window(&r->pty_rows, &r->pty_cols);
+		r->stdio[EXEAT_STDOUT] = EXEAT_STDIO_CALLBACK;
+		return;
+	}
+	r->stdio[EXEAT_STDIN] = EXEAT_STDIO_INHERIT;
+	for (int i = EXEAT_STDOUT; i <= EXEAT_STDERR; i++)
+		r->stdio[i] = seen ? EXEAT_STDIO_CALLBACK : EXEAT_STDIO_INHERIT;
+}
+
 static int prepare(struct run_context *x, struct run_options *o, int argc,
 		   char *argv[], struct err *err)
 {
@@ -314,8 +342,7 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 	r->timeout_ms = o->timeout_ms;
 	r->kill_grace_ms = o->kill_grace_ms;
 	r->private_network = o->private_network;
-	for (int i = 0; i < 3; i++)
-		r->stdio[i] = EXEAT_STDIO_INHERIT;
+	stdio_choose(x, o);
 	return 0;
 }
 
@@ -388,6 +415,9 @@ static void report(const struct run_context *x,
 	for (size_t i = 0; o->explain && i < result->nrefusals; i++)
 		explain_one(&result->refusals[i]);
 	say("exeat: ", result->start_error, "\n");
+	if (result->stdout_cut || result->stderr_cut)
+		(void)fputs("exeat: more output than --max-output: cut\n",
+			    stderr);
 	if (notices && exeat_session_work_dir_is_fresh(x->session))
 		(void)fprintf(stderr, "exeat: the work dir was fresh and is "
 				      "gone; -w DIR keeps one\n");
@@ -432,8 +462,8 @@ static int json_write(const struct run_context *x,
 		(void)json_array_append_new(refusals,
 					    refusal_json(&result->refusals[i]));
 	root = json_pack(
-		"{s:i, s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:o, "
-		"s:I}",
+		"{s:i, s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, "
+		"s:b, s:b, s:o, s:I}",
 		"returncode", result->returncode, "termination_reason",
 		result->termination_reason, "start_error", result->start_error,
 		"runtime_ms", (json_int_t)result->runtime_ms, "backend",
@@ -441,8 +471,12 @@ static int json_write(const struct run_context *x,
 		"session", exeat_session_id(x->session), "user_us",
 		(json_int_t)result->user_us, "system_us",
 		(json_int_t)result->system_us, "max_rss_kib",
-		(json_int_t)result->max_rss_kib, "refusals", refusals,
-		"refused_total", (json_int_t)result->refused_total);
+		(json_int_t)result->max_rss_kib, "stdout_bytes",
+		(json_int_t)result->stdout_bytes, "stderr_bytes",
+		(json_int_t)result->stderr_bytes, "stdout_cut",
+		result->stdout_cut, "stderr_cut", result->stderr_cut,
+		"refusals", refusals, "refused_total",
+		(json_int_t)result->refused_total);
 	fd = result_open(x->o->json);
 	r = root && fd >= 0 ? json_dumpfd(root, fd, JSON_INDENT(2)) : -1;
 	json_decref(root);
@@ -455,7 +489,8 @@ static int json_write(const struct run_context *x,
 static int exit_status(const struct run_context *x,
 		       const struct exeat_result *result)
 {
-	if (strcmp(result->termination_reason, "timeout") == 0)
+	if (strcmp(result->termination_reason, "timeout") == 0 ||
+	    strcmp(result->termination_reason, "idle_timeout") == 0)
 		return STATUS_TIMEOUT;
 	if (result->returncode < 0)
 		return 128 - result->returncode;
@@ -467,49 +502,25 @@ static int exit_status(const struct run_context *x,
 
 /* ---- running ---- */
 
-/* The signals that we pass on; blocked, so that they arrive in a loop. */
-static int signals_open(void)
-{
-	sigset_t set;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigaddset(&set, SIGQUIT);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-static int wait_end(struct run_context *x, struct exeat_error *error)
-{
-	struct pollfd fds[2] = {
-		{ .fd = exeat_session_fd(x->session), .events = POLLIN },
-		{ .fd = x->signals, .events = POLLIN },
-	};
-	struct signalfd_siginfo si;
-	int r;
-
-	while ((r = exeat_run_wait(x->run, 0, error)) == 0) {
-		(void)poll(fds, 2, -1);
-		while (read(x->signals, &si, sizeof(si)) == sizeof(si))
-			(void)exeat_run_kill(x->run, (int)si.ssi_signo, NULL);
-	}
-	return r;
-}
-
 static int run(struct run_context *x)
 {
 	struct exeat_error error = { 0 };
 	const struct exeat_result *result;
-	int status;
+	int status, ended;
 
-	x->signals = signals_open();
+	if (attend_begin(&x->attend) < 0) {
+		(void)fputs("exeat: signalfd: no descriptor left\n", stderr);
+		return STATUS_SANDBOX;
+	}
 	if (exeat_session_begin(&x->session_options, &x->session, &error) < 0)
 		return fail(&error);
 	if (exeat_run_start(x->session, &x->run_options, &x->run, &error) < 0)
 		return fail(&error);
-	if (wait_end(x, &error) < 0)
+	x->attend.session = x->session;
+	x->attend.run = x->run;
+	ended = attend_run(&x->attend, &error);
+	attend_end(&x->attend);
+	if (ended < 0)
 		return fail(&error);
 	result = exeat_run_result(x->run);
 	report(x, result);
@@ -527,7 +538,7 @@ int cli_run(const struct cli_command *c, int argc, char *argv[])
 		.session_options = EXEAT_SESSION_OPTIONS_INIT,
 		.run_options = EXEAT_RUN_OPTIONS_INIT,
 		.audit = -1,
-		.signals = -1,
+		.attend = { .signals = -1 },
 	};
 	struct err err;
 	int status, at;
@@ -540,7 +551,7 @@ int cli_run(const struct cli_command *c, int argc, char *argv[])
 		status = run(&x);
 	exeat_session_close(x.session);
 	fd_close(&x.audit);
-	fd_close(&x.signals);
+	attend_end(&x.attend);
 	cli_list_free(&o.allow);
 	cli_list_free(&o.allow_files);
 	cli_list_free(&o.deny);

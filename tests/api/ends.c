@@ -291,9 +291,9 @@ static void bad_options(void **state)
 	cmocka_unit_test_setup_teardown(test, open_session, close_session)
 
 static const struct CMUnitTest tests[] = {
-	WITH_SESSION(idle),	    WITH_SESSION(not_idle),
-	WITH_SESSION(caller_away),  WITH_SESSION(output_limit),
-	WITH_SESSION(merged),	    WITH_SESSION(code),
+	WITH_SESSION(idle),	   WITH_SESSION(not_idle),
+	WITH_SESSION(caller_away), WITH_SESSION(output_limit),
+	WITH_SESSION(merged),	   WITH_SESSION(code),
 	WITH_SESSION(bad_options),
 };
 

@@ -226,8 +226,8 @@ static void write_some(void **state)
 		waits++;
 		ready = 0;
 		while (ready == 0)
-			assert_int_equal(exeat_session_dispatch(
-						 session, WAIT_MS, NULL),
+			assert_int_equal(exeat_session_dispatch(session,
+								WAIT_MS, NULL),
 					 0);
 	}
 	assert_true(waits > 0);
@@ -254,9 +254,9 @@ static void write_some(void **state)
 	cmocka_unit_test_setup_teardown(test, open_session, close_session)
 
 static const struct CMUnitTest tests[] = {
-	WITH_SESSION(lines),	   WITH_SESSION(lines_of_many),
-	WITH_SESSION(text),	   WITH_SESSION(text_in_pieces),
-	WITH_SESSION(bad_reads),   WITH_SESSION(write_some),
+	WITH_SESSION(lines),	 WITH_SESSION(lines_of_many),
+	WITH_SESSION(text),	 WITH_SESSION(text_in_pieces),
+	WITH_SESSION(bad_reads), WITH_SESSION(write_some),
 };
 
 API_MAIN("reading", tests)

@@ -144,7 +144,9 @@ def json_file():
     kinds = {"returncode": int, "termination_reason": str, "start_error": str,
              "runtime_ms": int, "backend": str, "network_mode": str,
              "session": str, "user_us": int, "system_us": int,
-             "max_rss_kib": int, "refusals": list, "refused_total": int}
+             "max_rss_kib": int, "stdout_bytes": int, "stderr_bytes": int,
+             "stdout_cut": bool, "stderr_cut": bool,
+             "refusals": list, "refused_total": int}
     check("--json: the keys", {k: type(v) for k, v in result.items()} == kinds,
           result)
     check("--json: the values", result["returncode"] == 3 and

@@ -570,8 +570,9 @@ static void session_make(struct harness *h, uint8_t hellos)
 	s->on_event = on_event_cb;
 	for (int i = 0; i < 3; i++)
 		s->dialer_fds[i] = -1;
-	s->dialer_own = s->resolv.fd = s->self = s->overdue = s->audit = -1;
-	s->overdue_source = (struct source){ SOURCE_OVERDUE, s };
+	s->dialer_own = s->resolv.fd = s->self = s->due = s->audit = -1;
+	s->due_ms = INT64_MAX;
+	s->due_source = (struct source){ SOURCE_DUE, s };
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
 	assert(s->work.path && s->epoll >= 0);
 	for (unsigned i = 0; i < HELPERS; i++)

@@ -1,0 +1,204 @@
+/* attend.c - between a run and the caller's own descriptors and signals
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "core/cli/attend.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+
+enum { PIECE = 4096 }; /* PIPE_BUF: a pipe with room takes it at once */
+
+int attend_begin(struct attend *a)
+{
+	static const int passed[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	static const int window[] = { SIGWINCH, SIGTSTP, SIGCONT };
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++)
+		(void)sigaddset(&set, passed[i]);
+	for (size_t i = 0; a->pty && i < sizeof(window) / sizeof(window[0]);
+	     i++)
+		(void)sigaddset(&set, window[i]);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	a->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	a->keys = a->pty;
+	return a->signals < 0 ? -errno : 0;
+}
+
+/* ---- the caller's terminal ---- */
+
+void attend_window(unsigned short *ret_rows, unsigned short *ret_cols)
+{
+	struct winsize size = { 0 };
+
+	for (int fd = STDOUT_FILENO; fd >= STDIN_FILENO; fd--)
+		if (ioctl(fd, TIOCGWINSZ, &size) == 0)
+			break;
+	*ret_rows = size.ws_row;
+	*ret_cols = size.ws_col;
+}
+
+static void window_changed(struct attend *a)
+{
+	unsigned short rows, cols;
+
+	attend_window(&rows, &cols);
+	if (rows > 0 && cols > 0)
+		(void)exeat_run_resize(a->run, rows, cols, NULL);
+}
+
+/* Every key is the run's: none is a signal here, none is echoed. */
+static void raw_begin(struct attend *a)
+{
+	struct termios raw;
+
+	if (!a->pty || tcgetattr(STDIN_FILENO, &raw) < 0)
+		return;
+	if (!a->is_raw)
+		a->before = raw;
+	cfmakeraw(&raw);
+	a->is_raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
+}
+
+static void raw_end(struct attend *a)
+{
+	if (a->is_raw)
+		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &a->before);
+	a->is_raw = false;
+}
+
+void attend_end(struct attend *a)
+{
+	raw_end(a);
+	fd_close(&a->signals);
+}
+
+/* ---- signals ---- */
+
+static void signal_take(struct attend *a, int number)
+{
+	switch (number) {
+	case SIGWINCH:
+		return window_changed(a);
+	case SIGTSTP:
+		/* from elsewhere: the key goes in as a key */
+		raw_end(a);
+		(void)raise(SIGSTOP);
+		return;
+	case SIGCONT:
+		raw_begin(a);
+		return window_changed(a);
+	default:
+		(void)exeat_run_kill(a->run, number, NULL);
+	}
+}
+
+static void signals_take(struct attend *a)
+{
+	struct signalfd_siginfo si;
+
+	while (read(a->signals, &si, sizeof(si)) == sizeof(si))
+		signal_take(a, (int)si.ssi_signo);
+}
+
+/* ---- output ---- */
+
+/* Signals are heard while whoever reads us takes its time. */
+void attend_output(void *attend, struct exeat_run *run,
+		   enum exeat_stream stream, const void *data, size_t len)
+{
+	const int fd = stream == EXEAT_STDERR ? STDERR_FILENO : STDOUT_FILENO;
+	struct attend *a = attend;
+	const char *at = data;
+
+	(void)run;
+	while (len > 0) {
+		struct pollfd fds[2] = {
+			{ .fd = fd, .events = POLLOUT },
+			{ .fd = a->signals, .events = POLLIN },
+		};
+		ssize_t n;
+
+		(void)poll(fds, 2, -1);
+		if (fds[1].revents)
+			signals_take(a);
+		if (!fds[0].revents)
+			continue;
+		n = write(fd, at, len < PIECE ? len : PIECE);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n < 0)
+			return; /* gone: the command need not know */
+		at += n;
+		len -= (size_t)n;
+	}
+}
+
+/* ---- input ---- */
+
+static void keys_give(struct attend *a)
+{
+	ssize_t n = exeat_run_write_some(a->run, a->typed, a->ntyped, NULL);
+
+	if (n < 0 && n != -EAGAIN) {
+		a->keys = false; /* the run has ended, or is about to */
+		return;
+	}
+	n = n > 0 ? n : 0;
+	a->ntyped -= (size_t)n;
+	memmove(a->typed, a->typed + n, a->ntyped);
+	/* what the run does not take now, it takes later: nothing is read
+	 * from the terminal meanwhile */
+	a->keys = a->ntyped == 0;
+}
+
+void attend_input(void *attend, struct exeat_run *run)
+{
+	(void)run;
+	keys_give(attend);
+}
+
+static void keys_take(struct attend *a)
+{
+	ssize_t n = read(STDIN_FILENO, a->typed, sizeof(a->typed));
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		a->keys = false;
+		return exeat_run_close_stdin(a->run);
+	}
+	a->ntyped = (size_t)n;
+	keys_give(a);
+}
+
+/* ---- the loop ---- */
+
+int attend_run(struct attend *a, struct exeat_error *error)
+{
+	struct pollfd fds[3] = {
+		{ .fd = exeat_session_fd(a->session), .events = POLLIN },
+		{ .fd = a->signals, .events = POLLIN },
+		{ .events = POLLIN },
+	};
+	int r;
+
+	raw_begin(a);
+	while ((r = exeat_run_wait(a->run, 0, error)) == 0) {
+		fds[2].fd = a->keys ? STDIN_FILENO : -1;
+		(void)poll(fds, 3, -1);
+		if (fds[1].revents)
+			signals_take(a);
+		if (fds[2].revents)
+			keys_take(a);
+	}
+	return r;
+}

@@ -1,0 +1,48 @@
+/* attend.h - between a run and the caller's own descriptors and signals
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Theory of operation
+ *
+ * Most runs have the caller's stdin, stdout and stderr, and only signals are
+ * to be passed on. Where output must be seen (it is limited, or its absence
+ * is) it is copied. With a terminal of the run's own, the caller's becomes a
+ * wire to it: raw, keys go in as they come, the window's size goes with them.
+ *
+ * Signals that end a foreground program are passed on to the command's tree
+ * instead of ending us, so that its end, whatever it is, is reported and a
+ * terminal is given back as it was.
+ */
+#ifndef EXEAT_CORE_CLI_ATTEND_H
+#define EXEAT_CORE_CLI_ATTEND_H
+
+#include <stdbool.h>
+#include <termios.h>
+
+#include "core/include/exeat.h"
+
+struct attend {
+	struct exeat_session *session;
+	struct exeat_run *run;
+	int signals;		/* signalfd; -1: none yet */
+	bool pty, keys;		/* keys: stdin is read, and goes in */
+	char typed[4096];	/* what the run did not take yet */
+	size_t ntyped;
+	bool is_raw;
+	struct termios before;	/* of the caller's terminal */
+};
+
+/* Before the session begins: nothing is lost from then on. 0 or -errno. */
+int attend_begin(struct attend *a);
+/* What the run's output goes through where it is copied: on_output. */
+void attend_output(void *attend, struct exeat_run *run,
+		   enum exeat_stream stream, const void *data, size_t len);
+/* on_stdin_ready of a run with a terminal. */
+void attend_input(void *attend, struct exeat_run *run);
+/* The size of the caller's window, or 0. */
+void attend_window(unsigned short *ret_rows, unsigned short *ret_cols);
+/* Until the run has ended. As exeat_run_wait(). */
+int attend_run(struct attend *a, struct exeat_error *error);
+/* Should: in any case. The terminal is as it was. */
+void attend_end(struct attend *a);
+
+#endif
