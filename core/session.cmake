@@ -3,6 +3,7 @@ target_sources(exeat_core PRIVATE
 	ca.c
 	due.c
 	environ.c
+	files.c
 	helperpath.c
 	message.c
 	network.c

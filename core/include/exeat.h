@@ -480,6 +480,59 @@ EXEAT_API int exeat_spawn(struct exeat_session *session,
 			  const struct exeat_run_options *options,
 			  struct exeat_run **ret, struct exeat_error *error);
 
+/* ---- files of the work dir ---- */
+
+/*
+ * Paths are relative to the work dir, or absolute below it; ".." is refused.
+ * No symbolic link is followed at any component, so that a payload cannot lead
+ * a caller elsewhere: EXEAT_INVALID ("path"). EXEAT_NOT_FOUND: it is not there;
+ * EXEAT_CONFLICT: it is of another kind, or a folder is not empty; EXEAT_LIMIT:
+ * too long, or no space. Runs may go on meanwhile.
+ */
+
+/*
+ * Make or replace a file with these bytes; nobody sees half of it. Missing
+ * folders are made. `mode`: its permissions, 0 is 0644. It belongs to whom the
+ * payload is.
+ */
+EXEAT_API int exeat_put_bytes(struct exeat_session *session, const char *path,
+			      const void *data, size_t len, unsigned mode,
+			      struct exeat_error *error);
+/*
+ * A whole file of at most max_bytes bytes: *ret is heap, terminated by a NUL
+ * that *ret_len does not count; free(). EXEAT_LIMIT: it is longer. Root is
+ * refused what neither the payload nor everybody may read.
+ */
+EXEAT_API int exeat_get_bytes(struct exeat_session *session, const char *path,
+			      size_t max_bytes, void **ret, size_t *ret_len,
+			      struct exeat_error *error);
+
+enum exeat_file_kind {
+	EXEAT_FILE_REGULAR,
+	EXEAT_FILE_DIRECTORY,
+	EXEAT_FILE_SYMLINK,
+	EXEAT_FILE_OTHER
+};
+
+struct exeat_file {
+	const char *name; /* of a list: in its folder; else "" */
+	enum exeat_file_kind kind;
+	uint64_t size; /* bytes, of a regular file */
+	unsigned mode; /* permissions */
+	double mtime;  /* last change, seconds since the epoch */
+};
+/* What is there; of a symbolic link itself. */
+EXEAT_API int exeat_stat_file(struct exeat_session *session, const char *path,
+			      struct exeat_file *ret,
+			      struct exeat_error *error);
+/* What a folder has ("": the work dir), by name. *ret: one free(). */
+EXEAT_API int exeat_list_files(struct exeat_session *session, const char *path,
+			       struct exeat_file **ret, size_t *ret_n,
+			       struct exeat_error *error);
+/* A file, a link, an empty folder; `recursive`: a folder with all in it. */
+EXEAT_API int exeat_remove_file(struct exeat_session *session, const char *path,
+				int recursive, struct exeat_error *error);
+
 /* ---- policy as a tool: no session, no privilege, no packet ---- */
 
 struct exeat_policy;
