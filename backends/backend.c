@@ -44,7 +44,8 @@ const size_t backend_keeper_nrules =
 	sizeof(backend_keeper_rules) / sizeof(backend_keeper_rules[0]);
 
 const struct msg_rule backend_child_rules[] = {
-	{ BACKEND_COMMAND, ANY_STATE, 1, LIMIT_ARGS_BYTES, 3, 3 },
+	{ BACKEND_COMMAND, ANY_STATE, 1, LIMIT_ARGS_BYTES, 3,
+	  3 + BACKEND_GROUPS },
 	{ BACKEND_SIGNAL, ANY_STATE, 4, 4, 0, 0 },
 };
 const size_t backend_child_nrules =

@@ -10,7 +10,8 @@
  *	prepare   clones a child with everything that does not depend on the
  *	          command done (namespaces, mounts), waiting on `control`
  *	start     the keeper sends BACKEND_COMMAND on `control` (an encoded
- *	          struct command, fds: stdin, stdout, stderr)
+ *	          struct command, fds: stdin, stdout, stderr, and the files by
+ *	          which it joins up to BACKEND_GROUPS cgroups)
  *	          if it asks for a terminal, the child makes one in the run's
  *	          view and sends BACKEND_TTY; it answers BACKEND_STARTED once
  *	          exec has succeeded, or
@@ -36,6 +37,8 @@
 #include "core/base/err.h"
 #include "core/base/msg.h"
 #include "core/sys/view.h"
+
+enum { BACKEND_GROUPS = 3 };
 
 enum backend_message {
 	BACKEND_COMMAND = 1,

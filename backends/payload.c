@@ -22,6 +22,7 @@
 #include <limits.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,22 @@ static int set_limit(int resource, uint64_t value, const char *name,
 	return 0;
 }
 
+/* The first so many of those that we may be on. */
+static int set_cpus(uint32_t n, struct err *err)
+{
+	cpu_set_t set;
+	uint32_t seen = 0;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return err_sys(err, errno, "read affinity", NULL);
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &set) && ++seen > n)
+			CPU_CLR(i, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) < 0)
+		return err_sys(err, errno, "set affinity", NULL);
+	return 0;
+}
+
 static int set_limits(const struct command *c, struct err *err)
 {
 	int r = set_limit(RLIMIT_FSIZE, c->rlimit_fsize, "file size", err);
@@ -72,7 +89,21 @@ static int set_limits(const struct command *c, struct err *err)
 			      err);
 	if (r == 0)
 		r = set_limit(RLIMIT_CORE, c->rlimit_core, "core file", err);
-	return r;
+	if (r == 0 && c->rlimit_as)
+		r = set_limit(RLIMIT_AS, c->rlimit_as, "address space", err);
+	if (r == 0 && c->rlimit_nproc)
+		r = set_limit(RLIMIT_NPROC, c->rlimit_nproc, "processes", err);
+	return r == 0 && c->cpus ? set_cpus(c->cpus, err) : r;
+}
+
+/* The descriptors behind stdio are groups that it is to be in: whatever it
+ * forks is in them too. */
+static int join_groups(const int *fds, unsigned n, struct err *err)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (write(fds[i], "0", 1) < 0)
+			return err_sys(err, errno, "join cgroup", NULL);
+	return 0;
 }
 
 /* -- the terminal -- */
@@ -225,10 +256,13 @@ static int confine(const struct backend_spec *spec, struct err *err)
 	return seccomp_load(&seccomp_payload, err);
 }
 
-static int become(const struct command *c, struct chan *control,
-		  const int fds[3], struct err *err)
+static int become(const struct command *c, struct chan *control, const int *fds,
+		  unsigned nfds, struct err *err)
 {
-	int r = set_limits(c, err), tty = -1;
+	int r = join_groups(fds + 3, nfds - 3, err), tty = -1;
+
+	if (r == 0)
+		r = set_limits(c, err);
 
 	if (r == 0 && c->tty)
 		r = make_terminal(c, control, &tty, err);
@@ -351,7 +385,7 @@ static void execute(const struct msg *m, struct chan *control,
 		(void)err_sys(&failure->err, -r, "read command", NULL);
 		return;
 	}
-	if (become(&c, control, m->fds, &failure->err) < 0)
+	if (become(&c, control, m->fds, m->nfds, &failure->err) < 0)
 		return;
 	r = exec_search(&c);
 	(void)err_sys(&failure->err, -r, "execute", "%s", c.argv[0]);

@@ -68,7 +68,8 @@ enum proto_message {
 	K_POLICY_FAILED,	/* u32 posture, err; perhaps in force somewhere */
 	K_PREPARE,		/* u32 run, posture: a run without its command */
 	K_RUN,			/* u32 run, posture; u64 timeout_ms, grace_ms (0:
-				 * none); command. fds: stdin, stdout, stderr */
+				 * none); command. fds: stdin, stdout, stderr,
+				 * files to join cgroups */
 	K_TTY,			/* u32 run. fd: the caller's end of its terminal */
 	K_RUN_FAILED,		/* u32 run, u32 exit code (125..127), err */
 	K_EXITED,		/* u32 run, u32 wait status, u8 reason, u64 utime_us,

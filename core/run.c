@@ -234,8 +234,10 @@ static const char *const *run_argv(const struct exeat_run_options *o,
 	return ret;
 }
 
+/* Returns the number of cgroups to join, whose files are in ret_fds. */
 static int run_encode(struct exeat_run *run, const struct exeat_run_options *o,
-		      const struct list *env, struct sbuf *b, struct err *err)
+		      const struct list *env, struct sbuf *b, int *ret_fds,
+		      struct err *err)
 {
 	struct exeat_session *s = run->session;
 	const char *shell[4];
@@ -248,16 +250,17 @@ static int run_encode(struct exeat_run *run, const struct exeat_run_options *o,
 		.tty = run->pty,
 		.rows = run->rows,
 		.cols = run->cols,
-		.rlimit_fsize = UINT64_MAX,
-		.rlimit_nofile = UINT64_MAX,
-		.rlimit_core = UINT64_MAX,
 	};
+	int groups;
 
 	if (c.cwd[0] != '/') {
 		if (asprintf(&under, "%s/%s", s->work.path, c.cwd) < 0)
 			return err_sys(err, ENOMEM, "make", "cwd");
 		c.cwd = under;
 	}
+	groups = limits_run(run, o, &c, ret_fds, err);
+	if (groups < 0)
+		return groups;
 	sbuf_u32(b, run->id);
 	sbuf_u32(b, run->posture->id);
 	sbuf_u64(b, (uint64_t)o->timeout_ms);
@@ -266,14 +269,14 @@ static int run_encode(struct exeat_run *run, const struct exeat_run_options *o,
 	if (b->bad)
 		return err_new(err, ERR_LIMIT, "run", "argv and env",
 			       "more than %d bytes", LIMIT_ARGS_BYTES);
-	return 0;
+	return groups;
 }
 
 static int run_send(struct exeat_run *run, const struct exeat_run_options *o,
 		    const struct list *preset_env, struct err *err)
 {
 	struct exeat_session *s = run->session;
-	int fds[3] = { -1, -1, -1 }, r;
+	int fds[3 + CGROUP_KINDS] = { -1, -1, -1, -1, -1, -1 }, r, n = 3;
 	struct list env = { 0 };
 	struct sbuf body;
 
@@ -281,7 +284,11 @@ static int run_send(struct exeat_run *run, const struct exeat_run_options *o,
 	r = environ_make(s, policy_get_mode(run->posture->policy), preset_env,
 			 o, &env, err);
 	if (r == 0)
-		r = run_encode(run, o, &env, &body, err);
+		r = run_encode(run, o, &env, &body, fds + 3, err);
+	if (r > 0) {
+		n += r;
+		r = 0;
+	}
 	if (r == 0 && run->pty)
 		r = run_tty_await(run, o, err);
 	for (int i = 0; r == 0 && i < 3; i++) {
@@ -292,8 +299,9 @@ static int run_send(struct exeat_run *run, const struct exeat_run_options *o,
 		r = fds[i] < 0 ? fds[i] : 0;
 	}
 	if (r == 0)
-		session_send(s, HELPER_KEEPER, K_RUN, body.s, body.len, fds, 3);
-	for (int i = 0; i < 3; i++)
+		session_send(s, HELPER_KEEPER, K_RUN, body.s, body.len, fds,
+			     (unsigned)n);
+	for (int i = 0; i < n; i++)
 		fd_close(&fds[i]);
 	sbuf_done(&body);
 	list_free(&env);
@@ -354,6 +362,9 @@ static struct exeat_run *run_new(struct exeat_session *s,
 		.termination_reason = run->reason,
 		.start_error = run->start_error,
 		.refusals = run->refusals,
+		.memory_enforced = "",
+		.cpus_enforced = "",
+		.pids_enforced = "",
 	};
 	for (int i = 0; i < 3; i++)
 		stream_init(run, (enum exeat_stream)i);
@@ -474,6 +485,7 @@ void run_exited(struct exeat_run *run, int status, unsigned reason)
 	run->result.returncode = WIFSIGNALED(status) ? -WTERMSIG(status) :
 						       WEXITSTATUS(status);
 	set_reason(run, status, reason);
+	limits_ended(run, status);
 	run->exited = true;
 	run->exited_ms = clock_ms();
 	run->session->unended--;
@@ -618,6 +630,7 @@ void exeat_run_free(struct exeat_run *run)
 	}
 	for (int i = 0; i < 3; i++)
 		stream_done(&run->streams[i]);
+	(void)cgroup_close(&run->cgroup);
 	for (at = &s->runs; *at != run; at = &(*at)->next)
 		;
 	*at = run->next;

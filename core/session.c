@@ -532,7 +532,11 @@ static int session_check(struct exeat_session *s,
 		r = helper_tls_check(s->helper_path, err);
 	if (r == 0)
 		r = identity_find(s->work.fd, o->user, &s->identity, err);
-	return r < 0 ? r : governs_open(s, o, err);
+	if (r == 0)
+		r = governs_open(s, o, err);
+	if (r == 0)
+		r = limits_open(s, o, err);
+	return r;
 }
 
 static int session_build(struct exeat_session *s,
@@ -749,6 +753,7 @@ void exeat_session_close(struct exeat_session *s)
 	while (s->runs)
 		exeat_run_free(s->runs);
 	runs_bury(s);
+	limits_close(s);
 	network_close(s);
 	viewplan_done(&s->view);
 	identity_done(&s->identity);

@@ -1,6 +1,7 @@
 # Sessions and runs.
 target_sources(exeat_core PRIVATE
 	ca.c
+	cgroup.c
 	due.c
 	environ.c
 	files.c
@@ -14,6 +15,7 @@ target_sources(exeat_core PRIVATE
 	resolvwatch.c
 	run.c
 	runio.c
+	runlimit.c
 	runread.c
 	runtty.c
 	runwait.c

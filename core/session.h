@@ -27,6 +27,7 @@
 #include "core/budgets.h"
 #include "core/ca.h"
 #include "core/governs.h"
+#include "core/cgroup.h"
 #include "core/identity.h"
 #include "core/include/exeat.h"
 #include "core/list.h"
@@ -128,6 +129,7 @@ struct exeat_run {
 	int64_t exited_ms;
 	int64_t idle_ms, active_ms; /* 0: for ever; last output, clock_ms() */
 	uint64_t output_left;	    /* bytes, of both streams */
+	struct cgroup cgroup;	    /* of no places: none */
 	bool ending;		    /* K_END is sent */
 	struct err err;		    /* lost, or the sandbox failed */
 	struct stream streams[3];
@@ -184,6 +186,10 @@ struct exeat_session {
 	struct list env, preset_env, preset_files;
 	struct settings settings; /* the session's own posture */
 	bool proxy_env;
+	struct cgroup_limits limits;
+	unsigned best_effort; /* of enum exeat_limit */
+	bool cgroup_tried;
+	struct cgroup cgroup; /* what there is of it */
 	void *session_image; /* the session's own posture */
 	struct policy *session_policy;
 	void *ceiling_image;
@@ -251,6 +257,20 @@ int posture_send(struct exeat_session *s, uint32_t type, uint32_t id,
 		 const struct policy *policy, struct err *err);
 void posture_forget(struct exeat_session *s, struct posture *p);
 struct posture *posture_by_id(struct exeat_session *s, uint32_t id);
+
+/* ---- runlimit.c ---- */
+
+struct command;
+/* The session's limits, and who keeps them. ERR_UNAVAILABLE: nobody can. */
+int limits_open(struct exeat_session *s, const struct exeat_session_options *o,
+		struct err *err);
+void limits_close(struct exeat_session *s);
+/* A run's: into the command, and a group to join. Returns the number of
+ * descriptors in ret_fds, which the caller owns. */
+int limits_run(struct exeat_run *run, const struct exeat_run_options *o,
+	       struct command *c, int ret_fds[CGROUP_KINDS], struct err *err);
+/* Should: when its end is known. What its group counted goes into the result. */
+void limits_ended(struct exeat_run *run, int status);
 
 /* ---- due.c ---- */
 

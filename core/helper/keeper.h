@@ -87,7 +87,8 @@ struct keeper_run {
 	/* until it is sent: */
 	uint8_t *command;
 	size_t command_len;
-	int stdio[3];
+	int fds[MSG_FDS_MAX];	/* stdio, cgroups to join */
+	unsigned nfds;
 };
 
 struct keeper {

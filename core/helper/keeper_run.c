@@ -61,10 +61,15 @@ static struct keeper_run *run_new(struct keeper *k, uint32_t id,
 		.posture = posture,
 		.child = { .pid = -1, .pidfd = -1, .control = -1 },
 		.control = { .chan = { .fd = -1 } },
-		.stdio = { -1, -1, -1 },
 	};
 	k->runs[i] = run;
 	return run;
+}
+
+static void fds_close(struct keeper_run *run)
+{
+	while (run->nfds > 0)
+		fd_close(&run->fds[--run->nfds]);
 }
 
 static void run_free(struct keeper_run *run)
@@ -79,8 +84,7 @@ static void run_free(struct keeper_run *run)
 	if (run->timer)
 		event_free(run->timer);
 	wire_done(&run->control);
-	for (int i = 0; i < 3; i++)
-		fd_close(&run->stdio[i]);
+	fds_close(run);
 	fd_close(&run->child.pidfd);
 	free(run->command);
 	free(run);
@@ -359,9 +363,8 @@ static void run_born(struct keeper_run *run, struct keeper_posture *p)
 	if (run->timeout_ms)
 		timer_start(run, run->timeout_ms);
 	wire_send(&run->control, BACKEND_COMMAND, run->command,
-		  run->command_len, run->stdio, 3);
-	for (int i = 0; i < 3; i++)
-		fd_close(&run->stdio[i]);
+		  run->command_len, run->fds, run->nfds);
+	fds_close(run);
 	free(run->command);
 	run->command = NULL;
 }
@@ -377,8 +380,8 @@ static int command_take(struct keeper_run *run, struct rbuf *r, struct msg *m,
 	if (r->bad || !run->command)
 		return err_sys(err, ENOMEM, "take command", "run %u", run->id);
 	memcpy(run->command, rbuf_bytes(r, run->command_len), run->command_len);
-	for (int i = 0; i < 3; i++)
-		run->stdio[i] = fd_steal(&m->fds[i]);
+	for (run->nfds = 0; run->nfds < m->nfds; run->nfds++)
+		run->fds[run->nfds] = fd_steal(&m->fds[run->nfds]);
 	return 0;
 }
 

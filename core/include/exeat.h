@@ -189,6 +189,25 @@ struct exeat_session_options {
 	/* Instead of audit_fd: appended to, made (0600) if it is not there.
 	 * EXEAT_INVALID, as for audit_fd: a run could write to it. */
 	const char *audit_file;
+	/*
+	 * What all runs together may use: bytes of memory (swap counts),
+	 * processors (1.5: the time of one and a half), processes and threads.
+	 * 0: no limit. A cgroup keeps them; where none can be had
+	 * EXEAT_UNAVAILABLE says why, unless `limits_best_effort` has its bit:
+	 * then limits of each process do. A result's ..._enforced says which.
+	 */
+	uint64_t memory_bytes;
+	double cpus;
+	uint64_t pids;
+	unsigned limits_best_effort; /* of enum exeat_limit */
+};
+
+/* In best effort memory is the address space of each process (RLIMIT_AS), pids
+ * are the run's (RLIMIT_NPROC), cpus is how many processors it begins on. */
+enum exeat_limit {
+	EXEAT_LIMIT_MEMORY = 1,
+	EXEAT_LIMIT_CPUS = 2,
+	EXEAT_LIMIT_PIDS = 4
 };
 
 #define EXEAT_SESSION_OPTIONS_INIT                                           \
@@ -335,6 +354,13 @@ struct exeat_run_options {
 	 */
 	int pty;
 	unsigned short pty_rows, pty_cols;
+	/* What this run may use, within what the session may: as there. */
+	uint64_t memory_bytes;
+	double cpus;
+	uint64_t pids;
+	unsigned limits_best_effort;
+	/* Of each of its processes (setrlimit(2)); 0: as the caller has it. */
+	uint64_t file_size_bytes, open_files, core_bytes;
 	/* Called from dispatch when a piped stdin takes more, after
 	 * exeat_run_write_some() took less than it was given. */
 	void (*on_stdin_ready)(void *user_data, struct exeat_run *run);
@@ -372,6 +398,11 @@ struct exeat_result {
 	 * cut at max_output_bytes. */
 	uint64_t stdout_bytes, stderr_bytes;
 	int stdout_cut, stderr_cut;
+	/* Who keeps the limits: "" (there is none) | cgroup | rlimit |
+	 * affinity */
+	const char *memory_enforced, *cpus_enforced, *pids_enforced;
+	uint64_t memory_peak_bytes; /* of all its processes; 0: not known */
+	uint64_t oom_kills;	    /* processes killed for lack of memory */
 };
 
 /*

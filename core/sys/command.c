@@ -59,6 +59,9 @@ void command_encode(const struct command *c, struct sbuf *ret)
 	sbuf_u64(ret, c->rlimit_fsize);
 	sbuf_u64(ret, c->rlimit_nofile);
 	sbuf_u64(ret, c->rlimit_core);
+	sbuf_u64(ret, c->rlimit_as);
+	sbuf_u64(ret, c->rlimit_nproc);
+	sbuf_u32(ret, c->cpus);
 }
 
 int command_decode(const void *body, size_t len, struct command *ret)
@@ -86,6 +89,9 @@ int command_decode(const void *body, size_t len, struct command *ret)
 	c.rlimit_fsize = rbuf_u64(&r);
 	c.rlimit_nofile = rbuf_u64(&r);
 	c.rlimit_core = rbuf_u64(&r);
+	c.rlimit_as = rbuf_u64(&r);
+	c.rlimit_nproc = rbuf_u64(&r);
+	c.cpus = rbuf_u32(&r);
 	if (r.bad || rbuf_left(&r) > 0 || !c.argv[0] || !c.cwd ||
 	    c.cwd[0] != '/' || new_session > 1 || c.tty > 1)
 		goto fail;

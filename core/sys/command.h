@@ -24,6 +24,8 @@ struct command {
 	uint16_t rows, cols;	 /* its size */
 	uint64_t rlimit_fsize, rlimit_nofile,
 		rlimit_core; /* UINT64_MAX: keep */
+	uint64_t rlimit_as, rlimit_nproc; /* 0: keep */
+	uint32_t cpus; /* how many processors it may be on; 0: all */
 };
 
 void command_encode(const struct command *c, struct sbuf *ret);
