@@ -39,6 +39,7 @@ const struct msg_rule backend_keeper_rules[] = {
 	{ BACKEND_STARTED, ANY_STATE, 0, 0, 0, 0 },
 	{ BACKEND_FAILED, ANY_STATE, FAILED_MIN, FAILED_MAX, 0, 0 },
 	{ BACKEND_EXITED, ANY_STATE, 28, 28, 0, 0 },
+	{ BACKEND_STOPPED, ANY_STATE, 0, 0, 0, 0 },
 };
 const size_t backend_keeper_nrules =
 	sizeof(backend_keeper_rules) / sizeof(backend_keeper_rules[0]);

@@ -16,7 +16,8 @@
  *	          view and sends BACKEND_TTY; it answers BACKEND_STARTED once
  *	          exec has succeeded, or
  *	          BACKEND_FAILED (an encoded error; the child ends)
- *	signals   the keeper sends BACKEND_SIGNAL {u32 signal}: to the whole tree
+ *	signals   the keeper sends BACKEND_SIGNAL {u32 signal}: to the whole tree;
+ *	          the child answers a SIGSTOP by BACKEND_STOPPED
  *	end       BACKEND_EXITED {u32 wait status, u64 utime_us, u64 stime_us,
  *	          u64 maxrss_kib} when the command has ended, and everything
  *	          else in its pid namespace with it; the child then ends
@@ -49,6 +50,7 @@ enum backend_message {
 				 * 127 not found, 126 not executable, 125 */
 	BACKEND_SIGNAL,
 	BACKEND_EXITED,
+	BACKEND_STOPPED,	/* a SIGSTOP has reached all of the tree */
 };
 
 /* The body of BACKEND_FAILED, written and read. False if malformed. */

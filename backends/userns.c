@@ -197,6 +197,8 @@ static void control(struct stub *s)
 	/* everything in the pid namespace but ourselves */
 	if (!body.bad && sig > 0 && sig <= (uint32_t)SIGRTMAX)
 		(void)kill(-1, (int)sig); /* ESRCH: reap() will tell */
+	if (sig == SIGSTOP)
+		tell(s, BACKEND_STOPPED, NULL, 0);
 }
 
 _Noreturn static void attend(struct stub *s)

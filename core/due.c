@@ -27,7 +27,7 @@ static int64_t run_due(const struct exeat_run *run)
 	if (run->exited)
 		return run->flushed ? INT64_MAX :
 				      run->exited_ms + LIMIT_FLUSH_MS;
-	if (run->idle_ms == 0 || run->ending)
+	if (run->idle_ms == 0 || run->ending || run->session->paused)
 		return INT64_MAX;
 	return run->idle_ms > INT64_MAX - run->active_ms ?
 		       INT64_MAX :

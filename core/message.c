@@ -165,6 +165,9 @@ void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 		return policy_answered(s, m->type, &r);
 	case K_TTY:
 		return run_terminal(s, m);
+	case K_PAUSED:
+		s->pausing = s->pausing && !rbuf_u8(&r);
+		return;
 	case K_RUN_FAILED:
 		return run_not_started(s, &r);
 	case K_EXITED:

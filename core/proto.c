@@ -29,6 +29,8 @@ const struct msg_rule proto_keeper_caller_rules[] = {
 	{ K_RUN, ANY, 24, COMMAND_MAX, 3, 6 },
 	{ K_KILL, ANY, 8, 8, 0, 0 },
 	{ K_END, ANY, 5, 5, 0, 0 },
+	{ K_LIFE, ANY, 8, 8, 0, 0 },
+	{ K_PAUSE, ANY, 1, 1, 0, 0 },
 };
 const size_t proto_keeper_caller_nrules = COUNT(proto_keeper_caller_rules);
 
@@ -97,6 +99,7 @@ static const struct msg_rule caller_keeper_rules[] = {
 	{ K_POLICY_SET, SERVING, 4, 4, 0, 0 },
 	{ K_POLICY_FAILED, SERVING, 8, ERR_MAX, 0, 0 },
 	{ K_TTY, SERVING, 4, 4, 1, 1 },
+	{ K_PAUSED, SERVING, 1, 1, 0, 0 },
 	{ K_RUN_FAILED, SERVING, 8, ERR_MAX, 0, 0 },
 	{ K_EXITED, SERVING, 41, 41, 0, 0 },
 };

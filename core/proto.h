@@ -75,6 +75,10 @@ enum proto_message {
 	K_EXITED,		/* u32 run, u32 wait status, u8 reason, u64 utime_us,
 				 * stime_us, maxrss_kib, runtime_us */
 	K_KILL,			/* u32 run, u32 signal; unknown runs are ignored */
+	K_LIFE,			/* u64 ms: then every run ends (TERM, KILL after
+				 * LIMIT_SESSION_GRACE_MS), and the session */
+	K_PAUSE,		/* u8: stop every run (1), or let them go on */
+	K_PAUSED,		/* u8, as asked: it is so */
 	K_END,			/* u32 run, u8 reason (RUN_IDLE, RUN_OUTPUT):
 				 * TERM, KILL after its grace */
 
@@ -132,6 +136,7 @@ enum run_reason {
 	RUN_KILLED,		/* K_KILL */
 	RUN_IDLE,		/* K_END: no output for its idle time */
 	RUN_OUTPUT,		/* K_END: more output than it may have */
+	RUN_SESSION,		/* K_LIFE */
 };
 
 /* What each end may receive. The states are the owner's own. */

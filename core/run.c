@@ -398,6 +398,8 @@ static int run_start(struct exeat_session *s, const struct exeat_run_options *o,
 	r = options_check(o, err);
 	if (r < 0)
 		return r;
+	if (s->paused)
+		session_pause_send(s, false);
 	if (runs_alive(s) >= LIMIT_RUNS - 1)
 		return err_new(err, ERR_LIMIT, "run", NULL,
 			       "at most %d runs at a time", LIMIT_RUNS - 1);
@@ -464,10 +466,9 @@ void run_check(struct exeat_run *run)
 static void set_reason(struct exeat_run *run, int status, unsigned reason)
 {
 	static const char *const names[] = {
-		[RUN_TIMEOUT] = "timeout",
-		[RUN_KILLED] = "killed",
-		[RUN_IDLE] = "idle_timeout",
-		[RUN_OUTPUT] = "output_limit",
+		[RUN_TIMEOUT] = "timeout",	  [RUN_KILLED] = "killed",
+		[RUN_IDLE] = "idle_timeout",	  [RUN_OUTPUT] = "output_limit",
+		[RUN_SESSION] = "session_closed",
 	};
 	const char *name;
 

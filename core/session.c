@@ -290,6 +290,15 @@ static int pairs_make(int pairs[PAIRS][2], struct err *err)
 	return r < 0 ? err_sys(err, -r, "socketpair", "helpers") : 0;
 }
 
+static void send_life(struct exeat_session *s)
+{
+	uint8_t body[8];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+
+	wbuf_u64(&b, s->timeout_ms);
+	session_send(s, HELPER_KEEPER, K_LIFE, body, wbuf_len(&b), NULL, 0);
+}
+
 static int send_open(struct exeat_session *s, struct err *err)
 {
 	struct sbuf b;
@@ -305,7 +314,11 @@ static int send_open(struct exeat_session *s, struct err *err)
 		session_send(s, HELPER_KEEPER, K_OPEN, b.s, b.len, s->view.fds,
 			     s->view.nfds);
 	sbuf_done(&b);
-	return b.bad ? err_sys(err, ENOMEM, "encode", "view") : 0;
+	if (b.bad)
+		return err_sys(err, ENOMEM, "encode", "view");
+	if (s->timeout_ms)
+		send_life(s);
+	return 0;
 }
 
 /* It takes longest: it begins first, and isolates itself meanwhile. */
@@ -470,6 +483,10 @@ static int options_take(struct exeat_session *s,
 		return err_new(err, ERR_INVALID, "backend", backend,
 			       "no such backend; there are: %s",
 			       backend_names());
+	if (o->timeout_ms < 0)
+		return err_new(err, ERR_INVALID, "session", "timeout",
+			       "negative");
+	s->timeout_ms = (uint64_t)o->timeout_ms;
 	s->backend = found->name;
 	s->work_dir_sockets = o->work_dir_sockets != 0;
 	s->with_credentials = o->with_credentials != 0;

@@ -9,6 +9,7 @@ target_sources(exeat_core PRIVATE
 	message.c
 	network.c
 	policy_live.c
+	pause.c
 	posture.c
 	proto.c
 	resolv.c

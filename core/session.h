@@ -26,14 +26,14 @@
 #include "core/base/msg.h"
 #include "core/budgets.h"
 #include "core/ca.h"
-#include "core/governs.h"
 #include "core/cgroup.h"
+#include "core/governs.h"
 #include "core/identity.h"
 #include "core/include/exeat.h"
 #include "core/list.h"
 #include "core/preset.h"
-#include "core/upproxy.h"
 #include "core/proto.h"
+#include "core/upproxy.h"
 #include "core/viewplan.h"
 #include "core/workdir.h"
 #include "policy/policy.h"
@@ -124,7 +124,7 @@ struct exeat_run {
 	uint32_t id;
 	struct posture *posture; /* NULL once over */
 	enum run_phase phase;
-	bool named; /* its posture; else it is the session's */
+	bool named;		    /* its posture; else it is the session's */
 	bool exited, flushed, lost; /* lost: the session broke */
 	int64_t exited_ms;
 	int64_t idle_ms, active_ms; /* 0: for ever; last output, clock_ms() */
@@ -186,11 +186,14 @@ struct exeat_session {
 	struct list env, preset_env, preset_files;
 	struct settings settings; /* the session's own posture */
 	bool proxy_env;
+	bool paused;	     /* told so, and not otherwise since */
+	bool pausing;	     /* and it is not known yet that it is so */
+	uint64_t timeout_ms; /* 0: none */
 	struct cgroup_limits limits;
 	unsigned best_effort; /* of enum exeat_limit */
 	bool cgroup_tried;
 	struct cgroup cgroup; /* what there is of it */
-	void *session_image; /* the session's own posture */
+	void *session_image;  /* the session's own posture */
 	struct policy *session_policy;
 	void *ceiling_image;
 	struct policy *ceiling;	    /* network_ceiling, or NULL */
@@ -203,9 +206,9 @@ struct exeat_session {
 	struct upproxy proxy; /* kind UPPROXY_NONE: there is none */
 	struct upproxy_direct proxy_direct;
 	struct ca ca;
-	bool changing;	/* in exeat_session_set_policy() */
+	bool changing;	       /* in exeat_session_set_policy() */
 	struct err change_err; /* of the last K_POLICY_FAILED */
-	int due;	/* timerfd; -1: none yet */
+	int due;	       /* timerfd; -1: none yet */
 	int64_t due_ms; /* when it is up, by clock_ms(); INT64_MAX: never */
 	struct source due_source;
 	struct exeat_run *runs;
@@ -233,6 +236,9 @@ int session_need_dialer(struct exeat_session *s, struct err *err);
 int session_need_tls(struct exeat_session *s, int *ret_fd, struct err *err);
 int session_watch(struct exeat_session *s, int fd, struct source *source,
 		  uint32_t events, bool add);
+
+/* ---- pause.c ---- */
+void session_pause_send(struct exeat_session *s, bool pause);
 
 /* ---- message.c ---- */
 void session_message(struct exeat_session *s, struct helper *h, struct msg *m);

@@ -24,6 +24,10 @@ enum {
 	LIMIT_RUNS = 1024,		/* alive at a time in a session */
 	LIMIT_FLUSH_MS = 5000,		/* front tells a run's refusals: else the
 					 * session ends */
+	LIMIT_SESSION_GRACE_MS = 10000,	/* its time is up: from TERM to KILL */
+	LIMIT_SESSION_LAST_MS = 2000,	/* after that, to hear of it */
+	LIMIT_PAUSE_MS = 30000,		/* every process stands still: else the
+					 * call fails */
 	LIMIT_POLICY_MS = 30000,	/* a new policy is in force: likewise */
 	LIMIT_REFUSALS = 64,		/* kept in one result */
 	LIMIT_ARGS_BYTES = 4 << 20,	/* argv and envp of one run */

@@ -70,6 +70,29 @@ static void session_open(struct keeper *k, struct msg *m)
 	keeper_spare_make(k);
 }
 
+static void life_cb(evutil_socket_t fd, short what, void *user)
+{
+	(void)fd;
+	(void)what;
+	keeper_runs_over(user);
+}
+
+static void life_begin(struct keeper *k, uint64_t ms)
+{
+	const struct timeval tv = {
+		.tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000) * 1000,
+	};
+	struct err err;
+
+	if (!k->life)
+		k->life = event_new(k->base, -1, 0, life_cb, k);
+	if (k->life && event_add(k->life, &tv) == 0)
+		return;
+	(void)err_sys(&err, ENOMEM, "watch", "the session's time");
+	keeper_fatal(k, &err);
+}
+
 static void caller_message(void *user, struct msg *m)
 {
 	struct keeper *k = user;
@@ -99,6 +122,10 @@ static void caller_message(void *user, struct msg *m)
 	case K_KILL:
 		id = rbuf_u32(&r);
 		return keeper_run_kill(k, id, (int)rbuf_u32(&r));
+	case K_LIFE:
+		return life_begin(k, rbuf_u64(&r));
+	case K_PAUSE:
+		return keeper_runs_pause(k, rbuf_u8(&r) != 0);
 	case K_END:
 		id = rbuf_u32(&r);
 		return keeper_run_end(k, id, rbuf_u8(&r));

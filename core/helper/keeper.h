@@ -77,6 +77,8 @@ struct keeper_run {
 	struct event *gone;	/* the child's pidfd */
 	struct event *timer;
 	uint64_t timeout_ms, grace_ms;
+	uint64_t left_ms;	/* of its timer, while it is paused; 0: none */
+	bool stopping;		/* has not said yet that it stands still */
 	int64_t born_us;
 	enum run_reason reason;
 	int killed_by;		/* the signal of the last K_KILL */
@@ -100,6 +102,9 @@ struct keeper {
 	const struct backend *backend;
 	char hostname[65];
 	bool open;
+	bool paused;
+	bool over;		/* its time is up: what lives is being ended */
+	struct event *life;	/* NULL: it has no time */
 	int spare_netns;	/* becomes the first posture's; -1: it has */
 	struct keeper_posture postures[LIMIT_POSTURES];
 	struct keeper_run *runs[LIMIT_RUNS];
@@ -132,6 +137,10 @@ void keeper_spare_taken(struct keeper *k, uint32_t posture);
 void keeper_run_kill(struct keeper *k, uint32_t id, int signal);
 /* TERM, then KILL after the run's grace: once, for the first reason. */
 void keeper_run_end(struct keeper *k, uint32_t id, enum run_reason reason);
+/* Stop all, or let all go on; K_PAUSED follows. Their time stands still. */
+void keeper_runs_pause(struct keeper *k, bool pause);
+/* The session's time is up. */
+void keeper_runs_over(struct keeper *k);
 /* The posture of waiting runs is ready, or (err) will never be. */
 void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
 			    const struct err *err);

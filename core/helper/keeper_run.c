@@ -138,6 +138,37 @@ static void run_flush(struct keeper_run *run)
 	keeper_posture_flush(run->keeper, p, run->id);
 }
 
+/* Once nobody is on the way any more. */
+static void paused_check(struct keeper *k)
+{
+	uint8_t body[1] = { 1 };
+
+	if (!k->paused)
+		return;
+	for (size_t i = 0; i < LIMIT_RUNS; i++)
+		if (k->runs[i] && k->runs[i]->stopping)
+			return;
+	wire_send(&k->caller, K_PAUSED, body, 1, NULL, 0);
+}
+
+/* The session's time is up and nothing lives: that is its end, as soon as the
+ * caller has heard of theirs. */
+static void over_check(struct keeper *k)
+{
+	const struct timeval last = {
+		.tv_sec = LIMIT_SESSION_LAST_MS / 1000,
+		.tv_usec = LIMIT_SESSION_LAST_MS % 1000 * 1000,
+	};
+
+	if (!k->over)
+		return;
+	for (size_t i = 0; i < LIMIT_RUNS; i++)
+		if (k->runs[i] && k->runs[i]->state != RUN_PREPARED &&
+		    k->runs[i]->state != RUN_DONE)
+			return;
+	(void)event_add(k->life, &last);
+}
+
 /*
  * Every process of the run but the stub has ended: the caller is told now. The
  * stub's own end, and what the kernel then clears away, nobody waits for.
@@ -156,6 +187,11 @@ static void run_over(struct keeper_run *run)
 	if (run->state != RUN_PREPARED && !run->failed)
 		report_exited(run);
 	run->state = RUN_DONE;
+	if (run->stopping) {
+		run->stopping = false;
+		paused_check(k);
+	}
+	over_check(k);
 	if (counted && p) {
 		p->live_runs--;
 		keeper_posture_runs(k, p);
@@ -231,6 +267,9 @@ static void child_message(void *user, struct msg *m)
 		return child_failed(run, m);
 	case BACKEND_EXITED:
 		return child_exited(run, m);
+	case BACKEND_STOPPED:
+		run->stopping = false;
+		return paused_check(run->keeper);
 	case BACKEND_COMMAND:
 	case BACKEND_SIGNAL:
 		return; /* not in the table of the chan */
@@ -305,6 +344,82 @@ void keeper_run_end(struct keeper *k, uint32_t id, enum run_reason reason)
 	if (run && run->state != RUN_DONE && run->reason == RUN_ENDED &&
 	    (reason == RUN_IDLE || reason == RUN_OUTPUT))
 		run_end(run, reason);
+}
+
+/* ---- all of them ---- */
+
+/* What is left of the run's time, kept while it stands still. */
+static void time_stop(struct keeper_run *run)
+{
+	struct timeval when, now;
+
+	if (!event_pending(run->timer, EV_TIMEOUT, &when))
+		return;
+	(void)evutil_gettimeofday(&now, NULL);
+	run->left_ms = timercmp(&when, &now, >) ?
+			       (uint64_t)(when.tv_sec - now.tv_sec) * 1000 +
+				       (uint64_t)((when.tv_usec - now.tv_usec) /
+						  1000) :
+			       0;
+	run->left_ms = run->left_ms ? run->left_ms : 1;
+	(void)event_del(run->timer);
+}
+
+static void run_pause(struct keeper_run *run, bool pause)
+{
+	if (pause) {
+		time_stop(run);
+		run->stopping = true;
+		run_signal(run, SIGSTOP);
+		return;
+	}
+	run_signal(run, SIGCONT);
+	if (run->left_ms)
+		timer_start(run, run->left_ms);
+	run->left_ms = 0;
+}
+
+void keeper_runs_pause(struct keeper *k, bool pause)
+{
+	uint8_t body[1] = { 0 };
+
+	if (k->paused != pause)
+		for (size_t i = 0; i < LIMIT_RUNS; i++) {
+			struct keeper_run *run = k->runs[i];
+
+			if (run && (run->state == RUN_BORN ||
+				    run->state == RUN_RUNNING))
+				run_pause(run, pause);
+		}
+	k->paused = pause;
+	if (pause)
+		paused_check(k);
+	else
+		wire_send(&k->caller, K_PAUSED, body, 1, NULL, 0);
+}
+
+void keeper_runs_over(struct keeper *k)
+{
+	struct err err;
+
+	if (k->over) {
+		(void)err_new(&err, ERR_TIMEOUT, "session", NULL,
+			      "its time is up");
+		keeper_fatal(k, &err);
+	}
+	keeper_runs_pause(k, false);
+	k->over = true;
+	for (size_t i = 0; i < LIMIT_RUNS; i++) {
+		struct keeper_run *run = k->runs[i];
+
+		if (!run || run->state == RUN_PREPARED ||
+		    run->state == RUN_DONE)
+			continue;
+		run->grace_ms = LIMIT_SESSION_GRACE_MS;
+		if (run->reason == RUN_ENDED)
+			run_end(run, RUN_SESSION);
+	}
+	over_check(k);
 }
 
 void keeper_run_kill(struct keeper *k, uint32_t id, int signal)
@@ -395,6 +510,11 @@ void keeper_run_start(struct keeper *k, struct msg *m)
 	struct err err;
 
 	err_clear(&err);
+	if (k->over) {
+		(void)err_new(&err, ERR_TIMEOUT, "start run", NULL,
+			      "the session's time is up");
+		return report_failed(k, id, 125, &err);
+	}
 	if (!p) {
 		/* its K_POSTURE_FAILED is on the way already */
 		(void)err_new(&err, ERR_INTERNAL, "start run", NULL,

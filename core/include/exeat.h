@@ -200,6 +200,12 @@ struct exeat_session_options {
 	double cpus;
 	uint64_t pids;
 	unsigned limits_best_effort; /* of enum exeat_limit */
+	/*
+	 * The session's whole time; 0: none. Then every run is ended (TERM,
+	 * KILL after 10 s; "session_closed"), and what follows fails with
+	 * EXEAT_TIMEOUT. It holds whether or not the caller dispatches.
+	 */
+	int64_t timeout_ms;
 };
 
 /* In best effort memory is the address space of each process (RLIMIT_AS), pids
@@ -257,6 +263,17 @@ exeat_session_backend(const struct exeat_session *session);
 /* The session's own posture, as it is in force, as canonical policy JSON.
  * Heap; free(). */
 EXEAT_API char *exeat_session_policy(const struct exeat_session *session);
+/*
+ * Stop every process of every run; returns when all stand still. The runs'
+ * times (timeout_ms, idle_timeout_ms) stand still with them, the session's does
+ * not. exeat_run_start() resumes. EXEAT_CONFLICT: from a callback;
+ * EXEAT_TIMEOUT. SIGKILL ends a stopped run, other signals wait.
+ */
+EXEAT_API int exeat_session_pause(struct exeat_session *session,
+				  struct exeat_error *error);
+/* Let them go on (SIGCONT). Not paused: nothing is done. */
+EXEAT_API int exeat_session_resume(struct exeat_session *session,
+				   struct exeat_error *error);
 struct exeat_policy_options;
 /*
  * Another policy for a session that lives, in place of the one that it was

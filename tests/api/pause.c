@@ -1,0 +1,195 @@
+/* pause.c - sessions that stand still, and sessions whose time is up
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api.h"
+
+enum { WAIT_MS = 20000, STILL_MS = 150 };
+
+static struct exeat_session *session;
+
+static int open_session(void **state)
+{
+	(void)state;
+	session = api_open(NULL);
+	return 0;
+}
+
+static int close_session(void **state)
+{
+	(void)state;
+	exeat_session_close(session);
+	return 0;
+}
+
+static struct exeat_run *start(const char *command)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+
+	o.command = command;
+	return api_start(session, &o);
+}
+
+static size_t size_of(const char *path)
+{
+	struct exeat_file file;
+
+	return exeat_stat_file(session, path, &file, NULL) == 0 ? file.size : 0;
+}
+
+static void until_larger(const char *path, size_t size)
+{
+	int64_t deadline = api_ms() + WAIT_MS;
+
+	while (size_of(path) <= size)
+		assert_true(api_ms() < deadline);
+}
+
+/* Nothing moves, not even what is being forked all the time. */
+static void stands_still(void **state)
+{
+	struct exeat_run *run = start("while :; do (echo >> a); done & "
+				      "setsid sh -c 'while :; do (echo >> b); "
+				      "done' & wait");
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		size_t a, b;
+
+		until_larger("a", size_of("a") + 10);
+		until_larger("b", size_of("b") + 10);
+		assert_int_equal(exeat_session_pause(session, NULL), 0);
+		a = size_of("a");
+		b = size_of("b");
+		usleep(STILL_MS * 1000);
+		assert_int_equal(size_of("a"), a);
+		assert_int_equal(size_of("b"), b);
+		assert_int_equal(exeat_session_resume(session, NULL), 0);
+		until_larger("a", a);
+		until_larger("b", b);
+	}
+	exeat_run_free(run);
+}
+
+static void run_resumes(void **state)
+{
+	struct exeat_run *run = start("while :; do echo >> a; done");
+	size_t a;
+
+	(void)state;
+	until_larger("a", 10);
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	a = size_of("a");
+	assert_string_equal(api_sh(session, "echo here", 0), "here\n");
+	until_larger("a", a);
+	/* resumed already: once more is nothing */
+	assert_int_equal(exeat_session_resume(session, NULL), 0);
+	exeat_run_free(run);
+}
+
+/* Its time stands still with it; its end does not wait. */
+static void time_and_end(void **state)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_run *run;
+
+	(void)state;
+	o.command = "echo; read x";
+	o.timeout_ms = 1500;
+	o.idle_timeout_ms = 1500;
+	assert_int_equal(exeat_spawn(session, &o, &run, NULL), 0);
+	assert_true(exeat_run_read(run, EXEAT_STDOUT, (char[4]){ 0 }, 4,
+				   WAIT_MS, NULL) > 0);
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	assert_int_equal(exeat_run_wait(run, 2000, NULL), 0);
+	assert_int_equal(exeat_session_resume(session, NULL), 0);
+	assert_int_equal(exeat_run_write(run, "\n", 1, NULL), 0);
+	assert_string_equal(api_wait(run)->termination_reason, "");
+	exeat_run_free(run);
+
+	run = start("sleep 100");
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	assert_int_equal(exeat_run_kill(run, SIGKILL, NULL), 0);
+	assert_string_equal(api_wait(run)->termination_reason, "killed");
+	exeat_run_free(run);
+	/* one with nothing in it, and one that is closed as it is */
+	assert_int_equal(exeat_session_resume(session, NULL), 0);
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	assert_int_equal(exeat_session_resume(session, NULL), 0);
+	(void)start("sleep 1234567");
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	exeat_session_close(session);
+	session = NULL;
+	assert_int_equal(api_processes("1234567"), 0);
+}
+
+/* ---- a session's own time ---- */
+
+static void time_is_up(void **state)
+{
+	struct exeat_session_options s = SESSION_OPTIONS;
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_error error = { 0 };
+	struct exeat_run *runs[2], *run;
+
+	(void)state;
+	exeat_session_close(session);
+	s.timeout_ms = 700;
+	session = api_open(&s);
+	assert_string_equal(api_sh(session, "echo in time", 0), "in time\n");
+	o.command = "trap 'exit 6' TERM; echo; while :; do sleep 0.05; done";
+	runs[0] = api_start(session, &o);
+	o.command = "sleep 1234567";
+	runs[1] = api_start(session, &o);
+	assert_string_equal(api_wait(runs[0])->termination_reason,
+			    "session_closed");
+	assert_int_equal(exeat_run_result(runs[0])->returncode, 6);
+	assert_string_equal(api_wait(runs[1])->termination_reason,
+			    "session_closed");
+	assert_int_equal(exeat_run_result(runs[1])->returncode, -SIGTERM);
+	for (int i = 0; i < 2; i++)
+		exeat_run_free(runs[i]);
+	while (exeat_session_dispatch(session, WAIT_MS, &error) == 0)
+		;
+	api_expect(&error, EXEAT_TIMEOUT, "time is up", "");
+	assert_true(exeat_run_start(session, &o, &run, &error) < 0);
+	api_expect(&error, EXEAT_TIMEOUT, "time is up", "");
+}
+
+/* Nobody dispatches: it ends all the same. */
+static void nobody_looks(void **state)
+{
+	struct exeat_session_options s = SESSION_OPTIONS;
+
+	(void)state;
+	exeat_session_close(session);
+	s.timeout_ms = 500;
+	session = api_open(&s);
+	(void)start("sleep 1234567");
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	assert_true(api_becomes_zero(api_processes, "1234567", WAIT_MS));
+	assert_true(api_helpers_go(WAIT_MS));
+	exeat_session_close(session);
+	session = NULL;
+	s.timeout_ms = -1;
+	assert_true(exeat_session_open(&s, &session,
+				       &(struct exeat_error){ 0 }) < 0);
+}
+
+#define WITH_SESSION(test) \
+	cmocka_unit_test_setup_teardown(test, open_session, close_session)
+
+static const struct CMUnitTest tests[] = {
+	WITH_SESSION(stands_still), WITH_SESSION(run_resumes),
+	WITH_SESSION(time_and_end), WITH_SESSION(time_is_up),
+	WITH_SESSION(nobody_looks),
+};
+
+API_MAIN("pause", tests)
