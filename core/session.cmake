@@ -6,10 +6,11 @@ target_sources(exeat_core PRIVATE
 	environ.c
 	files.c
 	helperpath.c
+	helpers.c
 	message.c
 	network.c
-	policy_live.c
 	pause.c
+	policy_live.c
 	posture.c
 	proto.c
 	resolv.c

@@ -230,12 +230,31 @@ int session_error(struct exeat_error *error, const struct err *err, int r);
 void session_break(struct exeat_session *s, const struct err *err);
 void session_send(struct exeat_session *s, unsigned helper, uint32_t type,
 		  const void *body, size_t len, const int *fds, unsigned nfds);
+int session_watch(struct exeat_session *s, int fd, struct source *source,
+		  uint32_t events, bool add);
+
+/* ---- helpers.c ---- */
+
+/* The pairs between caller and helpers, and between helpers. */
+enum { PAIR_CK, PAIR_CF, PAIR_CD, PAIR_KF, PAIR_KD, PAIR_FD, PAIRS };
+
+void helpers_init(struct exeat_session *s);
+/* Makes the pairs; takes its own ends of them. */
+int helpers_start_keeper(struct exeat_session *s, int pairs[PAIRS][2],
+			 struct err *err);
+int helpers_start_front(struct exeat_session *s, int pairs[PAIRS][2],
+			struct err *err);
+int helpers_open_keeper(struct exeat_session *s, struct err *err);
+/* audit_fd -1: none; borrowed. */
+int helpers_open_front(struct exeat_session *s, int audit_fd, struct err *err);
 /* Start the dialer, if it is not there yet. */
 int session_need_dialer(struct exeat_session *s, struct err *err);
 /* The same of tls; *ret_fd is the dialer's end of the channel to it. */
 int session_need_tls(struct exeat_session *s, int *ret_fd, struct err *err);
-int session_watch(struct exeat_session *s, int fd, struct source *source,
-		  uint32_t events, bool add);
+/* The keeper, and with it every payload, ends here; the others begin to. */
+void helpers_stop(struct exeat_session *s);
+/* Should: last; waits for them. */
+void helpers_done(struct exeat_session *s);
 
 /* ---- pause.c ---- */
 void session_pause_send(struct exeat_session *s, bool pause);

@@ -167,11 +167,12 @@ static void output_limit(void **state)
 static void append(void *user_data, struct exeat_run *run,
 		   enum exeat_stream stream, const void *data, size_t len)
 {
-	char *text = user_data;
+	char *text = user_data, *end = text + strlen(text);
 
 	assert_non_null(run);
 	assert_int_equal(stream, EXEAT_STDOUT);
-	(void)strncat(text, data, len);
+	memcpy(end, data, len);
+	end[len] = '\0';
 }
 
 static void merged(void **state)

@@ -95,6 +95,7 @@ static void text_of(const char *format, size_t room, const char *expected)
 	struct exeat_run_options o = RUN_OPTIONS;
 	char text[256] = "", buf[64], *command;
 	struct exeat_run *run;
+	size_t len = 0;
 	ssize_t n;
 
 	assert_true(asprintf(&command, "printf '%s'", format) > 0);
@@ -103,7 +104,9 @@ static void text_of(const char *format, size_t room, const char *expected)
 	while ((n = exeat_run_read_text(run, EXEAT_STDOUT, buf, room, WAIT_MS,
 					NULL)) > 0) {
 		assert_int_equal(strlen(buf), n);
-		(void)strncat(text, buf, sizeof(text) - strlen(text) - 1);
+		assert_true(len + (size_t)n < sizeof(text));
+		memcpy(text + len, buf, (size_t)n + 1);
+		len += (size_t)n;
 	}
 	assert_int_equal(n, 0);
 	assert_string_equal(text, expected);

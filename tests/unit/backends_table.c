@@ -57,7 +57,7 @@ static void rules(void **state)
 	bool seen = false;
 
 	(void)state;
-	/* stdin, stdout, stderr: no more, no fewer */
+	/* stdin, stdout, stderr, always; a file for each cgroup to join */
 	for (size_t i = 0; i < backend_child_nrules; i++) {
 		const struct msg_rule *rule = &backend_child_rules[i];
 
@@ -65,12 +65,17 @@ static void rules(void **state)
 			continue;
 		seen = true;
 		assert_int_equal(rule->min_fds, 3);
-		assert_int_equal(rule->max_fds, 3);
+		assert_int_equal(rule->max_fds, 3 + BACKEND_GROUPS);
 	}
 	assert_true(seen);
-	/* and the keeper never gets one from a run */
-	for (size_t i = 0; i < backend_keeper_nrules; i++)
-		assert_int_equal(backend_keeper_rules[i].max_fds, 0);
+	/* and the keeper gets none from a run but its terminal, which is one */
+	for (size_t i = 0; i < backend_keeper_nrules; i++) {
+		const struct msg_rule *rule = &backend_keeper_rules[i];
+		unsigned fds = rule->type == BACKEND_TTY ? 1 : 0;
+
+		assert_int_equal(rule->min_fds, fds);
+		assert_int_equal(rule->max_fds, fds);
+	}
 }
 
 int main(void)
