@@ -46,19 +46,22 @@ extern "C" {
 /* ---- errors ---- */
 
 enum exeat_code {
-	EXEAT_OK = 0,
+	EXEAT_OK = 0,	   /* no error */
 	EXEAT_INVALID,	   /* an argument is wrong; object names it */
-	EXEAT_POLICY,	   /* refused by a ceiling */
+	EXEAT_POLICY,	   /* wider than a bound; object is the rule */
 	EXEAT_UNAVAILABLE, /* the machine lacks something; see remedy */
-	EXEAT_NOT_FOUND,
-	EXEAT_CONFLICT,
-	EXEAT_TIMEOUT,
-	EXEAT_LIMIT,
-	EXEAT_INTERNAL
+	EXEAT_NOT_FOUND,   /* there is no such thing */
+	EXEAT_CONFLICT,	   /* it is in use, of another kind, or done already;
+			    * or the call mustn't come from a callback */
+	EXEAT_TIMEOUT,	   /* it took longer than it may */
+	EXEAT_LIMIT,	   /* too many, too large, or no space */
+	EXEAT_INTERNAL	   /* a helper process ended, or a bug of ours */
 };
 
+/* Of the caller's making; filled by a call that fails. Strings are never NULL
+ * and end with a NUL: what is longer is cut. */
 struct exeat_error {
-	enum exeat_code code;
+	enum exeat_code code; /* for programs */
 	int errnum;	   /* errno behind it, or 0 */
 	char step[48];	   /* what was being done */
 	char object[192];  /* on what */
@@ -66,12 +69,12 @@ struct exeat_error {
 	char remedy[256];  /* what helps, or "" */
 };
 
-/* "invalid", "policy", ... */
+/* "invalid", "policy", "unavailable", ...: the code's name in lower case. */
 EXEAT_API const char *exeat_code_name(enum exeat_code code);
 /* One line for people: "STEP OBJECT: MESSAGE (REMEDY)". Returns buf. */
 EXEAT_API const char *exeat_error_text(const struct exeat_error *error,
 				       char *buf, size_t size);
-/* "0.1.0" */
+/* The library's version, "0.1.0". */
 EXEAT_API const char *exeat_version(void);
 
 /* ---- what the policy refused ---- */
@@ -81,18 +84,18 @@ EXEAT_API const char *exeat_version(void);
  * Strings are never NULL; unknown ones are "".
  */
 struct exeat_event {
-	uint64_t seq;
+	uint64_t seq;	      /* of the session, from 1; as in its audit */
 	double time;	      /* seconds since the epoch */
 	uint64_t run;	      /* run id, 0: not one run's alone */
 	const char *layer;    /* dns kernel tcp tls http udp policy lifecycle */
 	const char *verdict;  /* allow deny fail */
 	const char *protocol; /* tcp udp icmp ... */
-	const char *name;     /* and how it was learnt: */
-	const char *learnt;   /* dns sni host pin proxy "" */
-	const char *address;
-	uint16_t port;
-	const char *rule; /* the deciding rule */
-	const char *reason;
+	const char *name;     /* of the target, as far as it is known */
+	const char *learnt;   /* how: dns sni host pin proxy */
+	const char *address;  /* of the target; IPv4 or IPv6 text */
+	uint16_t port;	      /* 0: none, or not known */
+	const char *rule;     /* the deciding rule */
+	const char *reason;   /* its code, as in the audit */
 	const char *allow_hint; /* the rule that would allow; "" if none can */
 	uint64_t count;		/* how many alike (kernel refusals), >= 1 */
 };
@@ -113,26 +116,33 @@ struct exeat_session_options {
 	const char *network_mode;
 	const char *const *network_allowlist;
 	const char *const *network_denylist; /* wins over every allow-list */
-	/* Policy files as JSON text (exeat(1), POLICY FILE); NULL: none. */
-	const char *network_policy; /* instead of the three above */
+	/* A policy file's JSON text (exeat-policy(5)) instead of the three
+	 * above; NULL: none. */
+	const char *network_policy;
+	/* Another one, which no run and no later policy may exceed. */
 	const char *network_ceiling;
 	int require_names;	 /* open: refuse flows without a name */
 	const char *dns_refusal; /* NULL "nxdomain" | "refused" */
 	/* Directory kept and shown at the same path; NULL: a fresh one, removed
 	 * at close. */
 	const char *host_work_dir;
-	const char *const *read_only_paths; /* more of the host */
+	/* More of the host: absolute paths, shown at the same place. Refused
+	 * (EXEAT_INVALID): "/", what belongs to the kernel, folders above the
+	 * work dir, sockets. */
+	const char *const *read_only_paths;
 	const char *const *read_write_paths;
 	const char *const *env; /* "K=V", added to the minimal one */
 	const char *user;	/* "UID[:GID]", for root; NULL: the owner of
 				 * the work dir, else 65534 */
 	int work_dir_sockets;	/* unix sockets allowed in the work dir */
 	int with_credentials;	/* presets hand in credentials too */
-	const char *label;	/* in the audit */
-	int audit_fd;		/* JSON lines; borrowed; -1: none */
-	/* Called from dispatch for every refusal and failure. */
+	const char *label;	/* in every line of the audit */
+	int audit_fd;		/* JSON lines (exeat-audit(5)); borrowed until
+				 * close; -1: none */
+	/* Called from dispatch for every refusal and failure; the event is
+	 * borrowed for the call. */
 	void (*on_event)(void *user_data, const struct exeat_event *event);
-	void *user_data;
+	void *user_data; /* on_event's first argument */
 	const char *helper_path; /* NULL: the installed exeat-helper, or
 					 * $EXEAT_HELPER in the environment */
 	/*
@@ -211,9 +221,9 @@ struct exeat_session_options {
 /* In best effort memory is the address space of each process (RLIMIT_AS), pids
  * are the run's (RLIMIT_NPROC), cpus is how many processors it begins on. */
 enum exeat_limit {
-	EXEAT_LIMIT_MEMORY = 1,
-	EXEAT_LIMIT_CPUS = 2,
-	EXEAT_LIMIT_PIDS = 4
+	EXEAT_LIMIT_MEMORY = 1, /* memory_bytes */
+	EXEAT_LIMIT_CPUS = 2,	/* cpus */
+	EXEAT_LIMIT_PIDS = 4	/* pids */
 };
 
 #define EXEAT_SESSION_OPTIONS_INIT                                           \
@@ -252,12 +262,16 @@ EXEAT_API int exeat_session_fd(const struct exeat_session *session);
 EXEAT_API int exeat_session_dispatch(struct exeat_session *session,
 				     int timeout_ms, struct exeat_error *error);
 
+/* Its name in the audit and in messages. Borrowed from the session, like the
+ * strings of the next two. */
 EXEAT_API const char *exeat_session_id(const struct exeat_session *session);
+/* The work dir's absolute path, the same inside and outside. */
 EXEAT_API const char *
 exeat_session_work_dir(const struct exeat_session *session);
 /* True if the work dir is fresh and goes at close. */
 EXEAT_API int
 exeat_session_work_dir_is_fresh(const struct exeat_session *session);
+/* How its runs are confined: "userns". */
 EXEAT_API const char *
 exeat_session_backend(const struct exeat_session *session);
 /* The session's own posture, as it is in force, as canonical policy JSON.
@@ -266,8 +280,9 @@ EXEAT_API char *exeat_session_policy(const struct exeat_session *session);
 /*
  * Stop every process of every run; returns when all stand still. The runs'
  * times (timeout_ms, idle_timeout_ms) stand still with them, the session's does
- * not. exeat_run_start() resumes. EXEAT_CONFLICT: from a callback;
- * EXEAT_TIMEOUT. SIGKILL ends a stopped run, other signals wait.
+ * not. exeat_run_start() resumes. SIGKILL ends a stopped run, other signals
+ * wait. EXEAT_CONFLICT: called from a callback; EXEAT_TIMEOUT: after half a
+ * minute not all of them stand still.
  */
 EXEAT_API int exeat_session_pause(struct exeat_session *session,
 				  struct exeat_error *error);
@@ -311,39 +326,51 @@ struct exeat_run;
 enum exeat_stdio {
 	EXEAT_STDIO_DEFAULT = 0, /* stdin none; stdout and stderr pipes */
 	EXEAT_STDIO_NONE,	 /* /dev/null: output is discarded */
-	EXEAT_STDIO_PIPE,
+	EXEAT_STDIO_PIPE,	 /* exeat_run_read(), exeat_run_write() */
 	EXEAT_STDIO_INHERIT, /* the caller's own */
 	EXEAT_STDIO_FD,	     /* the descriptor given; borrowed, duplicated */
 	EXEAT_STDIO_BYTES,   /* stdin: the bytes given, then end of file */
 	EXEAT_STDIO_CALLBACK /* output: on_output as it arrives */
 };
 
-enum exeat_stream { EXEAT_STDIN = 0, EXEAT_STDOUT = 1, EXEAT_STDERR = 2 };
+enum exeat_stream {
+	EXEAT_STDIN = 0, /* written to by the caller */
+	EXEAT_STDOUT = 1, /* read by the caller */
+	EXEAT_STDERR = 2 /* read by the caller */
+};
 
 struct exeat_run_options {
-	size_t size;
-	/* Exactly one of the three: */
-	const char *const *argv; /* without a shell */
-	const char *command;	 /* shell string: `shell` -c COMMAND */
-	const char *script;	 /* script text for `script_type` */
+	size_t size; /* sizeof(struct exeat_run_options) */
+	/* The command: exactly one of argv, command and script. */
+	const char *const *argv; /* program and arguments, without a shell; the
+				  * program is looked for in the run's PATH */
+	const char *command;	 /* shell string: `shell` -c COMMAND; at most
+				  * 128 KiB */
+	const char *script;	 /* script text for `script_type`; as long */
 	const char *shell;	 /* NULL: "/bin/sh" */
 	const char *script_type; /* NULL "shell" | "python" */
 	/* Posture; NULL: the session's. A list without a mode: allowlist. */
 	const char *network_mode;
 	const char *const *network_allowlist;
 	int private_network; /* a namespace of this run's own */
+	/* Where its streams come from and go to, by enum exeat_stream. */
 	enum exeat_stdio stdio[3];
-	int stdio_fd[3];	 /* EXEAT_STDIO_FD */
-	const void *stdin_bytes; /* EXEAT_STDIO_BYTES */
+	int stdio_fd[3]; /* for EXEAT_STDIO_FD, by enum exeat_stream */
+	/* For EXEAT_STDIO_BYTES: this many bytes, copied. */
+	const void *stdin_bytes;
 	size_t stdin_len;
+	/* For EXEAT_STDIO_CALLBACK: called from dispatch with what has come,
+	 * at least one byte, borrowed for the call. */
 	void (*on_output)(void *user_data, struct exeat_run *run,
 			  enum exeat_stream stream, const void *data,
 			  size_t len);
+	/* Called from dispatch, once: exeat_run_result() is there, and all
+	 * output has been read. It may free the run. */
 	void (*on_exit)(void *user_data, struct exeat_run *run);
-	void *user_data;
+	void *user_data; /* the callbacks' first argument */
 	const char *const *env; /* "K=V", over the session's */
 	const char *cwd;	/* NULL: the work dir; relative: under it */
-	int64_t timeout_ms;	/* 0: none */
+	int64_t timeout_ms;	/* then it is ended ("timeout"); 0: never */
 	int64_t kill_grace_ms;	/* TERM, then KILL after it; 0: 2000 */
 	int proxy_env;		/* as a session's, for this run */
 	/* stderr goes where stdout goes, in the order in which it is written.
@@ -388,52 +415,77 @@ struct exeat_run_options {
 		.size = sizeof(struct exeat_run_options) \
 	}
 
+/* What a run was refused, as in struct exeat_event; strings are never NULL. */
 struct exeat_refusal {
+	/* which layer refused what to whom; "" where it is not known */
 	char *layer, *protocol, *name, *address;
-	uint16_t port;
+	uint16_t port; /* 0: none, or not known */
+	/* the rule that decided, "" for none, and the reason's code */
 	char *rule, *reason;
-	char *allow_hint; /* "" if nothing can allow it */
-	uint64_t count;
+	char *allow_hint; /* the rule that would allow; "" if none can */
+	uint64_t count;	  /* how many alike */
 };
 
+/* How a run ended. Borrowed, with its strings, until exeat_run_free(). */
 struct exeat_result {
-	int returncode; /* exit status, or -N for signal N */
-	int64_t runtime_ms;
-	const char *backend;
-	const char *network_mode;
-	/* "" | timeout | idle_timeout | killed | signal:SIGNAME | oom |
-	 * output_limit | session_closed */
+	int returncode;		/* exit status, or -N for signal N */
+	int64_t runtime_ms;	/* from the command's start to its end */
+	const char *backend;	/* how it was confined */
+	const char *network_mode; /* the posture it had */
+	/*
+	 * Why it ended, where that was not its own doing:
+	 *
+	 * - "": it ended by itself
+	 * - "timeout", "idle_timeout", "output_limit": a limit of the run's
+	 * - "killed": by exeat_run_kill()
+	 * - "oom": the kernel killed a process of it for lack of memory
+	 * - "session_closed": the session's time was up
+	 * - "signal:SIGNAME": another signal
+	 */
 	const char *termination_reason;
 	const char *start_error;    /* 126, 127: why the command could not be
 					 * executed; else "" */
-	int64_t user_us, system_us; /* cpu time */
-	int64_t max_rss_kib;
-	const struct exeat_refusal *refusals; /* at most 64, merged alike */
+	/* Processor time of the command and of those of its processes that it
+	 * waited for, microseconds. */
+	int64_t user_us, system_us;
+	int64_t max_rss_kib; /* resident, of the largest of these, KiB */
+	/* What the policy refused to it: at most 64, alike ones merged. */
+	const struct exeat_refusal *refusals;
 	size_t nrefusals;
-	uint64_t refused_total; /* all of them */
-	/* What the command wrote to its pipes; more than was kept if it was
-	 * cut at max_output_bytes. */
+	uint64_t refused_total; /* all that was refused, counted */
+	/* Bytes that the command wrote to its pipes; more than was kept if it
+	 * was cut at max_output_bytes. */
 	uint64_t stdout_bytes, stderr_bytes;
-	int stdout_cut, stderr_cut;
+	int stdout_cut, stderr_cut; /* it was */
 	/* Who keeps the limits: "" (there is none) | cgroup | rlimit |
 	 * affinity */
 	const char *memory_enforced, *cpus_enforced, *pids_enforced;
-	uint64_t memory_peak_bytes; /* of all its processes; 0: not known */
+	uint64_t memory_peak_bytes; /* of all its processes at a time, by its
+				     * cgroup; 0: not known */
 	uint64_t oom_kills;	    /* processes killed for lack of memory */
 };
 
 /*
- * Start a command. EXEAT_INVALID: an option (object names it); EXEAT_POLICY:
- * wider than the session's bound (object: the rule); EXEAT_LIMIT. A command
- * that does not exist is no error here: the run ends with 127. On success
- * *ret is the caller's until exeat_run_free().
+ * Start a command, and return at once. A command that does not exist is no
+ * error here: the run ends with 127. A paused session is resumed. On success
+ * *ret is the caller's until exeat_run_free(), or the session's close.
+ *
+ * EXEAT_INVALID: an option (object names it); EXEAT_POLICY: wider than the
+ * session's bound (object: the rule); EXEAT_UNAVAILABLE: a limit that nothing
+ * here can keep; EXEAT_LIMIT: 1024 runs live already, 32 postures are in use,
+ * or argv and env have more than 4 MiB; EXEAT_CONFLICT: a policy change is
+ * under way; or what the session failed with.
  */
 EXEAT_API int exeat_run_start(struct exeat_session *session,
 			      const struct exeat_run_options *options,
 			      struct exeat_run **ret,
 			      struct exeat_error *error);
-/* 1 ended, 0 not within timeout_ms (-1: for ever), negative: the sandbox
- * failed. Output of pipes is kept in memory while waiting. */
+/*
+ * Wait for a run's end, at most timeout_ms (0: not at all, -1: for ever).
+ * Returns 1 if it has ended, 0 if not; negative: the sandbox failed. What the
+ * command writes to pipes meanwhile is kept, up to 64 MiB of each stream; when
+ * that is full the command waits, and so would we: EXEAT_LIMIT ("output").
+ */
 EXEAT_API int exeat_run_wait(struct exeat_run *run, int timeout_ms,
 			     struct exeat_error *error);
 /*
@@ -450,11 +502,13 @@ EXEAT_API int exeat_runs_wait(struct exeat_run *const *runs, size_t n,
 /* NULL before the end. Borrowed from the run. */
 EXEAT_API const struct exeat_result *
 exeat_run_result(const struct exeat_run *run);
+/* The run's number in its session, as events and the audit have it. */
 EXEAT_API uint64_t exeat_run_id(const struct exeat_run *run);
 
 /*
- * What a piped stream has brought: at least one byte, or 0 at its end.
- * -EAGAIN: nothing within timeout_ms.
+ * What a piped stream has brought: returns how many bytes are in buf, at least
+ * one and at most `size`, or 0 at its end. -EAGAIN: nothing within timeout_ms
+ * (0: what is there, -1: wait for ever). Other errors: the sandbox failed.
  */
 EXEAT_API ssize_t exeat_run_read(struct exeat_run *run,
 				 enum exeat_stream stream, void *buf,
@@ -479,13 +533,18 @@ EXEAT_API ssize_t exeat_run_read_text(struct exeat_run *run,
 				      enum exeat_stream stream, char *buf,
 				      size_t size, int timeout_ms,
 				      struct exeat_error *error);
-/* Write to a piped stdin; waits until all is taken. -EPIPE: it is closed. */
+/*
+ * Write to a piped stdin; waits until all is taken. -EPIPE: it is closed, or
+ * the command does not read it any more; EXEAT_LIMIT: the command waits for its
+ * own output to be read.
+ */
 EXEAT_API int exeat_run_write(struct exeat_run *run, const void *data,
 			      size_t len, struct exeat_error *error);
 /*
  * The same without waiting, for a caller with a loop of its own: returns how
  * many bytes were taken, at least one; -EAGAIN: none, on_stdin_ready comes
- * when there is room (at most 256 KiB wait for the command to read them).
+ * when there is room (at most 256 KiB wait for the command to read them);
+ * -EPIPE, as above.
  */
 EXEAT_API ssize_t exeat_run_write_some(struct exeat_run *run, const void *data,
 				       size_t len, struct exeat_error *error);
@@ -495,16 +554,23 @@ EXEAT_API void exeat_run_close_stdin(struct exeat_run *run);
  * get SIGWINCH. EXEAT_INVALID: it has none, or a size is 0. */
 EXEAT_API int exeat_run_resize(struct exeat_run *run, unsigned short rows,
 			       unsigned short cols, struct exeat_error *error);
-/* To the whole process tree. 0 also if it has ended already. */
+/*
+ * Send a signal to the whole process tree, whatever sessions its processes
+ * made. A command that it ends is "killed". Returns 0 also if the run has ended
+ * already; EXEAT_INVALID: there is no such signal.
+ */
 EXEAT_API int exeat_run_kill(struct exeat_run *run, int signal,
 			     struct exeat_error *error);
-/* Kill if it lives, forget it. */
+/* Kill it if it lives, forget it. on_exit does not come any more. */
 EXEAT_API void exeat_run_free(struct exeat_run *run);
 
 /*
- * Run to the end and collect: *ret_out and *ret_err are heap, terminated;
- * free(). Either may be NULL: exeat_run_read() has it then. The run is freed
- * with exeat_run_free().
+ * Run to the end and collect: *ret_out and *ret_err are heap, terminated by a
+ * NUL that the lengths do not count; free(). Either may be NULL:
+ * exeat_run_read() has it then; so may the lengths. *ret is the caller's until
+ * exeat_run_free(); its result says how the command ended. Errors are those of
+ * exeat_run_start() and exeat_run_wait(): more than 64 MiB of one stream is
+ * EXEAT_LIMIT, and nothing is returned.
  */
 EXEAT_API int exeat_exec(struct exeat_session *session,
 			 const struct exeat_run_options *options,
@@ -523,7 +589,8 @@ EXEAT_API int exeat_run_code(struct exeat_session *session, const char *code,
 			     const struct exeat_run_options *options,
 			     struct exeat_run **ret, char **ret_out,
 			     size_t *ret_out_len, struct exeat_error *error);
-/* exeat_run_start() with a pipe for stdin, for a conversation. */
+/* exeat_run_start() with a pipe for stdin, unless `options` say otherwise: for
+ * a conversation. */
 EXEAT_API int exeat_spawn(struct exeat_session *session,
 			  const struct exeat_run_options *options,
 			  struct exeat_run **ret, struct exeat_error *error);
@@ -556,15 +623,15 @@ EXEAT_API int exeat_get_bytes(struct exeat_session *session, const char *path,
 			      struct exeat_error *error);
 
 enum exeat_file_kind {
-	EXEAT_FILE_REGULAR,
-	EXEAT_FILE_DIRECTORY,
-	EXEAT_FILE_SYMLINK,
-	EXEAT_FILE_OTHER
+	EXEAT_FILE_REGULAR,   /* bytes */
+	EXEAT_FILE_DIRECTORY, /* a folder */
+	EXEAT_FILE_SYMLINK,   /* never followed */
+	EXEAT_FILE_OTHER      /* FIFO, socket, device */
 };
 
 struct exeat_file {
 	const char *name; /* of a list: in its folder; else "" */
-	enum exeat_file_kind kind;
+	enum exeat_file_kind kind; /* of the link itself, if it is one */
 	uint64_t size; /* bytes, of a regular file */
 	unsigned mode; /* permissions */
 	double mtime;  /* last change, seconds since the epoch */
@@ -586,13 +653,15 @@ EXEAT_API int exeat_remove_file(struct exeat_session *session, const char *path,
 struct exeat_policy;
 
 struct exeat_policy_options {
-	size_t size;
+	size_t size; /* sizeof(struct exeat_policy_options) */
+	/* Each as the session option of this name. */
 	const char *network_mode;
 	const char *const *network_allowlist;
 	const char *const *network_denylist;
-	const char *network_policy; /* JSON text instead */
+	const char *network_policy; /* JSON text instead of the three above */
+	/* Each as the session option of this name. */
 	int require_names;
-	const char *const *max_upload; /* as a session's */
+	const char *const *max_upload;
 	const char *const *max_download;
 };
 #define EXEAT_POLICY_OPTIONS_INIT                           \
@@ -600,24 +669,28 @@ struct exeat_policy_options {
 		.size = sizeof(struct exeat_policy_options) \
 	}
 
-/* Parse and compile. *ret is the caller's. */
+/* Parse and compile. *ret is the caller's until exeat_policy_free().
+ * EXEAT_INVALID: an option, or a rule, with its position. */
 EXEAT_API int exeat_policy_new(const struct exeat_policy_options *options,
 			       struct exeat_policy **ret,
 			       struct exeat_error *error);
+/* Forget it. */
 EXEAT_API void exeat_policy_free(struct exeat_policy *policy);
 /* Canonical JSON, presets expanded. Heap; free(). */
 EXEAT_API char *exeat_policy_json(const struct exeat_policy *policy);
 
 struct exeat_policy_answer {
-	int allow;
-	char rule[512]; /* deciding rule, "" if none */
-	char reason[32];
+	int allow;	      /* 1: it would pass */
+	char rule[512];	      /* deciding rule, "" if none */
+	char reason[32];      /* a code, as in the audit */
 	char text[1024];      /* in words */
 	char allow_hint[512]; /* rule that would allow, "" if none can */
 };
 /*
  * Would it pass? `target`: "NAME", "NAME:PORT", "ADDRESS:PORT", "[V6]:PORT",
  * with "udp/" or "tcp/" before, or a URL. Without a port: 443 for a name.
+ * Nothing is asked of the network: a name's addresses are not looked at.
+ * Returns 0 whatever the answer; EXEAT_INVALID: no target.
  */
 EXEAT_API int exeat_policy_test(const struct exeat_policy *policy,
 				const char *target,
@@ -627,8 +700,8 @@ EXEAT_API int exeat_policy_test(const struct exeat_policy *policy,
 struct exeat_policy_warning {
 	const char *rule;   /* as the list has it; of a preset, its rule */
 	const char *origin; /* "allow", or "@preset" */
-	const char *reason;
-	const char *advice;
+	const char *reason; /* what it opens, in words */
+	const char *advice; /* what would bound it */
 };
 /*
  * What opens more than it seems to: hosts of many tenants that no budget
@@ -642,13 +715,14 @@ exeat_policy_warnings(const struct exeat_policy *policy,
 		      void *user_data, struct exeat_error *error);
 
 struct exeat_preset_info {
-	const char *name, *title;
-	int deny_only;
+	const char *name, *title; /* without "@"; in words */
+	int deny_only;		  /* it may stand in a deny-list only */
 	const char *const *rules; /* what it stands for now; NULL-term. */
 	const char *const *env;	  /* settings handed in: "K=V" */
 	const char *error;	  /* why it cannot be resolved, or NULL */
 };
-/* All presets (name NULL), or one. Borrowed for the call. */
+/* All presets (name NULL), or one; `each` is called with what it stands for on
+ * this machine, borrowed for the call. EXEAT_INVALID: there is none. */
 EXEAT_API int exeat_presets(const char *name,
 			    void (*each)(void *user_data,
 					 const struct exeat_preset_info *info),
@@ -661,33 +735,34 @@ enum exeat_audit_state {
 	EXEAT_AUDIT_WHOLE,  /* every chain fits, from its begin to its end */
 	EXEAT_AUDIT_UNTOLD, /* no fault, but no end: of a session that lives,
 			     * was killed, or whose last lines were cut off */
-	EXEAT_AUDIT_BROKEN
+	EXEAT_AUDIT_BROKEN  /* lines were changed, removed, added, moved */
 };
 
 struct exeat_audit_fault {
 	uint64_t line;	     /* of the file, from 1 */
 	const char *session; /* "": not known */
 	enum exeat_audit_state state; /* what it makes of the file */
-	const char *reason;
+	const char *reason;	      /* in words */
 };
 
 struct exeat_audit_session {
 	const char *id; /* of the file's making, like all text in it */
-	enum exeat_audit_state state;
-	uint64_t records;
-	uint64_t lost;	  /* events that could not be written, it says */
-	uint64_t line;	  /* where its last record stands */
+	enum exeat_audit_state state; /* of its chain */
+	uint64_t records;	      /* lines of it in the file */
+	uint64_t lost; /* events that could not be written, it says */
+	uint64_t line; /* where its last record stands */
 	const char *hash; /* of its last record: 64 digits. Kept elsewhere, it
 			   * shows later whether these records are the same */
 };
 
 struct exeat_audit_totals {
-	enum exeat_audit_state state;
+	enum exeat_audit_state state; /* the worst of the file */
+	/* How many there are of each in the file. */
 	uint64_t lines, records, sessions, lost, faults;
 };
 
 struct exeat_audit_options {
-	size_t size;
+	size_t size; /* sizeof(struct exeat_audit_options) */
 	int fd; /* read from where it stands to its end; borrowed */
 	/* Borrowed for the call; NULL: not told. */
 	void (*on_fault)(void *user_data,
@@ -695,7 +770,7 @@ struct exeat_audit_options {
 	/* at the end, in the order of their first records */
 	void (*on_session)(void *user_data,
 			   const struct exeat_audit_session *session);
-	void *user_data;
+	void *user_data; /* the callbacks' first argument */
 };
 
 #define EXEAT_AUDIT_OPTIONS_INIT                                      \
@@ -715,20 +790,21 @@ EXEAT_API int exeat_audit_verify(const struct exeat_audit_options *options,
 /* ---- doctor ---- */
 
 enum exeat_check_state {
-	EXEAT_CHECK_OK,
-	EXEAT_CHECK_WARN,
-	EXEAT_CHECK_MISSING
+	EXEAT_CHECK_OK,	    /* it is there */
+	EXEAT_CHECK_WARN,   /* sessions can run, but something is less */
+	EXEAT_CHECK_MISSING /* sessions cannot run */
 };
 
 struct exeat_check {
 	const char *name; /* "user namespaces" */
-	enum exeat_check_state state;
+	enum exeat_check_state state; /* what it means */
 	const char *detail; /* what was found */
 	const char *remedy; /* "" if ok */
 };
 /*
  * Every feature that is needed, each tried in a child that is thrown away;
- * returns the number of missing ones. Mustn't: in a program with threads.
+ * `each` is called with what was found, borrowed for the call. Returns the
+ * number of missing ones. Mustn't: in a program with threads.
  */
 EXEAT_API int exeat_doctor(void (*each)(void *user_data,
 					const struct exeat_check *check),
