@@ -103,8 +103,8 @@ int main(int argc, char *argv[])
 		printf("exeat %s\n", exeat_version());
 		return EXIT_SUCCESS;
 	}
-	if (argc == 3 && strcmp(argv[1], "manual") == 0)
-		return cli_manual(argv[2]);
+	if ((argc == 3 || argc == 4) && strcmp(argv[1], "manual") == 0)
+		return cli_manual(argv[2], argv[3]);
 	if (argc == 2 && strcmp(argv[1], "completion") == 0) {
 		cli_completion();
 		return EXIT_SUCCESS;

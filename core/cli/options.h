@@ -68,8 +68,13 @@ int cli_read_file(const char *option, const char *path, const char **ret,
 		  struct err *err);
 
 void cli_help(const struct cli_command *c);
-/* A part of exeat(1) as roff: "synopsis" or "commands"; an exit status. */
-int cli_manual(const char *part);
+/*
+ * A part of a manual page as roff, of the commands whose names begin with this
+ * word (NULL: of all): their "synopsis", the "commands" one by one, an
+ * "overview" of all; of the first of them the "text" or the "options". Returns
+ * an exit status.
+ */
+int cli_manual(const char *part, const char *word);
 /* Completion for bash. */
 void cli_completion(void);
 

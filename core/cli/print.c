@@ -68,9 +68,20 @@ static void roff(const char *text)
 	}
 }
 
-static void manual_synopsis(void)
+/* Is it one of the commands that begin with this word? NULL: all are. */
+static bool is_of(const struct cli_command *c, const char *word)
+{
+	size_t len = word ? strlen(word) : 0;
+
+	return !word || (strncmp(c->name, word, len) == 0 &&
+			 (c->name[len] == '\0' || c->name[len] == ' '));
+}
+
+static void manual_synopsis(const char *word)
 {
 	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		if (!is_of(c, word))
+			continue;
 		printf("\\fBexeat %s\\fR", c->name);
 		if (c->options->type != CLI_END)
 			printf(" [\\fIoptions\\fR]");
@@ -79,7 +90,19 @@ static void manual_synopsis(void)
 		roff(c->operands);
 		printf("\n");
 	}
-	printf("\\fBexeat \\-\\-version\\fR\n");
+	if (!word)
+		printf("\\fBexeat \\-\\-version\\fR\n");
+}
+
+/* One line each, and the page that has the rest. */
+static void manual_overview(void)
+{
+	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		printf(".TP\n\\fBexeat %s\\fR\n", c->name);
+		roff(c->summary);
+		printf("\nSee\n.BR exeat\\-%.*s (1).\n",
+		       (int)strcspn(c->name, " "), c->name);
+	}
 }
 
 static void manual_option(const struct cli_option *o)
@@ -100,28 +123,51 @@ static void manual_option(const struct cli_option *o)
 	printf("\n");
 }
 
-static void manual_commands(void)
+static void manual_text(const struct cli_command *c)
 {
-	for (const struct cli_command *c = cli_commands; c->name; c++) {
-		printf(".SS exeat %s\n", c->name);
-		roff(c->summary);
+	roff(c->summary);
+	printf("\n");
+	if (c->text) {
+		roff(c->text);
 		printf("\n");
-		if (c->text) {
-			roff(c->text);
-			printf("\n");
-		}
-		for (const struct cli_option *o = c->options;
-		     o->type != CLI_END; o++)
-			manual_option(o);
 	}
 }
 
-int cli_manual(const char *part)
+static void manual_options(const struct cli_command *c)
 {
+	for (const struct cli_option *o = c->options; o->type != CLI_END; o++)
+		manual_option(o);
+}
+
+static void manual_commands(const char *word)
+{
+	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		if (!is_of(c, word))
+			continue;
+		printf(".SS exeat %s\n", c->name);
+		manual_text(c);
+		manual_options(c);
+	}
+}
+
+int cli_manual(const char *part, const char *word)
+{
+	const struct cli_command *c = cli_commands;
+
+	while (c->name && !is_of(c, word))
+		c++;
+	if (!c->name)
+		return 2;
 	if (strcmp(part, "synopsis") == 0)
-		manual_synopsis();
+		manual_synopsis(word);
+	else if (strcmp(part, "overview") == 0)
+		manual_overview();
 	else if (strcmp(part, "commands") == 0)
-		manual_commands();
+		manual_commands(word);
+	else if (strcmp(part, "text") == 0)
+		manual_text(c);
+	else if (strcmp(part, "options") == 0)
+		manual_options(c);
 	else
 		return 2;
 	return EXIT_SUCCESS;
