@@ -32,6 +32,13 @@ static const char *const controllers[CGROUP_KINDS] = {
 	[CGROUP_PIDS] = "pids",
 };
 
+/* What the options are called. */
+static const char *const names[CGROUP_KINDS] = {
+	[CGROUP_MEMORY] = "memory",
+	[CGROUP_CPU] = "cpus",
+	[CGROUP_PIDS] = "pids",
+};
+
 static const char remedy[] =
 	"a group of one's own: systemd-run --user --scope -p Delegate=yes "
 	"COMMAND; or as root; or \":best-effort\" behind the limit";
@@ -269,7 +276,7 @@ int cgroup_need(const struct cgroup *g, enum cgroup_kind kind, struct err *err)
 
 	if (g->kinds & 1U << kind)
 		return 0;
-	r = err_new(err, ERR_UNAVAILABLE, "limit", controllers[kind], "%s",
+	r = err_new(err, ERR_UNAVAILABLE, "limit", names[kind], "%s",
 		    error == -ENOENT ? "no cgroup with this controller" :
 		    error == -EBUSY  ? "processes share our cgroup" :
 				       strerrordesc_np(-error));
@@ -531,7 +538,7 @@ int cgroup_limit(const struct cgroup *g, const struct cgroup_limits *limits,
 					      (enum cgroup_kind)k, limits);
 			if (r < 0)
 				return err_sys(err, -r, "limit", "%s",
-					       controllers[k]);
+					       names[k]);
 		}
 	return 0;
 }

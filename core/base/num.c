@@ -96,6 +96,23 @@ static bool fraction_parse(const char **cursor, uint64_t *ret)
 	return true;
 }
 
+bool num_thousandths(const char *text, uint64_t *ret)
+{
+	uint64_t whole, thousandths = 0;
+
+	if (!num_parse_u64(&text, UINT64_MAX / 1000 - 1, &whole))
+		return false;
+	if (*text == '.') {
+		text++;
+		if (!fraction_parse(&text, &thousandths))
+			return false;
+	}
+	if (*text != '\0')
+		return false;
+	*ret = whole * 1000 + thousandths;
+	return true;
+}
+
 bool num_duration_ms(const char *text, int64_t *ret_ms)
 {
 	const uint64_t max = INT64_MAX / 1000; /* fits in us, too */

@@ -67,6 +67,31 @@ static const struct cli_option *find(const struct cli_option *o,
 	return NULL;
 }
 
+/* What stands before ":best-effort", and whether that is there. */
+static bool limit_store(enum cli_type type, const char *value,
+			struct cli_limit *ret)
+{
+	static const char effort[] = ":best-effort";
+	size_t len = strcspn(value, ":");
+	const char *at;
+	char text[64];
+
+	if (len >= sizeof(text))
+		return false;
+	memcpy(text, value, len);
+	text[len] = '\0';
+	ret->best_effort = strcmp(value + len, effort) == 0;
+	if (value[len] != '\0' && !ret->best_effort)
+		return false;
+	at = text;
+	if (type == CLI_MEMORY)
+		return num_size(text, &ret->n) && ret->n > 0;
+	if (type == CLI_CPUS)
+		return num_thousandths(text, &ret->n) && ret->n > 0;
+	return num_parse_u64(&at, UINT64_MAX, &ret->n) && *at == '\0' &&
+	       ret->n > 0;
+}
+
 static int store(const struct cli_option *o, const char *value, void *ret,
 		 struct err *err)
 {
@@ -89,10 +114,29 @@ static int store(const struct cli_option *o, const char *value, void *ret,
 		return err_new(err, ERR_INVALID, "option", value,
 			       "--%s takes seconds, or 90s, 5m, 1h", o->name);
 	case CLI_SIZE:
-		if (num_size(value, field))
+	case CLI_SIZE_ANY:
+		if (num_size(value, field) &&
+		    (o->type == CLI_SIZE_ANY || *(uint64_t *)field > 0))
 			return 0;
 		return err_new(err, ERR_INVALID, "option", value,
 			       "--%s takes bytes, or 64K, 10M, 1G", o->name);
+	case CLI_COUNT:
+		if (num_parse_u64(&value, UINT64_MAX, field) &&
+		    *value == '\0' && *(uint64_t *)field > 0)
+			return 0;
+		return err_new(err, ERR_INVALID, "option", value,
+			       "--%s takes a number, at least 1", o->name);
+	case CLI_MEMORY:
+	case CLI_CPUS:
+	case CLI_PIDS:
+		if (limit_store(o->type, value, field))
+			return 0;
+		return err_new(err, ERR_INVALID, "option", value,
+			       "--%s takes %s, also with \":best-effort\"",
+			       o->name,
+			       o->type == CLI_MEMORY ? "bytes, or 64M, 1G" :
+			       o->type == CLI_CPUS   ? "processors: 2, or 0.5" :
+						       "a number");
 	case CLI_END:
 		break;
 	}

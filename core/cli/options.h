@@ -15,8 +15,19 @@ enum cli_type {
 	CLI_TEXT,		/* const char * */
 	CLI_LIST,		/* struct cli_list: repeatable */
 	CLI_DURATION,		/* int64_t, milliseconds */
-	CLI_SIZE,		/* uint64_t, bytes */
+	CLI_SIZE,		/* uint64_t, bytes, at least 1 */
+	CLI_SIZE_ANY,		/* the same, or 0 */
+	CLI_COUNT,		/* uint64_t, at least 1 */
+	CLI_MEMORY,		/* struct cli_limit: a size */
+	CLI_CPUS,		/* struct cli_limit: in thousandths */
+	CLI_PIDS,		/* struct cli_limit: a count */
 	CLI_END
+};
+
+/* "64M" or "64M:best-effort"; zero-initialised is none. */
+struct cli_limit {
+	uint64_t n;
+	bool best_effort;
 };
 
 struct cli_option {

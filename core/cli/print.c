@@ -7,7 +7,7 @@
 
 #include "core/cli/options.h"
 
-enum { HELP_COLUMN = 30 };
+enum { HELP_COLUMN = 30, HELP_WIDTH = 80 };
 
 /* ---- help ---- */
 
@@ -19,6 +19,27 @@ static int option_head(const struct cli_option *o, char *buf, size_t size)
 		(void)snprintf(letter, sizeof(letter), "-%c, ", o->letter);
 	return snprintf(buf, size, "  %s--%s%s%s", letter, o->name,
 			o->value ? " " : "", o->value ? o->value : "");
+}
+
+/* From the column where the cursor is, in lines of whole words. */
+static void help_text(const char *text)
+{
+	size_t column = HELP_COLUMN;
+
+	while (*text) {
+		size_t len = strcspn(text, " ");
+
+		if (column > HELP_COLUMN && column + 1 + len > HELP_WIDTH) {
+			printf("\n%*s", HELP_COLUMN, "");
+			column = HELP_COLUMN;
+		}
+		if (column > HELP_COLUMN)
+			column += (size_t)printf(" ");
+		column += (size_t)printf("%.*s", (int)len, text);
+		text += len;
+		text += *text == ' ';
+	}
+	printf("\n");
 }
 
 void cli_help(const struct cli_command *c)
@@ -33,9 +54,9 @@ void cli_help(const struct cli_command *c)
 	for (const struct cli_option *o = c->options; o->type != CLI_END; o++) {
 		int n = option_head(o, head, sizeof(head));
 
-		printf("%s%s%*s%s\n", head, n >= HELP_COLUMN ? "\n" : "",
-		       n >= HELP_COLUMN ? HELP_COLUMN : HELP_COLUMN - n, "",
-		       o->help);
+		printf("%s%s%*s", head, n >= HELP_COLUMN ? "\n" : "",
+		       n >= HELP_COLUMN ? HELP_COLUMN : HELP_COLUMN - n, "");
+		help_text(o->help);
 	}
 }
 

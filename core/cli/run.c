@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +12,9 @@
 
 #include "core/base/fd.h"
 #include "core/base/num.h"
-#include "core/base/text.h"
 #include "core/cli/attend.h"
 #include "core/cli/options.h"
+#include "core/cli/report.h"
 #include "core/cli/upstream.h"
 #include "core/include/exeat.h"
 
@@ -36,7 +35,8 @@ struct run_options {
 	bool require_names, explain, fail_on_deny, quiet, with_credentials;
 	bool private_network, work_dir_sockets, proxy_env, pty;
 	int64_t timeout_ms, idle_timeout_ms, kill_grace_ms;
-	uint64_t max_output;
+	uint64_t max_output, file_size, open_files, core;
+	struct cli_limit memory, cpus, pids;
 };
 
 #define AT(field) offsetof(struct run_options, field)
@@ -109,6 +109,22 @@ const struct cli_option cli_run_options[] = {
 	  "end the command after that: 90, 90s, 5m, 1h" },
 	{ 0, "idle-timeout", CLI_DURATION, AT(idle_timeout_ms), "TIME",
 	  "end it when for so long it has written nothing" },
+	{ 0, "memory", CLI_MEMORY, AT(memory), "SIZE",
+	  "memory of all its processes (64M, 2G); more, and it is ended. A "
+	  "limit of a cgroup, or an error; SIZE:best-effort: where there is "
+	  "none, one of each process" },
+	{ 0, "cpus", CLI_CPUS, AT(cpus), "N",
+	  "time of so many processors (0.5, 2) for all of them; N:best-effort "
+	  "as above" },
+	{ 0, "pids", CLI_PIDS, AT(pids), "N",
+	  "how many processes and threads there are at a time; N:best-effort "
+	  "as above" },
+	{ 0, "file-size", CLI_SIZE, AT(file_size), "SIZE",
+	  "how large a file may become by its writing (SIGXFSZ)" },
+	{ 0, "open-files", CLI_COUNT, AT(open_files), "N",
+	  "how many descriptors each process has" },
+	{ 0, "core", CLI_SIZE_ANY, AT(core), "SIZE",
+	  "how large a core file may be; 0: none is written" },
 	{ 0, "max-output", CLI_SIZE, AT(max_output), "SIZE",
 	  "end it when it has written more than that (64K, 10M) to stdout and "
 	  "stderr together; the rest is cut" },
@@ -286,6 +302,24 @@ static void stdio_choose(struct run_context *x, const struct run_options *o)
 		r->stdio[i] = seen ? EXEAT_STDIO_CALLBACK : EXEAT_STDIO_INHERIT;
 }
 
+static void limits_choose(struct exeat_run_options *r,
+			  const struct run_options *o)
+{
+	r->memory_bytes = o->memory.n;
+	r->cpus = (double)o->cpus.n / 1000;
+	r->pids = o->pids.n;
+	r->limits_best_effort =
+		(o->memory.best_effort ? EXEAT_LIMIT_MEMORY : 0U) |
+		(o->cpus.best_effort ? EXEAT_LIMIT_CPUS : 0U) |
+		(o->pids.best_effort ? EXEAT_LIMIT_PIDS : 0U);
+	r->file_size_bytes = o->file_size;
+	r->open_files = o->open_files;
+	/* the library's 0 is the caller's own limit; of one byte the kernel
+	 * makes no core file, and wakes no program that would take it */
+	if (o->core != UINT64_MAX)
+		r->core_bytes = o->core ? o->core : 1;
+}
+
 static int prepare(struct run_context *x, struct run_options *o, int argc,
 		   char *argv[], struct err *err)
 {
@@ -342,151 +376,14 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 	r->timeout_ms = o->timeout_ms;
 	r->kill_grace_ms = o->kill_grace_ms;
 	r->private_network = o->private_network;
+	limits_choose(r, o);
 	stdio_choose(x, o);
 	return 0;
 }
 
-/* ---- reports ---- */
+/* ---- running ---- */
 
-/* The codes of refusals, for people. */
-static const struct {
-	const char *code, *words;
-} reasons[] = {
-	{ "default", "no rule allows it" },
-	{ "deny_rule", "a deny rule refuses it" },
-	{ "guard", "never opened by any policy" },
-	{ "private", "a private address, which no rule opens" },
-	{ "blocked", "the run is blocked" },
-	{ "no_name", "no allowed name was seen" },
-	{ "protocol", "not a protocol that may pass there" },
-	{ "not_pinned", "this address was not given for an allowed name" },
-	{ "malformed", "malformed" },
-	{ "own_address", "an address of this host" },
-	{ "upstream_proxy", "the upstream proxy carries TCP alone" },
-	{ "limit", "a limit was reached" },
-	{ "budget", "its budget of bytes is used up" },
-};
-
-static const char *reason_words(const char *code)
-{
-	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
-		if (strcmp(reasons[i].code, code) == 0)
-			return reasons[i].words;
-	return code;
-}
-
-/* What front tells of a refusal may be of a payload's making. */
-static void say(const char *before, const char *text, const char *behind)
-{
-	char shown[1024];
-
-	if (*text)
-		(void)fprintf(stderr, "%s%s%s", before,
-			      text_shown(text, shown, sizeof(shown)), behind);
-}
-
-static void explain_one(const struct exeat_refusal *f)
-{
-	const char *what = *f->name ? f->name : f->address;
-
-	(void)fputs("exeat: refused ", stderr);
-	say("", f->protocol, " ");
-	say("", *what ? what : "connections, too many to log", "");
-	if (f->port)
-		(void)fprintf(stderr, " port %u", f->port);
-	if (*f->name)
-		say(" (", f->address, ")");
-	say(" [", f->layer, "]: ");
-	say("", reason_words(f->reason), "");
-	say(" (rule ", f->rule, ")");
-	if (f->count > 1)
-		(void)fprintf(stderr, ", %llu times",
-			      (unsigned long long)f->count);
-	say("; would be allowed by --allow '", f->allow_hint, "'");
-	(void)fputc('\n', stderr);
-}
-
-static void report(const struct run_context *x,
-		   const struct exeat_result *result)
-{
-	const struct run_options *o = x->o;
-	bool notices = !o->quiet && isatty(STDERR_FILENO);
-
-	for (size_t i = 0; o->explain && i < result->nrefusals; i++)
-		explain_one(&result->refusals[i]);
-	say("exeat: ", result->start_error, "\n");
-	if (result->stdout_cut || result->stderr_cut)
-		(void)fputs("exeat: more output than --max-output: cut\n",
-			    stderr);
-	if (notices && exeat_session_work_dir_is_fresh(x->session))
-		(void)fprintf(stderr, "exeat: the work dir was fresh and is "
-				      "gone; -w DIR keeps one\n");
-	if (notices && !o->explain && result->refused_total)
-		(void)fprintf(stderr,
-			      "exeat: %llu refused; --explain shows "
-			      "the rule that would allow\n",
-			      (unsigned long long)result->refused_total);
-}
-
-static json_t *refusal_json(const struct exeat_refusal *f)
-{
-	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:I}",
-			 "layer", f->layer, "protocol", f->protocol, "name",
-			 f->name, "address", f->address, "port", (int)f->port,
-			 "rule", f->rule, "reason", f->reason, "allow_hint",
-			 f->allow_hint, "count", (json_int_t)f->count);
-}
-
-/*
- * No symlink is followed: in the work dir the command could have made one, to
- * a file of the caller's. Of the system's own there are /dev/stdout and others.
- */
-static int result_open(const char *path)
-{
-	int flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_CLOEXEC;
-
-	if (strncmp(path, "/dev/", 5) != 0)
-		flags |= O_NOFOLLOW;
-	return open(path, flags, 0666);
-}
-
-static int json_write(const struct run_context *x,
-		      const struct exeat_result *result)
-{
-	json_t *refusals = json_array(), *root;
-	cleanup_fd int fd = -1;
-	char path[1024];
-	int r;
-
-	for (size_t i = 0; i < result->nrefusals; i++)
-		(void)json_array_append_new(refusals,
-					    refusal_json(&result->refusals[i]));
-	root = json_pack(
-		"{s:i, s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, "
-		"s:b, s:b, s:o, s:I}",
-		"returncode", result->returncode, "termination_reason",
-		result->termination_reason, "start_error", result->start_error,
-		"runtime_ms", (json_int_t)result->runtime_ms, "backend",
-		result->backend, "network_mode", result->network_mode,
-		"session", exeat_session_id(x->session), "user_us",
-		(json_int_t)result->user_us, "system_us",
-		(json_int_t)result->system_us, "max_rss_kib",
-		(json_int_t)result->max_rss_kib, "stdout_bytes",
-		(json_int_t)result->stdout_bytes, "stderr_bytes",
-		(json_int_t)result->stderr_bytes, "stdout_cut",
-		result->stdout_cut, "stderr_cut", result->stderr_cut,
-		"refusals", refusals, "refused_total",
-		(json_int_t)result->refused_total);
-	fd = result_open(x->o->json);
-	r = root && fd >= 0 ? json_dumpfd(root, fd, JSON_INDENT(2)) : -1;
-	json_decref(root);
-	if (r < 0)
-		(void)fprintf(stderr, "exeat: --json %s: cannot write\n",
-			      text_shown(x->o->json, path, sizeof(path)));
-	return r;
-}
-
-static int exit_status(const struct run_context *x,
+static int exit_status(const struct run_options *o,
 		       const struct exeat_result *result)
 {
 	if (strcmp(result->termination_reason, "timeout") == 0 ||
@@ -494,18 +391,20 @@ static int exit_status(const struct run_context *x,
 		return STATUS_TIMEOUT;
 	if (result->returncode < 0)
 		return 128 - result->returncode;
-	if (result->returncode == 0 && x->o->fail_on_deny &&
-	    result->refused_total)
+	if (result->returncode == 0 && o->fail_on_deny && result->refused_total)
 		return STATUS_DENIED;
 	return result->returncode;
 }
 
-/* ---- running ---- */
-
 static int run(struct run_context *x)
 {
 	struct exeat_error error = { 0 };
-	const struct exeat_result *result;
+	const struct run_options *o = x->o;
+	struct report report = {
+		.explain = o->explain,
+		.quiet = o->quiet,
+		.json = o->json,
+	};
 	int status, ended;
 
 	if (attend_begin(&x->attend) < 0) {
@@ -522,17 +421,18 @@ static int run(struct run_context *x)
 	attend_end(&x->attend);
 	if (ended < 0)
 		return fail(&error);
-	result = exeat_run_result(x->run);
-	report(x, result);
-	status = exit_status(x, result);
-	if (x->o->json && json_write(x, result) < 0)
+	report.session = x->session;
+	report.result = exeat_run_result(x->run);
+	report_print(&report);
+	status = exit_status(o, report.result);
+	if (report_write(&report) < 0)
 		return STATUS_SANDBOX;
 	return status;
 }
 
 int cli_run(const struct cli_command *c, int argc, char *argv[])
 {
-	struct run_options o = { 0 };
+	struct run_options o = { .core = UINT64_MAX };
 	struct run_context x = {
 		.o = &o,
 		.session_options = EXEAT_SESSION_OPTIONS_INIT,

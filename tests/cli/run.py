@@ -21,8 +21,9 @@ STATUS = [
     (["sh", "-c", "exit 7"], 7, "", None),
     (["sh", "-c", "kill -KILL $$"], 128 + 9, "", None),
     (["sh", "-c", "kill -TERM $$"], 128 + 15, "", None),
-    (["--timeout", "0.1", "--", "sleep", "100"], 124, "", None),
-    (["--timeout", "0.1", "--kill-grace", "0.1", "-c",
+    (["--timeout", "0.1", "--", "sleep", "100"], 124, "",
+     "ended: --timeout"),
+    (["-q", "--timeout", "0.1", "--kill-grace", "0.1", "-c",
       "trap '' TERM; while :; do sleep 0.02; done"], 124, "", None),
     (["no-such-command"], 127, "", "no-such-command"),
     (["/etc/passwd"], 126, "", "/etc/passwd"),
@@ -146,6 +147,8 @@ def json_file():
              "session": str, "user_us": int, "system_us": int,
              "max_rss_kib": int, "stdout_bytes": int, "stderr_bytes": int,
              "stdout_cut": bool, "stderr_cut": bool,
+             "memory_peak_bytes": int, "oom_kills": int,
+             "limits_enforced": dict,
              "refusals": list, "refused_total": int}
     check("--json: the keys", {k: type(v) for k, v in result.items()} == kinds,
           result)

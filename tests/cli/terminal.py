@@ -125,25 +125,8 @@ def no_terminal():
     expect(p, "stdin at its end", 0, b"", None)
 
 
-def watched():
-    expect(run("run", "--idle-timeout", "0.2", "-c", "echo a; sleep 1000"),
-           "--idle-timeout", 124, "a\n")
-    expect(run("run", "--idle-timeout", "20", "-c", "echo a; echo b >&2"),
-           "--idle-timeout of who speaks", 0, "a\n", "b\n")
-    expect(run("run", "--max-output", "1K", "yes"), "--max-output", 128 + 15,
-           b"y\n" * 512, "more output than --max-output")
-    expect(run("run", "--max-output", "1K", "-t", "-c", "seq 300; sleep 99"),
-           "--max-output of a terminal", 128 + 15,
-           "".join(f"{i}\r\n" for i in range(1, 301)).encode()[:1024],
-           "more output than --max-output")
-    for option, value in (("--idle-timeout", "x"), ("--max-output", "1Q")):
-        expect(run("run", option, value, "true"), f"{option} {value}", 125,
-               "", option)
-
-
 shell()
 stopped()
 much()
 no_terminal()
-watched()
 finish()

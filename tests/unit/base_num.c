@@ -48,6 +48,41 @@ static void numbers(void **state)
 	}
 }
 
+static void thousandths(void **state)
+{
+	static const struct {
+		const char *text;
+		bool ok;
+		uint64_t value;
+	} rows[] = {
+		{ "0", true, 0 },
+		{ "2", true, 2000 },
+		{ "1.5", true, 1500 },
+		{ "0.125", true, 125 },
+		{ "0.01", true, 10 },
+		{ "18446744073709550", true, 18446744073709550000U },
+		{ "18446744073709551", false, 0 },
+		{ "0.1234", false, 0 },
+		{ ".5", false, 0 },
+		{ "1.", false, 0 },
+		{ "1.x", false, 0 },
+		{ "1,5", false, 0 },
+		{ "-1", false, 0 },
+		{ "1 ", false, 0 },
+		{ "", false, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t v = 4711;
+		bool ok = num_thousandths(rows[i].text, &v);
+
+		if (ok != rows[i].ok)
+			fail_msg("\"%s\": parsed %d", rows[i].text, ok);
+		assert_int_equal(v, ok ? rows[i].value : 4711);
+	}
+}
+
 static void sizes(void **state)
 {
 	static const struct {
@@ -142,6 +177,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers),
+		cmocka_unit_test(thousandths),
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(durations),
 	};

@@ -1,0 +1,23 @@
+/* report.h - what is said of a run when it has ended
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EXEAT_CORE_CLI_REPORT_H
+#define EXEAT_CORE_CLI_REPORT_H
+
+#include <stdbool.h>
+
+#include "core/include/exeat.h"
+
+struct report {
+	const struct exeat_session *session;
+	const struct exeat_result *result;
+	bool explain, quiet;
+	const char *json; /* the file for the result, or NULL */
+};
+
+/* To stderr: what was refused if asked for, why it ended, notices. */
+void report_print(const struct report *r);
+/* To the file. -1: it cannot be written, which is said. */
+int report_write(const struct report *r);
+
+#endif
