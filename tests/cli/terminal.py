@@ -81,6 +81,8 @@ def shell():
     t.type(b"sh -c 'echo rea\"\"dy; exec sleep 1000'\n")
     check("a command", t.until(b"ready"), t.shown)
     t.type(b"\x03")
+    # the key flushes what is typed behind it and not read yet
+    check("a prompt again", t.until(b"$ "), t.shown)
     t.type(b"echo status=$?\n")
     check("Ctrl-C is the command's", t.until(b"status=130"), t.shown)
     t.type(b"exit 3\n")
