@@ -20,10 +20,11 @@
  *	          the child answers a SIGSTOP by BACKEND_STOPPED
  *	end       BACKEND_EXITED {u32 wait status, u64 utime_us, u64 stime_us,
  *	          u64 maxrss_kib} when the command has ended, and everything
- *	          else in its pid namespace with it; the child then ends
- *	          itself. Its mounts are gone when its pidfd says so. That may
- *	          be before the last message was read: read `control` to its
- *	          end first
+ *	          else in its pid namespace with it; the child then waits for
+ *	          the keeper to shut down its half of `control`, and ends
+ *	          itself. Its mounts are gone when its pidfd says so. One that
+ *	          failed or was killed may be gone before its last message was
+ *	          read: read `control` to its end first
  *	kill      SIGKILL to the child through its pidfd ends everything at once
  */
 #ifndef EXEAT_BACKENDS_BACKEND_H

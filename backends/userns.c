@@ -13,7 +13,8 @@
  * kill it: a signal from inside has no effect on pid 1.
  *
  * stub ends in one of three ways, and the kernel then kills whatever is left
- * in the pid namespace: the command has ended; the keeper closed `control`;
+ * in the pid namespace: the command has ended, and the keeper, which was told,
+ * has closed its half of `control`; it has closed it before;
  * somebody killed it through its pidfd.
  */
 #include <errno.h>
@@ -149,6 +150,25 @@ static void end_rest(void)
 		;
 }
 
+/*
+ * Clearing our namespaces away takes longer than all that others still do for
+ * this run, on a processor that they want: the keeper says when.
+ */
+_Noreturn static void leave(struct stub *s)
+{
+	struct pollfd p = { .fd = s->control.fd, .events = POLLIN };
+	struct msg m;
+	int r;
+
+	while ((r = chan_recv(&s->control, 0, &m)) >= 0) {
+		if (r > 0)
+			msg_done(&m); /* a signal that came too late */
+		else
+			(void)poll(&p, 1, -1); /* the recv says what it was */
+	}
+	_exit(0);
+}
+
 /* The command has ended: nothing of its run may be left when we say so. */
 _Noreturn static void finish(struct stub *s, int status,
 			     const struct rusage *usage)
@@ -162,7 +182,7 @@ _Noreturn static void finish(struct stub *s, int status,
 	wbuf_u64(&w, to_us(&usage->ru_stime));
 	wbuf_u64(&w, (uint64_t)usage->ru_maxrss);
 	tell(s, BACKEND_EXITED, body, wbuf_len(&w));
-	_exit(0);
+	leave(s);
 }
 
 /* Every orphan of the run is a child of pid 1. */

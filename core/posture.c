@@ -63,8 +63,6 @@ void posture_forget(struct exeat_session *s, struct posture *p)
 	}
 	if (s->own == p)
 		s->own = NULL;
-	if (s->prepared_posture == p->id)
-		s->prepared_run = s->prepared_posture = 0;
 	posture_free_policy(p);
 	*p = (struct posture){ 0 };
 }
@@ -268,6 +266,32 @@ int posture_get(struct exeat_session *s, const struct exeat_run_options *o,
 	p->last_used = ++s->clock;
 	*ret = p;
 	return 0;
+}
+
+void posture_expect(struct exeat_session *s, struct posture *p)
+{
+	uint8_t body[4];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+
+	if (p->is_private || p->many)
+		return;
+	p->many = true;
+	wbuf_u32(&b, p->id);
+	session_send(s, HELPER_KEEPER, K_PREPARE, body, wbuf_len(&b), NULL, 0);
+}
+
+void posture_make_own(struct exeat_session *s)
+{
+	const struct exeat_run_options none = EXEAT_RUN_OPTIONS_INIT;
+	struct list env;
+	struct posture *p;
+	struct err err;
+
+	if (posture_get(s, &none, &env, &p, &err) < 0)
+		return;
+	posture_expect(s, p);
+	posture_put(s, p, false);
+	list_free(&env);
 }
 
 void posture_put(struct exeat_session *s, struct posture *p, bool named)

@@ -25,7 +25,7 @@ const struct msg_rule proto_keeper_caller_rules[] = {
 	{ K_POSTURE, ANY, 4, 4, 1, 1 },
 	{ K_POSTURE_DROP, ANY, 4, 4, 0, 0 },
 	{ K_POLICY, ANY, 4, 4, 1, 1 },
-	{ K_PREPARE, ANY, 8, 8, 0, 0 },
+	{ K_PREPARE, ANY, 4, 4, 0, 0 },
 	{ K_RUN, ANY, 24, COMMAND_MAX, 3, 6 },
 	{ K_KILL, ANY, 8, 8, 0, 0 },
 	{ K_END, ANY, 5, 5, 0, 0 },

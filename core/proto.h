@@ -66,7 +66,8 @@ enum proto_message {
 	K_POLICY,		/* u32 posture, ready: another policy. fd: image */
 	K_POLICY_SET,		/* u32 posture; in force everywhere */
 	K_POLICY_FAILED,	/* u32 posture, err; perhaps in force somewhere */
-	K_PREPARE,		/* u32 run, posture: a run without its command */
+	K_PREPARE,		/* u32 posture: it may have more runs, for which
+				 * children are to be ready */
 	K_RUN,			/* u32 run, posture; u64 timeout_ms, grace_ms (0:
 				 * none); command. fds: stdin, stdout, stderr,
 				 * files to join cgroups */

@@ -23,7 +23,6 @@
 enum {
 	GRACE_MS = 2000,
 	SCRIPT_MAX = 128 * 1024 - 1, /* MAX_ARG_STRLEN of execve(2) */
-	PREPARE_FROM = 2,	     /* runs: then more are likely */
 	TTY_ROWS = 24,		     /* as every terminal had once */
 	TTY_COLS = 80,
 };
@@ -308,31 +307,6 @@ static int run_send(struct exeat_run *run, const struct exeat_run_options *o,
 	return r;
 }
 
-/* A second run is a sign of many: the next one's process is made ready. */
-static void prepare_next(struct exeat_session *s, const struct posture *p)
-{
-	uint8_t body[8];
-	struct wbuf b = wbuf_make(body, sizeof(body));
-
-	if (++s->started < PREPARE_FROM || p->is_private || s->prepared_run)
-		return;
-	s->prepared_run = ++s->last_run;
-	s->prepared_posture = p->id;
-	wbuf_u32(&b, s->prepared_run);
-	wbuf_u32(&b, p->id);
-	session_send(s, HELPER_KEEPER, K_PREPARE, body, wbuf_len(&b), NULL, 0);
-}
-
-static uint32_t run_id(struct exeat_session *s, const struct posture *p)
-{
-	uint32_t id = s->prepared_run;
-
-	if (id == 0 || s->prepared_posture != p->id)
-		return ++s->last_run;
-	s->prepared_run = s->prepared_posture = 0;
-	return id;
-}
-
 static struct exeat_run *run_new(struct exeat_session *s,
 				 const struct exeat_run_options *o,
 				 struct posture *p)
@@ -344,7 +318,7 @@ static struct exeat_run *run_new(struct exeat_session *s,
 	run->session = s;
 	run->posture = p;
 	run->named = posture_is_named(o);
-	run->id = run_id(s, p);
+	run->id = ++s->last_run;
 	run->on_output = o->on_output;
 	run->on_exit = o->on_exit;
 	run->on_stdin_ready = o->on_stdin_ready;
@@ -414,7 +388,10 @@ static int run_start(struct exeat_session *s, const struct exeat_run_options *o,
 		r = run_send(run, o, &preset_env, err);
 		if (r == 0) {
 			due_watch(run);
-			prepare_next(s, p);
+			/* who opens a session for one run does not wait for
+			 * it to be open first */
+			if (++s->started > 1 || s->opened)
+				posture_expect(s, p);
 		} else {
 			exeat_run_free(run);
 		}

@@ -458,6 +458,7 @@ int exeat_session_open(const struct exeat_session_options *options,
 		exeat_session_close(s);
 		return r;
 	}
+	posture_make_own(s);
 	*ret = s;
 	return 0;
 }

@@ -84,6 +84,7 @@ struct posture {
 	enum posture_change change;
 	uint64_t last_used;
 	bool is_private;
+	bool many; /* K_PREPARE is sent */
 };
 
 /* What a posture is made of, before it is compiled. */
@@ -216,8 +217,6 @@ struct exeat_session {
 	struct exeat_run *dead;
 	unsigned started;      /* runs so far */
 	unsigned unended;      /* whose end the keeper has not reported */
-	uint32_t prepared_run; /* id sent with K_PREPARE, 0: none */
-	uint32_t prepared_posture;
 	void (*on_event)(void *user_data, const struct exeat_event *event);
 	void *user_data;
 };
@@ -277,6 +276,11 @@ bool posture_is_named(const struct exeat_run_options *o);
 int posture_get(struct exeat_session *s, const struct exeat_run_options *o,
 		struct list *ret_env, struct posture **ret, struct err *err);
 void posture_put(struct exeat_session *s, struct posture *p, bool named);
+/* More runs may come in it: the keeper has children ready. */
+void posture_expect(struct exeat_session *s, struct posture *p);
+/* Should: when the session is open. Its own posture is made, before a run asks
+ * for it; if that fails, the run hears why. */
+void posture_make_own(struct exeat_session *s);
 /* K_POSTURE or K_POLICY; starts the dialer if the policy needs it. */
 int posture_send(struct exeat_session *s, uint32_t type, uint32_t id,
 		 const struct policy *policy, struct err *err);

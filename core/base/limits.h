@@ -22,6 +22,9 @@ enum {
 	/* sessions and runs: over it, the call fails with ERR_LIMIT */
 	LIMIT_POSTURES = 32,		/* idle ones go least recently used */
 	LIMIT_RUNS = 1024,		/* alive at a time in a session */
+	LIMIT_SPARES = 32,		/* children made for runs to come; what comes
+					 * beside them makes its own */
+	LIMIT_SPARE_IDLE_MS = 10000,	/* no run for that long: most go */
 	LIMIT_FLUSH_MS = 5000,		/* front tells a run's refusals: else the
 					 * session ends */
 	LIMIT_SESSION_GRACE_MS = 10000,	/* its time is up: from TERM to KILL */

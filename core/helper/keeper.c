@@ -115,8 +115,7 @@ static void caller_message(void *user, struct msg *m)
 	case K_POSTURE_DROP:
 		return keeper_posture_drop(k, rbuf_u32(&r));
 	case K_PREPARE:
-		id = rbuf_u32(&r);
-		return keeper_run_prepare(k, id, rbuf_u32(&r));
+		return keeper_spare_want(k, rbuf_u32(&r));
 	case K_RUN:
 		return keeper_run_start(k, m);
 	case K_KILL:

@@ -14,7 +14,8 @@
  * wait in their posture.
  *
  * The first posture's namespace, and a child in it, need not know what the
- * posture is: they are made as soon as the view stands.
+ * posture is: they are made as soon as the view stands. More children than are
+ * asked for: keeper_spare.c.
  *
  * A policy for a READY posture: `unchanged` says how far it has come. The
  * dialer says which pins it leaves, and the kernel's table is replaced with
@@ -55,6 +56,9 @@ struct keeper_posture {
 	bool dials;		/* not blocked: the dialer knows it */
 	unsigned missing;	/* enum keeper_ack: who has not got it yet */
 	uint32_t live_runs;	/* with a command */
+	bool many;		/* more runs may come: */
+	uint32_t spares;	/* children to have ready for them */
+	uint32_t peak;		/* the most live_runs of late */
 	/* another policy; without ACK_PINS it is in force in the kernel: */
 	int next_image;		/* front has still to get it; -1: none */
 	unsigned unchanged;	/* enum keeper_ack: who has not got it yet */
@@ -93,6 +97,12 @@ struct keeper_run {
 	unsigned nfds;
 };
 
+/* What the keeper does next about spare children, when its time has come. */
+enum keeper_rest {
+	REST_QUIET,		/* nothing began or ended: make some */
+	REST_IDLE,		/* for long: let them go */
+};
+
 struct keeper {
 	const struct helper_ids *ids;
 	struct event_base *base;
@@ -106,6 +116,10 @@ struct keeper {
 	bool over;		/* its time is up: what lives is being ended */
 	struct event *life;	/* NULL: it has no time */
 	int spare_netns;	/* becomes the first posture's; -1: it has */
+	struct event *spare_timer; /* NULL: none yet */
+	enum keeper_rest rest;
+	uint32_t spare_tries;	/* may still be made until it is used again */
+	uint32_t last_posture;	/* that was used */
 	struct keeper_posture postures[LIMIT_POSTURES];
 	struct keeper_run *runs[LIMIT_RUNS];
 };
@@ -129,11 +143,9 @@ void keeper_posture_flush(struct keeper *k, struct keeper_posture *p,
 
 /* ---- keeper_run.c ---- */
 void keeper_run_start(struct keeper *k, struct msg *m);
-void keeper_run_prepare(struct keeper *k, uint32_t id, uint32_t posture);
-/* A namespace and a child in it, whoever will need them. */
-void keeper_spare_make(struct keeper *k);
-/* The posture took the spare namespace: the child in it is one of its own. */
-void keeper_spare_taken(struct keeper *k, uint32_t posture);
+/* A child without a command; NULL: err says why. */
+struct keeper_run *keeper_run_make(struct keeper *k, uint32_t posture,
+				   int netns, struct err *err);
 void keeper_run_kill(struct keeper *k, uint32_t id, int signal);
 /* TERM, then KILL after the run's grace: once, for the first reason. */
 void keeper_run_end(struct keeper *k, uint32_t id, enum run_reason reason);
@@ -144,6 +156,20 @@ void keeper_runs_over(struct keeper *k);
 /* The posture of waiting runs is ready, or (err) will never be. */
 void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
 			    const struct err *err);
+
+/* ---- keeper_spare.c ---- */
+/* A namespace and a child in it, whoever will need them. */
+void keeper_spare_make(struct keeper *k);
+/* The posture took the spare namespace: the child in it is one of its own. */
+void keeper_spare_taken(struct keeper *k, uint32_t posture);
+/* A child of the posture without a command, or NULL. */
+struct keeper_run *keeper_spare_find(struct keeper *k, uint32_t posture);
+/* More runs may come in this posture. */
+void keeper_spare_want(struct keeper *k, uint32_t posture);
+/* Should: when a run has got its child, and its command is sent. */
+void keeper_spare_used(struct keeper *k, struct keeper_posture *p);
+/* Something else has the processors: what is to be made waits a little. */
+void keeper_spare_wait(struct keeper *k);
 /* The posture goes: children without a command go with it. */
 void keeper_runs_unprepare(struct keeper *k, uint32_t posture);
 

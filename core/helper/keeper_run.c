@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,21 +29,8 @@ static struct keeper_run *run_find(struct keeper *k, uint32_t id)
 	return NULL;
 }
 
-/* The child that was made before anybody asked: without a number. */
-static struct keeper_run *spare_find(struct keeper *k, uint32_t posture)
-{
-	for (size_t i = 0; i < LIMIT_RUNS; i++) {
-		struct keeper_run *run = k->runs[i];
-
-		if (run && run->id == 0 && run->posture == posture &&
-		    run->state == RUN_PREPARED)
-			return run;
-	}
-	return NULL;
-}
-
-static struct keeper_run *run_new(struct keeper *k, uint32_t id,
-				  uint32_t posture, struct err *err)
+static struct keeper_run *run_new(struct keeper *k, uint32_t posture,
+				  struct err *err)
 {
 	struct keeper_run *run;
 	size_t i = 0;
@@ -57,7 +45,6 @@ static struct keeper_run *run_new(struct keeper *k, uint32_t id,
 	}
 	*run = (struct keeper_run){
 		.keeper = k,
-		.id = id,
 		.posture = posture,
 		.child = { .pid = -1, .pidfd = -1, .control = -1 },
 		.control = { .chan = { .fd = -1 } },
@@ -196,6 +183,7 @@ static void run_over(struct keeper_run *run)
 		p->live_runs--;
 		keeper_posture_runs(k, p);
 	}
+	keeper_spare_wait(k);
 }
 
 static void run_gone_cb(evutil_socket_t fd, short what, void *user)
@@ -228,7 +216,9 @@ static void child_failed(struct keeper_run *run, struct msg *m)
 		exit_code = 125;
 	}
 	run->failed = true;
-	report_failed(run->keeper, run->id, exit_code, &err);
+	/* a spare one: whoever comes next makes up for it */
+	if (run->state != RUN_PREPARED)
+		report_failed(run->keeper, run->id, exit_code, &err);
 	run_over(run);
 }
 
@@ -242,6 +232,8 @@ static void child_exited(struct keeper_run *run, struct msg *m)
 	run->maxrss_kib = rbuf_u64(&r);
 	run->has_status = !r.bad;
 	run_over(run);
+	/* everybody is told: it may leave */
+	(void)shutdown(run->control.chan.fd, SHUT_WR);
 }
 
 static void child_tty(struct keeper_run *run, struct msg *m)
@@ -468,12 +460,26 @@ static int run_child(struct keeper_run *run, int netns, struct err *err)
 	return 0;
 }
 
+struct keeper_run *keeper_run_make(struct keeper *k, uint32_t posture,
+				   int netns, struct err *err)
+{
+	struct keeper_run *run = run_new(k, posture, err);
+
+	if (run && run_child(run, netns, err) < 0) {
+		run_free(run);
+		run = NULL;
+	}
+	return run;
+}
+
 /* The posture is ready, the child is there: the command goes. */
 static void run_born(struct keeper_run *run, struct keeper_posture *p)
 {
 	run->state = RUN_BORN;
 	run->born_us = clock_us();
 	p->live_runs++;
+	if (p->peak < p->live_runs)
+		p->peak = p->live_runs;
 	keeper_posture_runs(run->keeper, p);
 	if (run->timeout_ms)
 		timer_start(run, run->timeout_ms);
@@ -506,7 +512,7 @@ void keeper_run_start(struct keeper *k, struct msg *m)
 	uint32_t id = rbuf_u32(&r);
 	uint32_t posture = rbuf_u32(&r);
 	struct keeper_posture *p = keeper_posture_find(k, posture);
-	struct keeper_run *run = run_find(k, id);
+	struct keeper_run *run;
 	struct err err;
 
 	err_clear(&err);
@@ -521,63 +527,22 @@ void keeper_run_start(struct keeper *k, struct msg *m)
 			      "its posture does not exist");
 		return report_failed(k, id, 125, &err);
 	}
+	run = keeper_spare_find(k, posture);
 	if (!run)
-		run = spare_find(k, posture);
-	if (run) {
-		run->id = id;
-	} else {
-		run = run_new(k, id, posture, &err);
-		if (!run)
-			return report_failed(k, id, 125, &err);
-		if (run_child(run, p->netns, &err) < 0)
-			goto fail;
+		run = keeper_run_make(k, posture, p->netns, &err);
+	if (!run)
+		return report_failed(k, id, 125, &err);
+	run->id = id;
+	if (command_take(run, &r, m, &err) < 0) {
+		report_failed(k, id, 125, &err);
+		child_kill(run);
+		return run_free(run);
 	}
-	if (command_take(run, &r, m, &err) < 0)
-		goto fail;
 	if (p->missing)
 		run->state = RUN_WAITING;
 	else
 		run_born(run, p);
-	return;
-fail:
-	report_failed(k, id, 125, &err);
-	child_kill(run);
-	run_free(run);
-}
-
-void keeper_run_prepare(struct keeper *k, uint32_t id, uint32_t posture)
-{
-	struct keeper_posture *p = keeper_posture_find(k, posture);
-	struct keeper_run *run;
-	struct err err;
-
-	/* a preparation that fails is made up for by the run itself */
-	if (!p || run_find(k, id))
-		return;
-	run = run_new(k, id, posture, &err);
-	if (run && run_child(run, p->netns, &err) < 0)
-		run_free(run);
-}
-
-void keeper_spare_make(struct keeper *k)
-{
-	struct keeper_run *run;
-	struct err err;
-
-	/* as above: the first posture and the first run make up for it */
-	if (netns_new(&k->spare_netns, &err) < 0)
-		return;
-	run = run_new(k, 0, 0, &err);
-	if (run && run_child(run, k->spare_netns, &err) < 0)
-		run_free(run);
-}
-
-void keeper_spare_taken(struct keeper *k, uint32_t posture)
-{
-	struct keeper_run *run = spare_find(k, 0);
-
-	if (run)
-		run->posture = posture;
+	keeper_spare_used(k, p);
 }
 
 void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
@@ -599,17 +564,5 @@ void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
 		report_failed(k, run->id, 125, err);
 		run->failed = true;
 		(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL, 0);
-	}
-}
-
-void keeper_runs_unprepare(struct keeper *k, uint32_t posture)
-{
-	for (size_t i = 0; i < LIMIT_RUNS; i++) {
-		struct keeper_run *run = k->runs[i];
-
-		if (run && run->posture == posture &&
-		    run->state == RUN_PREPARED)
-			(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL,
-						0);
 	}
 }

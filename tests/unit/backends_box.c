@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -226,6 +227,7 @@ static bool on_message(struct live *l, struct box *b)
 		reached(l, BOX_EXITED);
 		b->exited = true;
 		b->status = (int)rbuf_u32(&r);
+		(void)shutdown(l->control.fd, SHUT_WR);
 	}
 	msg_done(&m);
 	return true;
