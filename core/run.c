@@ -275,7 +275,8 @@ static int run_send(struct exeat_run *run, const struct exeat_run_options *o,
 		    const struct list *preset_env, struct err *err)
 {
 	struct exeat_session *s = run->session;
-	int fds[3 + CGROUP_KINDS] = { -1, -1, -1, -1, -1, -1 }, r, n = 3;
+	enum { FDS = 3 + CGROUP_KINDS };
+	int fds[FDS] = { -1, -1, -1, -1, -1, -1 }, r, n = 3;
 	struct list env = { 0 };
 	struct sbuf body;
 
@@ -300,7 +301,7 @@ static int run_send(struct exeat_run *run, const struct exeat_run_options *o,
 	if (r == 0)
 		session_send(s, HELPER_KEEPER, K_RUN, body.s, body.len, fds,
 			     (unsigned)n);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < FDS; i++)
 		fd_close(&fds[i]);
 	sbuf_done(&body);
 	list_free(&env);
@@ -431,6 +432,8 @@ void run_check(struct exeat_run *run)
 			   run->streams[EXEAT_STDERR].fd >= 0))
 		return;
 	run->phase = PHASE_OVER;
+	/* a terminal that has not come by now does not come */
+	run->streams[EXEAT_STDOUT].awaited = false;
 	stream_close(&run->streams[EXEAT_STDIN]);
 	run->result.stdout_bytes = run->streams[EXEAT_STDOUT].total;
 	run->result.stderr_bytes = run->streams[EXEAT_STDERR].total;
@@ -495,7 +498,6 @@ void run_failed(struct exeat_run *run, unsigned exit_code,
 		err_start(err, run->start_error, sizeof(run->start_error));
 	/* nothing ran: there is nothing to wait for */
 	run->exited = run->flushed = true;
-	run->streams[EXEAT_STDOUT].awaited = false;
 	stream_close(&run->streams[EXEAT_STDOUT]);
 	stream_close(&run->streams[EXEAT_STDERR]);
 	run_check(run);

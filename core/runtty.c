@@ -44,6 +44,7 @@ void run_tty(struct exeat_run *run, int take_fd)
 {
 	struct stream *in = &run->streams[EXEAT_STDIN];
 	struct stream *out = &run->streams[EXEAT_STDOUT];
+	unsigned number;
 	int copy, r;
 
 	if (run->phase == PHASE_OVER || !out->awaited) {
@@ -51,7 +52,10 @@ void run_tty(struct exeat_run *run, int take_fd)
 		return;
 	}
 	in->awaited = out->awaited = false;
-	copy = fcntl(take_fd, F_DUPFD_CLOEXEC, 3);
+	/* nothing else is to be read from, or written to, in its place */
+	copy = ioctl(take_fd, TIOCGPTN, &number) < 0 ?
+		       -1 :
+		       fcntl(take_fd, F_DUPFD_CLOEXEC, 3);
 	r = copy < 0 ? -errno : stream_attach(in, copy);
 	if (r == 0)
 		r = stream_attach(out, take_fd);

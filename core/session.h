@@ -110,6 +110,7 @@ struct stream {
 	int fd; /* -1: none, or at its end */
 	struct source source;
 	bool watched;
+	bool hung; /* output: a terminal that nobody has at the moment */
 	char *buf; /* output: not read yet; input: not written */
 	size_t start, len, size;
 	uint64_t total;	       /* output: bytes that came, kept or not */

@@ -33,7 +33,9 @@ static uint32_t interest(const struct stream *st)
 {
 	if (st->which == EXEAT_STDIN)
 		return st->len > 0 ? EPOLLOUT : 0;
-	return st->len < STREAM_KEEP ? EPOLLIN : 0;
+	if (st->len >= STREAM_KEEP)
+		return 0;
+	return st->hung ? EPOLLIN | (uint32_t)EPOLLET : EPOLLIN;
 }
 
 static void stream_unwatch(struct stream *st)
@@ -62,6 +64,19 @@ static int stream_watch(struct stream *st)
 				  true);
 	st->watched = r == 0;
 	return r;
+}
+
+/*
+ * Nobody has the terminal, or somebody has it again. While nobody has, it is
+ * always readable: only what changes is of interest.
+ */
+static void stream_hang(struct stream *st, bool hung)
+{
+	if (st->hung == hung)
+		return;
+	st->hung = hung;
+	stream_unwatch(st);
+	(void)stream_watch(st);
 }
 
 int stream_attach(struct stream *st, int take_fd)
@@ -227,16 +242,17 @@ static bool output_ready(struct stream *st)
 	/* after the exit: whoever still holds the other end is not of this run */
 	if (n < 0 && errno == EAGAIN && !run->exited)
 		return true;
-	/* nobody has the terminal now. Were our end closed, the command would
-	 * be hung up, even while it exits */
+	/* nobody has the terminal now, but /dev/tty may be opened again. Were
+	 * our end closed, the command would be hung up, even while it exits */
 	if (n < 0 && errno == EIO && run->pty && !run->exited) {
-		stream_unwatch(st);
+		stream_hang(st, true);
 		return true;
 	}
 	if (n <= 0) {
 		output_end(st);
 		return true;
 	}
+	stream_hang(st, false);
 	n = (ssize_t)output_cut(st, (size_t)n);
 	if (n > 0 && run->callback[st->which]) {
 		run->on_output(run->user_data, run, st->which, room, (size_t)n);

@@ -82,7 +82,9 @@ struct keeper_run {
 	struct event *timer;
 	uint64_t timeout_ms, grace_ms;
 	uint64_t left_ms;	/* of its timer, while it is paused; 0: none */
-	bool stopping;		/* has not said yet that it stands still */
+	int64_t due_us;		/* when its timer is up, if it runs */
+	unsigned stopping;	/* SIGSTOPs of which it has not said yet that
+				 * they have reached everybody */
 	int64_t born_us;
 	enum run_reason reason;
 	int killed_by;		/* the signal of the last K_KILL */

@@ -175,7 +175,7 @@ static void run_over(struct keeper_run *run)
 		report_exited(run);
 	run->state = RUN_DONE;
 	if (run->stopping) {
-		run->stopping = false;
+		run->stopping = 0;
 		paused_check(k);
 	}
 	over_check(k);
@@ -253,15 +253,17 @@ static void child_message(void *user, struct msg *m)
 	case BACKEND_TTY:
 		return child_tty(run, m);
 	case BACKEND_STARTED:
-		run->state = RUN_RUNNING;
+		if (run->state == RUN_BORN)
+			run->state = RUN_RUNNING;
 		return;
 	case BACKEND_FAILED:
 		return child_failed(run, m);
 	case BACKEND_EXITED:
 		return child_exited(run, m);
 	case BACKEND_STOPPED:
-		run->stopping = false;
-		return paused_check(run->keeper);
+		if (run->stopping > 0 && --run->stopping == 0)
+			paused_check(run->keeper);
+		return;
 	case BACKEND_COMMAND:
 	case BACKEND_SIGNAL:
 		return; /* not in the table of the chan */
@@ -297,6 +299,8 @@ static void run_signal(struct keeper_run *run, int signal)
 		(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL, 0);
 		return;
 	}
+	/* each is answered, whoever asked for it */
+	run->stopping += signal == SIGSTOP;
 	wbuf_u32(&b, (uint32_t)signal);
 	wire_send(&run->control, BACKEND_SIGNAL, body, wbuf_len(&b), NULL, 0);
 }
@@ -309,6 +313,10 @@ static void timer_start(struct keeper_run *run, uint64_t ms)
 	};
 
 	(void)event_add(run->timer, &tv);
+	run->due_us = ms < INT64_MAX / 2000 ?
+			      clock_us() + (int64_t)ms * 1000 :
+			      INT64_MAX;
+	run->left_ms = 0;
 }
 
 static void run_end(struct keeper_run *run, enum run_reason reason)
@@ -361,20 +369,29 @@ static void run_pause(struct keeper_run *run, bool pause)
 {
 	if (pause) {
 		time_stop(run);
-		run->stopping = true;
 		run_signal(run, SIGSTOP);
 		return;
 	}
 	run_signal(run, SIGCONT);
 	if (run->left_ms)
 		timer_start(run, run->left_ms);
-	run->left_ms = 0;
+}
+
+/* What was asked for while all stood still, and is ready. */
+static void begin_waiting(struct keeper *k)
+{
+	for (size_t i = 0; i < LIMIT_POSTURES; i++)
+		if (k->postures[i].id != 0 && !k->postures[i].missing)
+			keeper_runs_of_posture(k, k->postures[i].id, NULL);
 }
 
 void keeper_runs_pause(struct keeper *k, bool pause)
 {
 	uint8_t body[1] = { 0 };
 
+	/* its end is not to be put off */
+	if (k->over)
+		pause = false;
 	if (k->paused != pause)
 		for (size_t i = 0; i < LIMIT_RUNS; i++) {
 			struct keeper_run *run = k->runs[i];
@@ -385,9 +402,23 @@ void keeper_runs_pause(struct keeper *k, bool pause)
 		}
 	k->paused = pause;
 	if (pause)
-		paused_check(k);
-	else
-		wire_send(&k->caller, K_PAUSED, body, 1, NULL, 0);
+		return paused_check(k);
+	if (!k->over)
+		begin_waiting(k);
+	wire_send(&k->caller, K_PAUSED, body, 1, NULL, 0);
+}
+
+/* However long the grace that it has been given before. */
+static void end_in_time(struct keeper_run *run)
+{
+	const int64_t last =
+		clock_us() + (int64_t)LIMIT_SESSION_GRACE_MS * 1000;
+
+	run->grace_ms = LIMIT_SESSION_GRACE_MS;
+	if (run->reason == RUN_ENDED)
+		run_end(run, RUN_SESSION);
+	else if (run->due_us > last)
+		timer_start(run, LIMIT_SESSION_GRACE_MS);
 }
 
 void keeper_runs_over(struct keeper *k)
@@ -399,17 +430,13 @@ void keeper_runs_over(struct keeper *k)
 			      "its time is up");
 		keeper_fatal(k, &err);
 	}
-	keeper_runs_pause(k, false);
 	k->over = true;
+	keeper_runs_pause(k, false);
 	for (size_t i = 0; i < LIMIT_RUNS; i++) {
 		struct keeper_run *run = k->runs[i];
 
-		if (!run || run->state == RUN_PREPARED ||
-		    run->state == RUN_DONE)
-			continue;
-		run->grace_ms = LIMIT_SESSION_GRACE_MS;
-		if (run->reason == RUN_ENDED)
-			run_end(run, RUN_SESSION);
+		if (run && run->state != RUN_PREPARED && run->state != RUN_DONE)
+			end_in_time(run);
 	}
 	over_check(k);
 }
@@ -538,7 +565,7 @@ void keeper_run_start(struct keeper *k, struct msg *m)
 		child_kill(run);
 		return run_free(run);
 	}
-	if (p->missing)
+	if (p->missing || k->paused)
 		run->state = RUN_WAITING;
 	else
 		run_born(run, p);
@@ -557,10 +584,10 @@ void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
 		    run->state != RUN_WAITING || run->killed_by ||
 		    run->reason != RUN_ENDED)
 			continue;
-		if (!err) {
+		if (!err && !k->paused)
 			run_born(run, p);
+		if (!err)
 			continue;
-		}
 		report_failed(k, run->id, 125, err);
 		run->failed = true;
 		(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL, 0);

@@ -77,6 +77,22 @@ static void stands_still(void **state)
 	exeat_run_free(run);
 }
 
+/* One that was asked for just before does not begin meanwhile. */
+static void begins_later(void **state)
+{
+	struct exeat_run *run = start("while :; do echo >> a; done");
+	size_t a;
+
+	(void)state;
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	a = size_of("a");
+	usleep(STILL_MS * 1000);
+	assert_int_equal(size_of("a"), a);
+	assert_int_equal(exeat_session_resume(session, NULL), 0);
+	until_larger("a", a);
+	exeat_run_free(run);
+}
+
 static void run_resumes(void **state)
 {
 	struct exeat_run *run = start("while :; do echo >> a; done");
@@ -187,9 +203,9 @@ static void nobody_looks(void **state)
 	cmocka_unit_test_setup_teardown(test, open_session, close_session)
 
 static const struct CMUnitTest tests[] = {
-	WITH_SESSION(stands_still), WITH_SESSION(run_resumes),
-	WITH_SESSION(time_and_end), WITH_SESSION(time_is_up),
-	WITH_SESSION(nobody_looks),
+	WITH_SESSION(stands_still), WITH_SESSION(begins_later),
+	WITH_SESSION(run_resumes),  WITH_SESSION(time_and_end),
+	WITH_SESSION(time_is_up),   WITH_SESSION(nobody_looks),
 };
 
 API_MAIN("pause", tests)

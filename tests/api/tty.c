@@ -54,6 +54,26 @@ static void until_shown(struct exeat_run *run, const char *text)
 	}
 }
 
+/* The same of long output, of which only the end is kept. */
+static void until_shown_last(struct exeat_run *run, const char *text)
+{
+	char shown[8192] = "";
+	size_t len = 0;
+
+	while (!strstr(shown, text)) {
+		const size_t kept = len < 64 ? len : 64;
+		ssize_t n;
+
+		memmove(shown, shown + len - kept, kept);
+		n = exeat_run_read(run, EXEAT_STDOUT, shown + kept,
+				   sizeof(shown) - 1 - kept, WAIT_MS, NULL);
+		if (n <= 0)
+			fail_msg("not shown: %s", text);
+		len = kept + (size_t)n;
+		shown[len] = '\0';
+	}
+}
+
 static void type(struct exeat_run *run, const char *keys)
 {
 	assert_int_equal(exeat_run_write(run, keys, strlen(keys), NULL), 0);
@@ -236,6 +256,35 @@ static void ends(void **state)
 	assert_true(api_becomes_zero(api_processes, "1234567", WAIT_MS));
 }
 
+/* Nobody has it for a while; then it is opened by its name, and written. */
+static void comes_back(void **state)
+{
+	struct exeat_run *run =
+		start("exec <&- >&- 2>&-; sleep 0.2; seq 20000 > /dev/tty; "
+		      "sleep 0.2; echo last > /dev/tty; exit 4");
+
+	(void)state;
+	until_shown_last(run, "\r\n20000\r\n");
+	until_shown_last(run, "last");
+	assert_int_equal(api_wait(run)->returncode, 4);
+	exeat_run_free(run);
+}
+
+/* Killed before there is a terminal, or after: there is an end to read. */
+static void killed_early(void **state)
+{
+	struct exeat_run *run = start("sleep 1000");
+	char buf[64];
+
+	(void)state;
+	assert_int_equal(exeat_run_kill(run, SIGKILL, NULL), 0);
+	assert_int_equal(api_wait(run)->returncode, -SIGKILL);
+	assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf),
+					WAIT_MS, NULL),
+			 0);
+	exeat_run_free(run);
+}
+
 static void bad_options(void **state)
 {
 	static const struct {
@@ -270,7 +319,8 @@ static const struct CMUnitTest tests[] = {
 	WITH_SESSION(is_a_terminal), WITH_SESSION(output_is_whole),
 	WITH_SESSION(keys),	     WITH_SESSION(interrupt),
 	WITH_SESSION(job_control),   WITH_SESSION(window),
-	WITH_SESSION(ends),	     WITH_SESSION(bad_options),
+	WITH_SESSION(ends),	     WITH_SESSION(comes_back),
+	WITH_SESSION(killed_early),  WITH_SESSION(bad_options),
 };
 
 API_MAIN("tty", tests)
