@@ -1,6 +1,7 @@
 /* runio.c - a run's refusals, its stdin, and runs to the end
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,7 +192,7 @@ int exeat_run_code(struct exeat_session *s, const char *code,
 		   struct exeat_error *error)
 {
 	struct exeat_run_options o = EXEAT_RUN_OPTIONS_INIT;
-	struct exeat_run *run;
+	struct exeat_run *run = NULL;
 	struct err err;
 	int r;
 
@@ -209,6 +210,7 @@ int exeat_run_code(struct exeat_session *s, const char *code,
 	r = exeat_exec(s, &o, &run, ret_out, ret_out_len, NULL, NULL, error);
 	if (r < 0)
 		return r;
+	assert(run);
 	r = run->result.returncode != 0;
 	if (ret)
 		*ret = run;

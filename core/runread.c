@@ -29,17 +29,17 @@ static int wait_begin(struct wait *w, struct exeat_run *run,
 		      enum exeat_stream stream, bool has_room, int timeout_ms,
 		      struct exeat_error *error)
 {
+	bool output = stream == EXEAT_STDOUT || stream == EXEAT_STDERR;
 	struct err err;
 
-	err_clear(&err);
-	if (stream != EXEAT_STDOUT && stream != EXEAT_STDERR)
-		return session_error(error, &err,
-				     err_new(&err, ERR_INVALID, "read",
-					     "stream", "not an output"));
-	if (!has_room)
-		return session_error(error, &err,
-				     err_new(&err, ERR_INVALID, "read", "size",
-					     "too small"));
+	if (!output || !has_room) {
+		err_clear(&err);
+		(void)err_new(&err, ERR_INVALID, "read",
+			      output ? "size" : "stream",
+			      output ? "too small" : "not an output");
+		(void)session_error(error, &err, -EINVAL);
+		return -EINVAL;
+	}
 	*w = (struct wait){
 		.run = run,
 		.st = &run->streams[stream],

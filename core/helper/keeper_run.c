@@ -352,16 +352,14 @@ void keeper_run_end(struct keeper *k, uint32_t id, enum run_reason reason)
 static void time_stop(struct keeper_run *run)
 {
 	struct timeval when, now;
+	int64_t left;
 
 	if (!event_pending(run->timer, EV_TIMEOUT, &when))
 		return;
 	(void)evutil_gettimeofday(&now, NULL);
-	run->left_ms = timercmp(&when, &now, >) ?
-			       (uint64_t)(when.tv_sec - now.tv_sec) * 1000 +
-				       (uint64_t)((when.tv_usec - now.tv_usec) /
-						  1000) :
-			       0;
-	run->left_ms = run->left_ms ? run->left_ms : 1;
+	left = (int64_t)(when.tv_sec - now.tv_sec) * 1000 +
+	       (when.tv_usec - now.tv_usec) / 1000;
+	run->left_ms = left > 0 ? (uint64_t)left : 1;
 	(void)event_del(run->timer);
 }
 
