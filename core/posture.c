@@ -283,14 +283,16 @@ void posture_expect(struct exeat_session *s, struct posture *p)
 void posture_make_own(struct exeat_session *s)
 {
 	const struct exeat_run_options none = EXEAT_RUN_OPTIONS_INIT;
-	struct list env;
-	struct posture *p;
+	struct list env = { 0 };
+	struct posture *p = NULL;
 	struct err err;
 
-	if (posture_get(s, &none, &env, &p, &err) < 0)
-		return;
-	posture_expect(s, p);
-	posture_put(s, p, false);
+	err_clear(&err);
+	/* what fails here fails again, and is said, when a run wants it */
+	if (posture_get(s, &none, &env, &p, &err) == 0 && p) {
+		posture_expect(s, p);
+		posture_put(s, p, false);
+	}
 	list_free(&env);
 }
 

@@ -87,7 +87,7 @@ static int keepers(struct exeat_session *s, const struct cgroup_limits *l,
 int limits_open(struct exeat_session *s, const struct exeat_session_options *o,
 		struct err *err)
 {
-	bool grouped;
+	bool grouped = false;
 	int r = limits_take(o->memory_bytes, o->cpus, o->pids,
 			    o->limits_best_effort, &s->limits, err);
 
@@ -149,8 +149,8 @@ int limits_run(struct exeat_run *run, const struct exeat_run_options *o,
 	       struct command *c, int ret_fds[CGROUP_KINDS], struct err *err)
 {
 	struct exeat_session *s = run->session;
-	struct cgroup_limits own;
-	bool grouped;
+	struct cgroup_limits own = { 0 };
+	bool grouped = false;
 	int r = limits_take(o->memory_bytes, o->cpus, o->pids,
 			    o->limits_best_effort, &own, err);
 
