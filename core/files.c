@@ -7,218 +7,68 @@
  * link into it. So a path is resolved beneath the work dir without following a
  * symbolic link (openat2(2), RESOLVE_BENEATH), once, and everything else is
  * relative to the folder that was found. What is written gets its name when it
- * is whole (rename(2)): nobody sees half of it, and no file that is there is
- * opened for writing.
+ * is whole: until then it has none (O_TMPFILE), so that a caller who is killed
+ * leaves nothing, and nobody sees half of it. No file that is there is opened
+ * for writing.
  *
- * A caller who is root could read what the payload could not, by a hard link
- * into the work dir: he is held to what its owner may read.
+ * A caller who is root could read what the payload could not, by a link into
+ * the work dir: he is held to what its owner may read. What he makes he gives
+ * away by its descriptor, for behind a name may be another thing by then.
+ *
+ * Nothing waits for a payload: neither for the other end of a FIFO nor for a
+ * lease (fcntl(2)) that it has on its file.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/fd.h"
 #include "core/session.h"
-#include "core/sys/compat.h"
+#include "core/workpath.h"
 
 enum {
-	TRIES = 128,	    /* of a resolution that a rename disturbed */
 	LIST_MAX = 1000000, /* entries of one folder */
+	REMOVE_MS = 120000, /* a payload may fill what is being emptied */
 	FILE_MODES = 0777,
-	FOLDER_MODE = 0755,
+	FILE_MODE = 0644,
+	TEMP_NAME = 64,
 };
-
-/* ---- paths ---- */
-
-static int bad_path(struct err *err, const char *path, const char *why)
-{
-	return err_new(err, ERR_INVALID, "path", path, "%s", why);
-}
-
-/* What a failed lookup means to who asked for it. */
-static int path_error(struct err *err, int errnum, const char *path)
-{
-	switch (errnum) {
-	case ELOOP:
-		return bad_path(err, path, "a symbolic link is in it");
-	case EXDEV:
-		return bad_path(err, path, "leads out of the work dir");
-	case ENAMETOOLONG:
-		return bad_path(err, path, "too long");
-	case ENOENT:
-		return err_new(err, ERR_NOT_FOUND, "path", path,
-			       "no such file or directory");
-	case ENOTDIR:
-	case EISDIR:
-	case EEXIST:
-	case ENOTEMPTY:
-	case EBUSY:
-		return err_new(err, ERR_CONFLICT, "path", path, "%s",
-			       strerrordesc_np(errnum));
-	default:
-		return err_sys(err, errnum, "path", "%s", path);
-	}
-}
-
-/*
- * Relative to the work dir, without "." and empty components: heap. "" is the
- * work dir itself.
- */
-static int path_take(const struct exeat_session *s, const char *path,
-		     char **ret, struct err *err)
-{
-	const char *root = s->work.path, *at = path ? path : "";
-	size_t len = strlen(root), n = 0;
-	char *out;
-
-	if (!path)
-		return bad_path(err, "", "none");
-	if (at[0] == '/' && (strncmp(at, root, len) != 0 ||
-			     (at[len] != '/' && at[len] != '\0')))
-		return bad_path(err, path, "not under the work dir");
-	if (at[0] == '/')
-		at += len;
-	out = malloc(strlen(at) + 1);
-	if (!out)
-		return err_sys(err, ENOMEM, "path", "%s", path);
-	while (*(at += strspn(at, "/")) != '\0') {
-		size_t part = strcspn(at, "/");
-
-		if (part == 2 && memcmp(at, "..", 2) == 0) {
-			free(out);
-			return bad_path(err, path, "\"..\" is in it");
-		}
-		if (part != 1 || *at != '.') {
-			if (n > 0)
-				out[n++] = '/';
-			memcpy(out + n, at, part);
-			n += part;
-		}
-		at += part;
-	}
-	out[n] = '\0';
-	*ret = out;
-	return 0;
-}
-
-/* A descriptor beneath the work dir, or -errno. */
-static int open_beneath(const struct exeat_session *s, const char *path,
-			int flags)
-{
-	const struct open_how how = {
-		.flags = (uint64_t)(flags | O_CLOEXEC),
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
-			   RESOLVE_NO_MAGICLINKS,
-	};
-
-	for (int i = 0; i < TRIES; i++) {
-		int fd = sys_openat2(s->work.fd, *path ? path : ".", &how);
-
-		if (fd >= 0 || errno != EAGAIN)
-			return fd < 0 ? -errno : fd;
-	}
-	return -EAGAIN;
-}
-
-/* Whom what is made in the work dir belongs to. */
-static int own(const struct exeat_session *s, int dirfd, const char *name)
-{
-	const struct identity *id = &s->identity;
-	struct stat st;
-
-	if (id->kind != IDENTITY_ROOT)
-		return 0;
-	/* shown id-mapped: on disk all is the work dir's owner's */
-	if (id->idmap_work_dir) {
-		if (fstatat(s->work.fd, "", &st, AT_EMPTY_PATH) < 0)
-			return -errno;
-	} else {
-		st.st_uid = id->host_uid;
-		st.st_gid = id->host_gid;
-	}
-	return fchownat(dirfd, name, st.st_uid, st.st_gid,
-			AT_SYMLINK_NOFOLLOW | (*name ? 0 : AT_EMPTY_PATH)) < 0 ?
-		       -errno :
-		       0;
-}
-
-static int make_folder(const struct exeat_session *s, int parent,
-		       const char *name)
-{
-	int r;
-
-	if (mkdirat(parent, name, FOLDER_MODE) < 0)
-		return errno == EEXIST ? 0 : -errno;
-	r = own(s, parent, name);
-	if (r < 0)
-		(void)unlinkat(parent, name, AT_REMOVEDIR);
-	return r;
-}
-
-/* A folder with all above it, made where it is missing. */
-static int make_folders(const struct exeat_session *s, char *path)
-{
-	int fd = open_beneath(s, "", O_PATH | O_DIRECTORY);
-	size_t at = 0;
-
-	while (fd >= 0 && path[at] != '\0') {
-		size_t end = at + strcspn(path + at, "/");
-		char stop = path[end];
-		int next;
-
-		path[end] = '\0';
-		next = make_folder(s, fd, path + at);
-		if (next == 0)
-			next = open_beneath(s, path, O_PATH | O_DIRECTORY);
-		(void)close(fd);
-		fd = next;
-		path[end] = stop;
-		at = stop ? end + 1 : end;
-	}
-	return fd;
-}
-
-/* The folder that a path's last name is in; *ret_name points into `path`. */
-static int open_parent(const struct exeat_session *s, char *path, bool make,
-		       const char **ret_name)
-{
-	char *slash = strrchr(path, '/');
-	int fd;
-
-	*ret_name = slash ? slash + 1 : path;
-	if (!slash)
-		return open_beneath(s, "", O_PATH | O_DIRECTORY);
-	*slash = '\0';
-	fd = open_beneath(s, path, O_PATH | O_DIRECTORY);
-	if (fd == -ENOENT && make)
-		fd = make_folders(s, path);
-	*slash = '/';
-	return fd;
-}
 
 /* ---- put ---- */
 
-/* A file without a name that anybody knows, beside where it is to be. */
-static int temp_make(const struct exeat_session *s, int dirfd, char name[64])
+/* For the time until it has its own. */
+static int temp_name(char ret[TEMP_NAME])
 {
-	static const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
-				 O_CLOEXEC;
+	uint64_t random;
 
-	for (int i = 0; i < TRIES; i++) {
-		int fd;
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return -errno;
+	(void)snprintf(ret, TEMP_NAME, ".exeat-put-%016llx",
+		       (unsigned long long)random);
+	return 0;
+}
 
-		(void)snprintf(name, 64, ".exeat-put-%s-%d", s->id, i);
-		fd = openat(dirfd, name, flags, 0600);
-		if (fd >= 0 || errno != EEXIST)
-			return fd < 0 ? -errno : fd;
-	}
-	return -EEXIST;
+/* A file that has no name; where the file system has no such thing, one in
+ * `ret`. */
+static int temp_make(int dirfd, char ret[TEMP_NAME])
+{
+	int fd = openat(dirfd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600), r;
+
+	ret[0] = '\0';
+	if (fd >= 0)
+		return fd;
+	r = temp_name(ret);
+	if (r < 0)
+		return r;
+	fd = openat(dirfd, ret,
+		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
 }
 
 static int temp_fill(const struct exeat_session *s, int fd, const void *data,
@@ -227,30 +77,61 @@ static int temp_fill(const struct exeat_session *s, int fd, const void *data,
 	int r = fd_write_all(fd, data, len);
 
 	if (r == 0)
-		r = own(s, fd, "");
-	if (r == 0 && fchmod(fd, mode ? mode & FILE_MODES : 0644) < 0)
+		r = workpath_own(s, fd);
+	if (r == 0 && fchmod(fd, mode ? mode : FILE_MODE) < 0)
 		r = -errno;
 	return r;
+}
+
+/* Give it a name that is free. */
+static int temp_link(int fd, int dirfd, const char *name)
+{
+	char proc[64];
+
+	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, proc, dirfd, name, AT_SYMLINK_FOLLOW) < 0 ?
+		       -errno :
+		       0;
+}
+
+/* To its place, in place of what is there: linkat(2) replaces nothing. */
+static int temp_place(int fd, int dirfd, char temp[TEMP_NAME], const char *name)
+{
+	int r;
+
+	if (*temp == '\0') {
+		r = temp_link(fd, dirfd, name);
+		if (r != -EEXIST)
+			return r;
+		r = temp_name(temp);
+		if (r == 0)
+			r = temp_link(fd, dirfd, temp);
+		if (r < 0) {
+			temp[0] = '\0';
+			return r;
+		}
+	}
+	return renameat(dirfd, temp, dirfd, name) < 0 ? -errno : 0;
 }
 
 static int put(const struct exeat_session *s, char *path, const void *data,
 	       size_t len, unsigned mode)
 {
 	cleanup_fd int fd = -1, dirfd = -1;
+	char temp[TEMP_NAME];
 	const char *name;
-	char temp[64];
 	int r;
 
-	dirfd = open_parent(s, path, true, &name);
+	dirfd = workpath_parent(s, path, true, &name);
 	if (dirfd < 0)
 		return dirfd;
-	fd = temp_make(s, dirfd, temp);
+	fd = temp_make(dirfd, temp);
 	if (fd < 0)
 		return fd;
 	r = temp_fill(s, fd, data, len, mode);
-	if (r == 0 && renameat(dirfd, temp, dirfd, name) < 0)
-		r = -errno;
-	if (r < 0)
+	if (r == 0)
+		r = temp_place(fd, dirfd, temp, name);
+	if (r < 0 && *temp)
 		(void)unlinkat(dirfd, temp, 0);
 	return r;
 }
@@ -263,16 +144,18 @@ int exeat_put_bytes(struct exeat_session *s, const char *path, const void *data,
 	int r;
 
 	err_clear(&err);
-	r = path_take(s, path, &at, &err);
+	r = workpath_take(s, path, true, &at, &err);
 	if (r == 0 && *at == '\0')
-		r = bad_path(&err, path, "is the work dir");
+		r = workpath_bad(&err, path, "is the work dir");
+	if (r == 0 && !data && len > 0)
+		r = err_new(&err, ERR_INVALID, "put", "data", "none");
 	if (r == 0 && mode > FILE_MODES)
 		r = err_new(&err, ERR_INVALID, "put", "mode",
 			    "more than permissions of a file");
 	if (r == 0) {
 		r = put(s, at, data, len, mode);
 		if (r < 0)
-			r = path_error(&err, -r, path);
+			r = workpath_error(&err, -r, path);
 	}
 	return r < 0 ? session_error(error, &err, r) : 0;
 }
@@ -282,16 +165,22 @@ int exeat_put_bytes(struct exeat_session *s, const char *path, const void *data,
 /* Is it a file, and one that the work dir's owner could read? */
 static int may_read(const struct exeat_session *s, int fd, struct stat *ret)
 {
+	struct stat work;
+
 	if (fstat(fd, ret) < 0)
 		return -errno;
 	if (S_ISDIR(ret->st_mode))
 		return -EISDIR;
 	if (!S_ISREG(ret->st_mode))
 		return -EINVAL;
-	if (s->identity.kind == IDENTITY_ROOT && !s->identity.idmap_work_dir &&
-	    ret->st_uid != s->identity.host_uid && !(ret->st_mode & S_IROTH))
-		return -EACCES;
-	return 0;
+	if (s->identity.kind != IDENTITY_ROOT || ret->st_mode & S_IROTH)
+		return 0;
+	/* as workpath_own() has it */
+	if (!s->identity.idmap_work_dir)
+		return ret->st_uid == s->identity.host_uid ? 0 : -EACCES;
+	if (fstatat(s->work.fd, "", &work, AT_EMPTY_PATH) < 0)
+		return -errno;
+	return ret->st_uid == work.st_uid ? 0 : -EACCES;
 }
 
 /* To read: what the O_PATH descriptor is, no other by that name. */
@@ -301,7 +190,7 @@ static int reopen(int fd)
 	int copy;
 
 	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
-	copy = open(proc, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+	copy = open(proc, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	return copy < 0 ? -errno : copy;
 }
 
@@ -345,7 +234,7 @@ static int read_whole(int fd, size_t size, size_t max, char **ret,
 static int get(const struct exeat_session *s, const char *path, size_t max,
 	       char **ret, size_t *ret_len)
 {
-	cleanup_fd int place = open_beneath(s, path, O_PATH);
+	cleanup_fd int place = workpath_open(s, path, O_PATH);
 	cleanup_fd int fd = -1;
 	struct stat st;
 	int r;
@@ -372,7 +261,7 @@ int exeat_get_bytes(struct exeat_session *s, const char *path, size_t max_bytes,
 	int r;
 
 	err_clear(&err);
-	r = path_take(s, path, &at, &err);
+	r = workpath_take(s, path, false, &at, &err);
 	if (r == 0 && max_bytes >= SIZE_MAX / 2)
 		r = err_new(&err, ERR_INVALID, "get", "max_bytes",
 			    "more than there is memory");
@@ -385,7 +274,7 @@ int exeat_get_bytes(struct exeat_session *s, const char *path, size_t max_bytes,
 	else if (r == -EINVAL)
 		r = err_new(&err, ERR_CONFLICT, "get", path, "not a file");
 	else if (r < 0)
-		r = path_error(&err, -r, path);
+		r = workpath_error(&err, -r, path);
 	if (r < 0)
 		return session_error(error, &err, r);
 	*ret = data;
@@ -427,6 +316,7 @@ static int stat_of(int dirfd, const char *name, struct exeat_file *ret)
 int exeat_stat_file(struct exeat_session *s, const char *path,
 		    struct exeat_file *ret, struct exeat_error *error)
 {
+	struct exeat_file file = { .name = "" };
 	cleanup_free char *at = NULL;
 	cleanup_fd int dirfd = -1;
 	const char *name;
@@ -434,15 +324,16 @@ int exeat_stat_file(struct exeat_session *s, const char *path,
 	int r;
 
 	err_clear(&err);
-	r = path_take(s, path, &at, &err);
+	r = workpath_take(s, path, false, &at, &err);
 	if (r < 0)
 		return session_error(error, &err, r);
-	dirfd = open_parent(s, at, false, &name);
-	*ret = (struct exeat_file){ .name = "" };
-	r = dirfd < 0 ? dirfd : stat_of(dirfd, name, ret);
+	dirfd = workpath_parent(s, at, false, &name);
+	r = dirfd < 0 ? dirfd : stat_of(dirfd, name, &file);
 	if (r < 0)
-		r = path_error(&err, -r, path);
-	return r < 0 ? session_error(error, &err, r) : 0;
+		return session_error(error, &err,
+				     workpath_error(&err, -r, path));
+	*ret = file;
+	return 0;
 }
 
 /* Entries as they are read; their names lie in one text. */
@@ -521,7 +412,7 @@ static int listing_finish(struct listing *l, struct exeat_file **ret)
 static int list(const struct exeat_session *s, const char *path,
 		struct listing *l)
 {
-	int fd = open_beneath(s, path, O_RDONLY | O_DIRECTORY), r = 0;
+	int fd = workpath_open(s, path, O_RDONLY | O_DIRECTORY), r = 0;
 	const struct dirent *e;
 	DIR *dir;
 
@@ -552,7 +443,7 @@ int exeat_list_files(struct exeat_session *s, const char *path,
 	int r;
 
 	err_clear(&err);
-	r = path_take(s, path, &at, &err);
+	r = workpath_take(s, path, false, &at, &err);
 	if (r < 0)
 		return session_error(error, &err, r);
 	r = list(s, at, &l);
@@ -564,7 +455,7 @@ int exeat_list_files(struct exeat_session *s, const char *path,
 		r = err_new(&err, ERR_LIMIT, "list", path,
 			    "more than %d entries", LIST_MAX);
 	else if (r < 0)
-		r = path_error(&err, -r, path);
+		r = workpath_error(&err, -r, path);
 	if (r < 0)
 		return session_error(error, &err, r);
 	*ret_n = l.n;
@@ -577,13 +468,13 @@ static int remove_one(const struct exeat_session *s, char *path, bool recursive)
 	const char *name;
 	struct stat st;
 
-	dirfd = open_parent(s, path, false, &name);
+	dirfd = workpath_parent(s, path, false, &name);
 	if (dirfd < 0)
 		return dirfd;
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (S_ISDIR(st.st_mode) && recursive)
-		return workdir_remove_tree(dirfd, name, 0);
+		return workdir_remove_tree(dirfd, name, clock_ms() + REMOVE_MS);
 	return unlinkat(dirfd, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) <
 			       0 ?
 		       -errno :
@@ -598,13 +489,13 @@ int exeat_remove_file(struct exeat_session *s, const char *path, int recursive,
 	int r;
 
 	err_clear(&err);
-	r = path_take(s, path, &at, &err);
+	r = workpath_take(s, path, false, &at, &err);
 	if (r == 0 && *at == '\0')
-		r = bad_path(&err, path, "is the work dir");
+		r = workpath_bad(&err, path, "is the work dir");
 	if (r == 0) {
 		r = remove_one(s, at, recursive != 0);
 		if (r < 0)
-			r = path_error(&err, -r, path);
+			r = workpath_error(&err, -r, path);
 	}
 	return r < 0 ? session_error(error, &err, r) : 0;
 }

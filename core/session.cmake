@@ -5,6 +5,7 @@ target_sources(exeat_core PRIVATE
 	due.c
 	environ.c
 	files.c
+	filetar.c
 	helperpath.c
 	helpers.c
 	message.c
@@ -24,6 +25,7 @@ target_sources(exeat_core PRIVATE
 	session.c
 	sessioninfo.c
 	upproxy.c
-	stream.c)
+	stream.c
+	workpath.c)
 target_compile_definitions(exeat_core PRIVATE
 	EXEAT_LIBEXEC="${CMAKE_INSTALL_FULL_LIBEXECDIR}/exeat")

@@ -38,6 +38,19 @@ uint32_t text_char(const uint8_t *s, size_t *ret_len)
 	return c;
 }
 
+bool text_is_utf8(const char *text)
+{
+	const uint8_t *s = (const uint8_t *)text;
+	size_t len;
+
+	for (; *s; s += len) {
+		(void)text_char(s, &len);
+		if (len == 0)
+			return false;
+	}
+	return true;
+}
+
 bool text_char_hides(uint32_t c)
 {
 	static const struct {

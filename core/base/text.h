@@ -15,6 +15,9 @@
  */
 uint32_t text_char(const uint8_t *s, size_t *ret_len);
 
+/* Is all of it characters (RFC 3629)? */
+bool text_is_utf8(const char *text);
+
 /* Is it invisible, or does it change how the rest of the line is shown:
  * controls, directions, tags? */
 bool text_char_hides(uint32_t c);

@@ -601,8 +601,10 @@ EXEAT_API int exeat_spawn(struct exeat_session *session,
  * Paths are relative to the work dir, or absolute below it; ".." is refused.
  * No symbolic link is followed at any component, so that a payload cannot lead
  * a caller elsewhere: EXEAT_INVALID ("path"). EXEAT_NOT_FOUND: it is not there;
- * EXEAT_CONFLICT: it is of another kind, or a folder is not empty; EXEAT_LIMIT:
- * too long, or no space. Runs may go on meanwhile.
+ * EXEAT_CONFLICT: it is of another kind, a folder is not empty, its permissions
+ * forbid it, or a payload holds it (a lease) or moves it all the time;
+ * EXEAT_LIMIT: too long, or no space. Runs may go on meanwhile. What is made has
+ * a name of UTF-8; what a payload made may have any, and is named by its bytes.
  */
 
 /*
@@ -644,9 +646,47 @@ EXEAT_API int exeat_stat_file(struct exeat_session *session, const char *path,
 EXEAT_API int exeat_list_files(struct exeat_session *session, const char *path,
 			       struct exeat_file **ret, size_t *ret_n,
 			       struct exeat_error *error);
-/* A file, a link, an empty folder; `recursive`: a folder with all in it. */
+/*
+ * A file, a link, an empty folder; `recursive`: a folder with all in it.
+ * EXEAT_TIMEOUT: a payload went on filling it for two minutes.
+ */
 EXEAT_API int exeat_remove_file(struct exeat_session *session, const char *path,
 				int recursive, struct exeat_error *error);
+
+/*
+ * A folder as a tar stream. `tar` does it, inside, with the payload's rights and
+ * no network: nothing of an archive is read by this process, nor can it write or
+ * read what a payload could not. Both return when it is done; other runs go on,
+ * and their callbacks come. A paused session goes on, as with
+ * exeat_run_start().
+ *
+ * `fd` is borrowed: a file, read or written from where it stands, a pipe or a
+ * socket, not O_NONBLOCK. What is at its other end is another process or
+ * thread. Who waits for its end sees that when the caller has closed his own.
+ *
+ * EXEAT_INVALID: "fd"; a path, as above. EXEAT_UNAVAILABLE: there is no tar in
+ * view. EXEAT_LIMIT: no space. EXEAT_TIMEOUT: the session's time is over.
+ * EXEAT_CONFLICT: called from a callback, or as below.
+ */
+
+/*
+ * Unpack into a folder, which is made if it is missing. Absolute names and ".."
+ * lose what leads elsewhere, or are refused; no owner is set, no setuid bit, no
+ * device is made; links stay links. `fd` is read to the archive's end, and a
+ * pipe to its own. EXEAT_INVALID ("archive"): it is broken, compressed, or holds
+ * what cannot be made; the message has tar's words. EXEAT_CONFLICT: a folder may
+ * not be written. After an error, what came before it is there.
+ */
+EXEAT_API int exeat_put_tar(struct exeat_session *session, const char *path,
+			    int fd, struct exeat_error *error);
+/*
+ * Pack what is in a folder ("": the work dir, without .exeat, where the session
+ * keeps its own). Runs may change it meanwhile: then it has either. How much
+ * there is a payload decides: give it a pipe, and count, if that matters.
+ * EXEAT_CONFLICT: something in it may not be read.
+ */
+EXEAT_API int exeat_get_tar(struct exeat_session *session, const char *path,
+			    int fd, struct exeat_error *error);
 
 /* ---- policy as a tool: no session, no privilege, no packet ---- */
 

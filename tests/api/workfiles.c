@@ -189,9 +189,12 @@ static void paths(void **state)
 	next = strdup(api_sh(session, "cat /etc/hostname", 0));
 	assert_string_not_equal(next, "mine");
 	free(next);
-	/* names are bytes */
-	put("\377 \n", "odd");
-	gives("\377 \n", "odd");
+	put("a \n", "odd");
+	gives("a \n", "odd");
+	assert_true(exeat_put_bytes(session, "b\377/x", "", 0, 0, &error) < 0);
+	api_expect(&error, EXEAT_INVALID, "path", "UTF-8");
+	assert_true(exeat_put_bytes(session, "x", NULL, 1, 0, &error) < 0);
+	api_expect(&error, EXEAT_INVALID, "data", "");
 }
 
 /* A payload that changes folders for links as fast as it can. */
@@ -199,6 +202,7 @@ static void a_race(void **state)
 {
 	struct exeat_run_options o = RUN_OPTIONS;
 	struct exeat_run *run;
+	int64_t end = api_ms() + 30000;
 	unsigned done = 0;
 	char *outside;
 	void *data;
@@ -219,7 +223,8 @@ static void a_race(void **state)
 	run = api_start(session, &o);
 	assert_true(exeat_run_read(run, EXEAT_STDOUT, (char[4]){ 0 }, 4, 20000,
 				   NULL) > 0);
-	for (int i = 0; i < 1000; i++) {
+	/* all of them may fall into one turn of the other's */
+	for (int i = 0; i < 1000 || (done == 0 && api_ms() < end); i++) {
 		done += exeat_put_bytes(session, "d/f", "x", 1, 0, NULL) == 0;
 		if (exeat_get_bytes(session, "d/f", MAX, &data, &len, NULL) ==
 		    0)
@@ -250,7 +255,7 @@ static void of_others(void **state)
 	if (api_sh(session, "test -r secret && echo yes || echo no", 0)[0] ==
 	    'y')
 		return; /* root of one id: the payload is the same */
-	get_fails("secret", EXEAT_INTERNAL);
+	get_fails("secret", EXEAT_CONFLICT);
 	assert_int_equal(chmod(path, 0644), 0);
 	gives("secret", "");
 }
@@ -303,6 +308,70 @@ static void listed(void **state)
 	api_expect(&error, EXEAT_NOT_FOUND, "", "");
 }
 
+/* A name of a payload's need not be text, nor are there few of them. */
+static void odd_and_many(void **state)
+{
+	enum { MANY = 20000 };
+	struct exeat_file *files;
+	struct exeat_file file;
+	size_t n;
+
+	(void)state;
+	(void)api_sh(session,
+		     "mkdir d; cd d; printf x > \"$(printf '\\377\\nb')\"", 0);
+	assert_int_equal(exeat_list_files(session, "d", &files, &n, &error), 0);
+	assert_int_equal(n, 1);
+	assert_string_equal(files[0].name, "\377\nb");
+	free(files);
+	gives("d/\377\nb", "x");
+	assert_int_equal(exeat_stat_file(session, "d/\377\nb", &file, &error),
+			 0);
+	assert_int_equal(exeat_remove_file(session, "d/\377\nb", 0, &error), 0);
+	(void)api_sh(session, "cd d; seq -w 20000 | xargs touch", 0);
+	assert_int_equal(exeat_list_files(session, "d", &files, &n, &error), 0);
+	assert_int_equal(n, MANY);
+	assert_string_equal(files[MANY - 1].name, "20000");
+	free(files);
+	assert_int_equal(exeat_remove_file(session, "d", 1, &error), 0);
+}
+
+/* Who has a lease on a file is told when it is opened, and waited for. */
+static void leased(void **state)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_run *run;
+	char line[16] = "";
+
+	(void)state;
+	o.script = "import fcntl, os, signal\n"
+		   "signal.signal(signal.SIGIO, signal.SIG_IGN)\n"
+		   "f = os.open('f', os.O_RDWR | os.O_CREAT)\n"
+		   "try: fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_WRLCK)\n"
+		   "except OSError: print('none', flush=True)\n"
+		   "else: print('held', flush=True)\n"
+		   "while True: signal.pause()\n";
+	o.script_type = "python";
+	run = api_start(session, &o);
+	assert_true(exeat_run_read_line(run, EXEAT_STDOUT, line, sizeof(line),
+					20000, NULL) > 0);
+	if (strcmp(line, "held\n") == 0)
+		get_fails("f", EXEAT_CONFLICT);
+	put("f", "another");
+	gives("f", "another");
+	exeat_run_free(run);
+}
+
+/* Nothing but what was put is there, neither after a failure. */
+static void no_traces(void **state)
+{
+	(void)state;
+	(void)api_sh(session, "mkdir -p d/sub", 0);
+	put("d/f", "1");
+	put("d/f", "2");
+	put_fails("d/sub", EXEAT_CONFLICT);
+	assert_string_equal(api_sh(session, "ls -A d", 0), "f\nsub\n");
+}
+
 static void removed(void **state)
 {
 	(void)state;
@@ -329,7 +398,8 @@ static const struct CMUnitTest tests[] = {
 	WITH_SESSION(there_and_back), WITH_SESSION(never_half),
 	WITH_SESSION(paths),	      WITH_SESSION(a_race),
 	WITH_SESSION(of_others),      WITH_SESSION(listed),
-	WITH_SESSION(removed),
+	WITH_SESSION(removed),	      WITH_SESSION(odd_and_many),
+	WITH_SESSION(leased),	      WITH_SESSION(no_traces),
 };
 
 API_MAIN("workfiles", tests)

@@ -66,11 +66,27 @@ static void cut(void **state)
 	}
 }
 
+static void is_utf8(void **state)
+{
+	static const char *const good[] = { "", "a\n", "\xc3\xbc",
+					    "\xe2\x80\xae",
+					    "\xf0\x9f\x90\x8d" };
+	static const char *const bad[] = { "\xff", "a\xc3", "\xc0\x9b",
+					   "\xed\xa0\x80", "\xf4\x90\x80\x80" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_true(text_is_utf8(good[i]));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(text_is_utf8(bad[i]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shown),
 		cmocka_unit_test(cut),
+		cmocka_unit_test(is_utf8),
 	};
 
 	return cmocka_run_group_tests_name("base/text", tests, NULL, NULL);
