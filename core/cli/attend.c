@@ -55,13 +55,29 @@ static void window_changed(struct attend *a)
 		(void)exeat_run_resize(a->run, rows, cols, NULL);
 }
 
-/* Every key is the run's: none is a signal here, none is echoed. */
+/* A job whose shell has the terminal itself: its modes are the shell's now. */
+static bool in_background(void)
+{
+	pid_t front = tcgetpgrp(STDIN_FILENO);
+
+	return front >= 0 && front != getpgrp();
+}
+
+/* Every key is the run's: none is a signal here, none is echoed. In the
+ * background the whole job stops instead, as one stops that would change the
+ * terminal. Not by the change itself, which would be tried again before any
+ * signal was taken: `kill %1` means us, although it finds us stopped. */
 static void raw_begin(struct attend *a)
 {
 	struct termios raw;
 
 	if (!a->pty || tcgetattr(STDIN_FILENO, &raw) < 0)
 		return;
+	if (in_background()) {
+		if (!a->ending)
+			(void)kill(0, SIGTTOU);
+		return;
+	}
 	if (!a->is_raw)
 		a->before = raw;
 	cfmakeraw(&raw);
@@ -70,7 +86,7 @@ static void raw_begin(struct attend *a)
 
 static void raw_end(struct attend *a)
 {
-	if (a->is_raw)
+	if (a->is_raw && !in_background())
 		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &a->before);
 	a->is_raw = false;
 }
@@ -97,6 +113,7 @@ static void signal_take(struct attend *a, int number)
 		raw_begin(a);
 		return window_changed(a);
 	default:
+		a->ending = true;
 		(void)exeat_run_kill(a->run, number, NULL);
 	}
 }
@@ -166,6 +183,12 @@ void attend_input(void *attend, struct exeat_run *run)
 	keys_give(attend);
 }
 
+/* Reading in the background stops us, and our end would not be seen. */
+static bool keys_wanted(const struct attend *a)
+{
+	return a->keys && !(a->ending && in_background());
+}
+
 static void keys_take(struct attend *a)
 {
 	ssize_t n = read(STDIN_FILENO, a->typed, sizeof(a->typed));
@@ -193,7 +216,7 @@ int attend_run(struct attend *a, struct exeat_error *error)
 
 	raw_begin(a);
 	while ((r = exeat_run_wait(a->run, 0, error)) == 0) {
-		fds[2].fd = a->keys ? STDIN_FILENO : -1;
+		fds[2].fd = keys_wanted(a) ? STDIN_FILENO : -1;
 		(void)poll(fds, 3, -1);
 		if (fds[1].revents)
 			signals_take(a);

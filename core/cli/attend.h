@@ -10,7 +10,8 @@
  *
  * Signals that end a foreground program are passed on to the command's tree
  * instead of ending us, so that its end, whatever it is, is reported and a
- * terminal is given back as it was.
+ * terminal is given back as it was. As a shell's background job with a
+ * terminal we stop at once; `fg` makes the wire.
  */
 #ifndef EXEAT_CORE_CLI_ATTEND_H
 #define EXEAT_CORE_CLI_ATTEND_H
@@ -27,7 +28,7 @@ struct attend {
 	bool pty, keys;		/* keys: stdin is read, and goes in */
 	char typed[4096];	/* what the run did not take yet */
 	size_t ntyped;
-	bool is_raw;
+	bool is_raw, ending;	/* ending: a signal was passed on */
 	struct termios before;	/* of the caller's terminal */
 };
 

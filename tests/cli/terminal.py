@@ -4,13 +4,15 @@ import fcntl
 import os
 import pty
 import select
+import shutil
 import signal
 import struct
 import subprocess
 import termios
 import time
 
-from command import ENV, EXEAT, check, expect, finish, left_behind, run
+from command import (ENV, EXEAT, check, expect, finish, left_behind, place,
+                     run)
 
 WAIT_S = 60
 
@@ -18,14 +20,15 @@ WAIT_S = 60
 class Terminal:
     """exeat run OPTIONS in a terminal of its own, as a person has it."""
 
-    def __init__(self, *args, rows=30, cols=90):
+    def __init__(self, *args, rows=30, cols=90, program=(EXEAT, "run", "-q"),
+                 env=None):
         self.master, self.slave = pty.openpty()
         self.shown = b""
         self.size(rows, cols)
         self.before = termios.tcgetattr(self.slave)
         self.process = subprocess.Popen(
-            [EXEAT, "run", "-q", *args], stdin=self.slave, stdout=self.slave,
-            stderr=self.slave, env={**ENV, "TERM": "xterm"},
+            [*program, *args], stdin=self.slave, stdout=self.slave,
+            stderr=self.slave, env={**ENV, "TERM": "xterm", **(env or {})},
             preexec_fn=self._take)
 
     def _take(self):
@@ -37,7 +40,13 @@ class Terminal:
                     struct.pack("HHHH", rows, cols, 0, 0))
 
     def type(self, keys):
-        os.write(self.master, keys)
+        while keys:
+            keys = keys[os.write(self.master, keys):]
+
+    def said(self, what, *texts):
+        """Each was shown after the one before it."""
+        for text in texts:
+            check(f"{what}: {text!r}", self.until(text), self.shown[-999:])
 
     def until(self, text):
         """Has it been shown, or is it within the time? It is taken away."""
@@ -54,11 +63,24 @@ class Terminal:
         return True
 
     def raw(self):
-        return not termios.tcgetattr(self.slave)[3] & termios.ICANON
+        modes = termios.tcgetattr(self.slave)[3]
+        return not modes & (termios.ICANON | termios.ISIG)
+
+    def until_raw(self):
+        """Earlier keys would be echoed out here."""
+        deadline = time.monotonic() + WAIT_S
+        while not self.raw() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        check("the terminal is raw", self.raw())
 
     def end(self, what, status):
-        got = self.process.wait(WAIT_S)
-        check(f"{what}: status", got == status, got, self.shown)
+        deadline = time.monotonic() + WAIT_S
+        while self.process.poll() is None and time.monotonic() < deadline:
+            # who writes is waited for, as by a person's terminal
+            if select.select([self.master], [], [], 0.01)[0]:
+                self.shown = self.shown[-999:] + os.read(self.master, 65536)
+        got = self.process.poll()
+        check(f"{what}: status", got == status, got, self.shown[-999:])
         check(f"{what}: the terminal is as it was",
               termios.tcgetattr(self.slave) == self.before)
         os.close(self.master)
@@ -92,6 +114,7 @@ def shell():
 def stopped():
     """Stopped from outside it gives the terminal back, and takes it again."""
     t = Terminal("--pty", "--", "cat")
+    t.until_raw()
     t.type(b"one\n")
     check("it runs", t.until(b"one\r\none\r\n"), t.shown)
     t.process.send_signal(signal.SIGTSTP)
@@ -99,9 +122,7 @@ def stopped():
     check("stopped: the terminal is as it was",
           termios.tcgetattr(t.slave) == t.before)
     t.process.send_signal(signal.SIGCONT)
-    deadline = time.monotonic() + WAIT_S
-    while not t.raw() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    t.until_raw()
     t.type(b"two\n")
     check("it goes on", t.until(b"two\r\ntwo\r\n"), t.shown)
     t.process.send_signal(signal.SIGTERM)
@@ -114,6 +135,135 @@ def much():
     check("all of it is shown", t.until(b"99999\r\n100000\r\n"), t.shown[-99:])
     t.type(",".join(str(i) for i in range(1, 801)).encode() + b"\n")
     t.end("much", 0)
+
+
+def bash():
+    """Job control: of everything typed here nothing is a signal outside."""
+    t = Terminal("-t", "--core", "0", "-e", "PS1=@> ", "--",
+                 "bash", "--norc")
+    t.said("bash", b"@> ")
+    t.type(b"sh -c 'echo rea\"\"dy; exec cat'\n")
+    t.said("a job", b"ready\r\n")
+    t.type(b"one\n")
+    t.said("in front", b"one\r\none\r\n")
+    t.type(b"\x1a")
+    t.said("Ctrl-Z", b"Stopped", b"@> ")
+    t.type(b"jobs\n")
+    t.said("jobs", b"[1]+  Stopped", b"@> ")
+    t.type(b"fg\n")
+    t.said("fg", b"exec cat")
+    t.type(b"two\n")
+    t.said("in front again", b"two\r\ntwo\r\n")
+    t.type(b"\x1c")
+    t.said("Ctrl-\\", b"Quit", b"@> ")
+    t.type(b"sh -c 'echo rea\"\"dy; exec sleep 1000'\n")
+    t.said("another", b"ready\r\n")
+    t.type(b"\x1a")
+    t.said("Ctrl-Z", b"Stopped", b"@> ")
+    t.type(b"bg; jobs\n")
+    t.said("bg", b"[1]+ sh", b"Running", b"@> ")
+    t.type(b"kill %1; wait %1; (exit $(($? - 100)))\n")
+    t.said("ended", b"Terminated", b"@> ")
+    t.type(b"\x04")
+    t.end("Ctrl-D", 143 - 100)
+
+
+def is_there(tool):
+    if shutil.which(tool):
+        return True
+    must = os.environ.get("EXEAT_MUST_RUN") == "1"
+    print(f"{'FAIL (must run)' if must else 'SKIP'}: no {tool} here")
+    check(f"{tool} is here", not must)
+    return False
+
+
+def full_screen():
+    if is_there("top"):
+        t = Terminal("-t", "--", "top")
+        t.said("top", b"top - ", b"PID", b"top")
+        t.type(b"q")
+        t.end("top", 0)
+    if is_there("vim.tiny"):
+        where = place("edited")
+        t = Terminal("-t", "-w", where, "--", "vim.tiny", "-u", "NONE",
+                     "text")
+        t.said("vi", b"[New")
+        t.type("iž 日本\x1b:wq\r".encode())
+        t.end("vi", 0)
+        try:
+            with open(os.path.join(where, "text"), "rb") as f:
+                text = f.read()
+        except OSError as e:
+            text = e
+        check("what was typed is in the file",
+              text == "ž 日本\n".encode(), text)
+
+
+def background():
+    """A job of a shell: it stops as one does that wants the terminal."""
+    t = Terminal("--norc", "-i", program=("bash",),
+                 env={"PS1": "@> ", "E": EXEAT})
+    t.said("a shell outside", b"@> ")
+    t.type(b"modes=$(stty -g)\n")
+    t.said("its terminal", b"@> ")
+    job = b"$E run -q -t -c 'echo rea\"\"dy; read x; echo got-$x; exit 9' &\n"
+    stopped_now = b"until jobs -l | grep 'tty out''put'; do sleep 0.05; done\n"
+    t.type(job)
+    t.said("a job", b"@> ")
+    t.type(stopped_now)
+    t.said("in the background", b"Stopped (tty output)", b"@> ")
+    t.type(b"bg\n")
+    t.said("no use", b"@> ")
+    t.type(stopped_now)
+    t.said("sent there again", b"Stopped (tty output)", b"@> ")
+    t.type(b"fg\n")
+    t.until_raw()
+    t.type(b"word\n")
+    t.said("it goes on", b"got-word\r\n", b"@> ")
+    t.type(b"echo $?; test $modes = $(stty -g) && echo sa\"\"me\n")
+    t.said("ended", b"9\r\nsame\r\n", b"@> ")
+    t.type(job)
+    t.said("another", b"@> ")
+    t.type(stopped_now)
+    t.said("in the background", b"Stopped (tty output)", b"@> ")
+    # wait %1 would still see it stopped
+    t.type(b"kill %1; while jobs | grep -q 'Stopped\\|Running'; do sleep 0.05; "
+           b"done; jobs\n")
+    t.said("killed there", b"Exit 143", b"@> ")
+    t.type(b"exit 0\n")
+    t.end("the shell outside", 0)
+
+
+def ended():
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        t = Terminal("-t", "-c", "stty -echo; echo ready; exec cat")
+        t.said("it runs", b"ready\r\n")
+        t.process.send_signal(number)
+        t.end(f"{number.name} to exeat", 128 + number)
+    t = Terminal("-t", "-c", "stty raw -echo; echo ready; kill -9 $$")
+    t.said("raw inside", b"ready")
+    t.end("KILL inside", 128 + 9)
+
+
+def flood():
+    t = Terminal("-t", "yes", "ž日")
+    t.said("a flood", "ž日\r\nž日\r\n".encode() * 999)
+    t.type(b"\x03")
+    t.end("Ctrl-C ends a flood", 128 + 2)
+
+
+def paste():
+    """Every byte there is, and more than any buffer on the way holds."""
+    where = place("pasted")
+    text = os.urandom(100000)
+    t = Terminal("-t", "-w", where, "-c",
+                 "stty raw -echo; echo ready; head -c 100000 >text")
+    t.said("raw inside", b"ready")
+    t.type(text)
+    t.end("a paste", 0)
+    with open(os.path.join(where, "text"), "rb") as f:
+        got = f.read()
+    check("all of it arrives", got == text, len(got))
 
 
 def no_terminal():
@@ -130,5 +280,11 @@ def no_terminal():
 shell()
 stopped()
 much()
+bash()
+full_screen()
+background()
+ended()
+flood()
+paste()
 no_terminal()
 finish()
