@@ -12,13 +12,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/session.h"
 
+/* errno says why not. */
 static bool usable(const char *path)
 {
-	return access(path, X_OK) == 0;
+	struct stat st;
+
+	if (access(path, X_OK) < 0 || stat(path, &st) < 0)
+		return false;
+	errno = EISDIR;
+	return !S_ISDIR(st.st_mode);
 }
 
 /* The file that this code was loaded from. */

@@ -146,7 +146,11 @@ void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 	switch (m->type) {
 	case P_HELLO:
 		return hello(s, h, m);
+	case P_BYE:
+		h->said_bye = true;
+		return;
 	case P_ERROR:
+		h->said_bye = true;
 		(void)err_decode(&r, &err);
 		session_break(s, &err);
 		return;

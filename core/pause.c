@@ -37,6 +37,8 @@ int exeat_session_pause(struct exeat_session *s, struct exeat_error *error)
 		return session_error(error, &err,
 				     err_new(&err, ERR_CONFLICT, "pause", NULL,
 					     "called from a callback"));
+	if (s->fatal.code != ERR_NONE)
+		return session_error(error, &s->fatal, -EIO);
 	session_pause_send(s, true);
 	while (r == 0 && s->paused && s->pausing) {
 		int64_t left = deadline - clock_ms();

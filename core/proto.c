@@ -93,6 +93,7 @@ const size_t proto_tls_dialer_nrules = COUNT(proto_tls_dialer_rules);
 static const struct msg_rule caller_keeper_rules[] = {
 	{ P_HELLO, STARTING, 0, 0, 1, 1 },
 	{ P_ERROR, ANY, 8, ERR_MAX, 0, 0 },
+	{ P_BYE, ANY, 0, 0, 0, 0 },
 	{ K_OPENED, SERVING, 0, 0, 0, 0 },
 	{ K_POSTURE_READY, SERVING, 4, 4, 0, 0 },
 	{ K_POSTURE_FAILED, SERVING, 8, ERR_MAX, 0, 0 },
@@ -108,6 +109,7 @@ static const struct msg_rule caller_keeper_rules[] = {
 static const struct msg_rule caller_front_rules[] = {
 	{ P_HELLO, STARTING, 0, 0, 1, 1 },
 	{ P_ERROR, ANY, 8, ERR_MAX, 0, 0 },
+	{ P_BYE, ANY, 0, 0, 0, 0 },
 	{ F_FLUSHED, SERVING, 4, 4, 0, 0 },
 	{ F_EVENT, SERVING, 1, EVENT_MAX, 0, 0 },
 };
@@ -115,6 +117,7 @@ static const struct msg_rule caller_front_rules[] = {
 static const struct msg_rule caller_dialer_rules[] = {
 	{ P_HELLO, STARTING, 0, 0, 1, 1 },
 	{ P_ERROR, ANY, 8, ERR_MAX, 0, 0 },
+	{ P_BYE, ANY, 0, 0, 0, 0 },
 };
 
 const struct proto_table proto_caller_tables[4] = {

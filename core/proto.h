@@ -128,6 +128,10 @@ enum proto_message {
 	T_UNWRAP,		/* u32 id: not wanted any more */
 	T_WRAPPED,		/* back: u32 id, failure. fd if that is 0: to be
 				 * connected */
+
+	/* every helper to the caller: it ends, because another one, or the
+	 * caller, is gone. Who ends without a word was the first. */
+	P_BYE,
 };
 
 /* Why a run ended, as the keeper knows it. */

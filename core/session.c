@@ -35,6 +35,7 @@ enum {
 	EVENTS = 32,	   /* handled in one turn */
 	MESSAGES = 256,	   /* of one helper, before others get their turn */
 	LAST_WORDS = 4096, /* the same, when it or another has ended */
+	LAST_MS = 100,	   /* for the ends that follow from one */
 };
 
 int session_error(struct exeat_error *error, const struct err *err, int r)
@@ -115,9 +116,41 @@ static void last_words(struct exeat_session *s)
 	for (unsigned i = 0; i < HELPERS; i++) {
 		struct helper *h = &s->helpers[i];
 
-		if (!h->ended && h->chan.fd >= 0)
-			(void)helper_read(h, LAST_WORDS);
+		if (!h->ended && !h->gone && h->chan.fd >= 0)
+			h->gone = helper_read(h, LAST_WORDS) < 0;
 	}
+}
+
+/*
+ * The first of them to end, when this one's end is seen. Who follows another
+ * one says so; so it is the one that says nothing, whose end is there already,
+ * or is on its way.
+ */
+static struct helper *first_to_end(struct helper *seen)
+{
+	struct exeat_session *s = seen->session;
+	int64_t deadline = clock_ms() + LAST_MS;
+
+	while (seen->said_bye) {
+		struct pollfd alive[HELPERS];
+		int64_t left = deadline - clock_ms();
+		nfds_t n = 0;
+
+		for (unsigned i = 0; i < HELPERS; i++) {
+			struct helper *h = &s->helpers[i];
+
+			if (h->gone && !h->said_bye)
+				return h;
+			if (!h->gone && !h->ended && h->chan.fd >= 0)
+				alive[n++].fd = h->chan.fd;
+		}
+		for (nfds_t i = 0; i < n; i++)
+			alive[i].events = 0; /* the end alone */
+		if (n == 0 || left <= 0 || poll(alive, n, (int)left) <= 0)
+			break;
+		last_words(s);
+	}
+	return seen;
 }
 
 static void helper_ended(struct helper *h, const char *why)
@@ -127,7 +160,8 @@ static void helper_ended(struct helper *h, const char *why)
 	h->ended = true;
 	(void)epoll_ctl(h->session->epoll, EPOLL_CTL_DEL, h->chan.fd, NULL);
 	last_words(h->session);
-	helper_broke(h, why);
+	if (h->session->fatal.code == ERR_NONE)
+		helper_broke(first_to_end(h), why);
 }
 
 /* Watch for room only while there is something to send. */

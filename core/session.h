@@ -62,6 +62,8 @@ struct helper {
 	int pidfd;
 	bool hello;   /* isolated; pidfd is its own */
 	bool ended;   /* end of file; silent from now on */
+	bool gone;    /* the same, seen while another one ended */
+	bool said_bye;
 	bool writing; /* epoll watches for room */
 	struct source chan_source, pid_source;
 };

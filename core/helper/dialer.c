@@ -412,5 +412,6 @@ int dialer_main(const struct helper_ids *ids)
 	    dialer_start(&dp, &err) < 0)
 		return helper_fail(DIALER_FD_CALLER, &err);
 	(void)event_base_dispatch(dp.base);
+	helper_bye(DIALER_FD_CALLER);
 	_exit(EXIT_SUCCESS);
 }

@@ -524,6 +524,7 @@ int front_main(const struct helper_ids *ids)
 	    front_start(&fp, &err) < 0)
 		return helper_fail(FRONT_FD_CALLER, &err);
 	(void)event_base_dispatch(fp.base);
+	helper_bye(FRONT_FD_CALLER);
 	front_end(&fp);
 	_exit(EXIT_SUCCESS);
 }

@@ -36,6 +36,8 @@ int dialer_main(const struct helper_ids *ids);
 int helper_hello(int fd, struct err *err);
 /* P_ERROR over `fd`; returns the exit status for main. */
 int helper_fail(int fd, const struct err *err);
+/* P_BYE over `fd`. */
+void helper_bye(int fd);
 
 /*
  * front, dialer and tls: own user namespace (a sibling of the keeper's), pid 1 of

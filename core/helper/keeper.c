@@ -214,6 +214,7 @@ int keeper_main(const struct helper_ids *ids)
 		return helper_fail(KEEPER_FD_CALLER, &err);
 	}
 	(void)event_base_dispatch(k.base);
+	helper_bye(KEEPER_FD_CALLER);
 	/* every process in the pid namespace ends with its pid 1 */
 	_exit(EXIT_SUCCESS);
 }

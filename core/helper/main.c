@@ -66,6 +66,12 @@ int helper_fail(int fd, const struct err *err)
 	return EXIT_FAILURE;
 }
 
+void helper_bye(int fd)
+{
+	/* as above; then it looks as if this one had been the first to go */
+	(void)send_once(fd, P_BYE, NULL, 0, NULL, 0);
+}
+
 /* As many descriptors as the user may have: each flow takes two. */
 static void raise_descriptors(void)
 {

@@ -155,6 +155,7 @@ static int tls_main(const struct helper_ids *ids)
 	    helper_hello(TLS_FD_CALLER, &err) < 0 || tls_start(&tp, &err) < 0)
 		return helper_fail(TLS_FD_CALLER, &err);
 	(void)event_base_dispatch(tp.base);
+	helper_bye(TLS_FD_CALLER);
 	_exit(EXIT_SUCCESS);
 }
 

@@ -216,7 +216,11 @@ int spawn_helper(const char *path, char *const argv[], const int *fds,
 		return lacks(err, -r, "start helper", path, NULL);
 	if (job.failed) {
 		fd_close(&job.pidfd);
-		return err_sys(err, job.errnum, job.failed, "%s", path);
+		r = err_sys(err, job.errnum, job.failed, "%s", path);
+		/* what is there is no program, or none of this machine */
+		if (job.errnum == ENOEXEC || job.errnum == EACCES)
+			err->code = ERR_UNAVAILABLE;
+		return r;
 	}
 	*ret_pidfd = job.pidfd;
 	return 0;

@@ -204,6 +204,29 @@ unsigned api_processes(const char *text)
 	return find("cmdline", text, NULL, NULL);
 }
 
+pid_t api_process(const char *text)
+{
+	pid_t first = 0;
+
+	(void)find("cmdline", text, NULL, &first);
+	return first;
+}
+
+pid_t api_parent(pid_t pid)
+{
+	static const char key[] = "\nPPid:\t";
+	char status[4096], *at;
+
+	if (!read_proc(pid, "status", status, sizeof(status)))
+		return 0;
+	at = strstr(status, key);
+	if (!at)
+		return 0;
+	at += sizeof(key) - 1;
+	at[strcspn(at, "\n")] = '\0';
+	return pid_of(at);
+}
+
 bool api_becomes_zero(unsigned (*question)(const char *arg), const char *arg,
 		      int ms)
 {

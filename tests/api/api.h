@@ -73,6 +73,10 @@ unsigned api_helpers(void);
 pid_t api_helper_pid(const char *mode);
 /* Live processes with this text in their command line. */
 unsigned api_processes(const char *text);
+/* The oldest of them; 0: none. */
+pid_t api_process(const char *text);
+/* Whose child it is, as the caller sees it; 0: nobody's that it sees. */
+pid_t api_parent(pid_t pid);
 /* Is `question(arg)` zero within so many milliseconds? */
 bool api_becomes_zero(unsigned (*question)(const char *arg), const char *arg,
 		      int ms);
