@@ -11,6 +11,7 @@ result as well: {"errno": NAME, "step": where}.
 
 import ctypes
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import termios
 import time
 
 TIMEOUT = 30.0
@@ -936,18 +938,23 @@ def link_add():
 CLONE_NEWUSER, CLONE_NEWNET, CLONE_NEWNS = 0x10000000, 0x40000000, 0x20000
 
 
-def nested(address, port):
-    """Namespaces of our own, then the network from there; in a child."""
+def in_child(argv):
+    """What a probe says that would change us."""
     r, w = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.write(w, json.dumps(run(["nest", address, port])).encode())
+        os.write(w, json.dumps(run(argv)).encode())
         os._exit(0)
     os.close(w)
     with open(r, "rb") as f:
         said = json.loads(f.read())
     os.waitpid(pid, 0)
     return said
+
+
+def nested(address, port):
+    """Namespaces of our own, then the network from there."""
+    return in_child(["nest", address, port])
 
 
 def nest(address, port):
@@ -1172,6 +1179,24 @@ def discipline(number, high):
     return {"made": True}
 
 
+def typed(number, high):
+    """As above: a key is put into the input of the terminal that is ours."""
+    return in_child(["type_key", number, high])
+
+
+def type_key(number, high):
+    step("terminal")
+    fds = os.openpty()
+    os.setsid()
+    fcntl.ioctl(fds[1], termios.TIOCSCTTY, 0)
+    step("type")
+    check(libc.syscall(
+        SYS_IOCTL[os.uname().machine], fds[1],
+        ctypes.c_ulong(int(number, 16) | int(high) << 32),
+        ctypes.byref(ctypes.c_char(b"x"))))
+    return {"made": True}
+
+
 def reopen(fd, how):
     """A descriptor that we were given, opened in another mode."""
     path = f"/proc/self/fd/{fd}"
@@ -1285,8 +1310,8 @@ PROBES = {f.__name__: f for f in (
     tunnel, again, pair, pieces, neighbour, bind_ports, simultaneous, udp,
     ping, open_socket, vsock, io_uring, bind_send, program, nftables,
     link_add, nested, nest, unix_bind,
-    unix_connect, others, setuid_bits, file_caps, discipline, reopen,
-    write, status)}
+    unix_connect, others, setuid_bits, file_caps, discipline, typed, type_key,
+    reopen, write, status)}
 
 
 PROBES.update((f.__name__, f) for f in (speak, large, extension, closed_port,

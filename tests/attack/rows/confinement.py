@@ -17,6 +17,7 @@ FAILS = {"code": lambda c: c != 0}
 GAINED = {"gained": lambda g: bool(g)}
 NOTHING = {"gained": []}
 STEER = "https://evil.test/simple/"
+TIOCSTI, TIOCLINUX = "5412", "541c"
 SYS_LANDLOCK_CREATE_RULESET, ASK_VERSION = 444, 1
 # Landlock knows truncate(2) from its version 3 on.
 WRITING = ["O_WRONLY", "O_RDWR", "O_WRONLY|O_APPEND", "O_WRONLY|O_TRUNC"] + \
@@ -120,6 +121,17 @@ ROWS = [
      "control": {"outside": True,
                  "try": [["discipline", "0", "0"], ["discipline", "0", "1"]],
                  "says": {"made": True}}},
+
+    # Some kernels know no such key but of the console; none passes the filter.
+    {"id": "G21", "title": "a key typed into the caller's terminal",
+     "options": EVERY,
+     "try": [["typed", number, high] for number in (TIOCSTI, TIOCLINUX)
+             for high in ("0", "1")],
+     "says": {"errno": "EPERM", "step": "type"},
+     "control": {"outside": True,
+                 "try": [["typed", TIOCSTI, "0"], ["typed", TIOCLINUX, "0"]],
+                 "says": [({"made": True}, {"errno": "EIO", "step": "type"}),
+                          {"errno": "ENOTTY", "step": "type"}]}},
 
     {"id": "G20", "title": "the caller's file on stdin, opened for writing",
      "options": EVERY, "stdin": "the caller's\n",
