@@ -313,9 +313,8 @@ static void timer_start(struct keeper_run *run, uint64_t ms)
 	};
 
 	(void)event_add(run->timer, &tv);
-	run->due_us = ms < INT64_MAX / 2000 ?
-			      clock_us() + (int64_t)ms * 1000 :
-			      INT64_MAX;
+	run->due_us = ms < INT64_MAX / 2000 ? clock_us() + (int64_t)ms * 1000 :
+					      INT64_MAX;
 	run->left_ms = 0;
 }
 
