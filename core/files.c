@@ -153,7 +153,11 @@ int exeat_put_bytes(struct exeat_session *s, const char *path, const void *data,
 		r = err_new(&err, ERR_INVALID, "put", "mode",
 			    "more than permissions of a file");
 	if (r == 0) {
+		struct workdir_self self;
+
+		workdir_become(&s->work, &s->identity, false, &self);
 		r = put(s, at, data, len, mode);
+		workdir_return(&self);
 		if (r < 0)
 			r = workpath_error(&err, -r, path);
 	}

@@ -157,6 +157,8 @@ void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 	case K_OPENED:
 		s->opened = true;
 		return;
+	case K_WORK_MADE:
+		return workmount_made(s, m);
 	case K_POSTURE_READY:
 		p = posture_by_id(s, rbuf_u32(&r));
 		if (p)

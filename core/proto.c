@@ -15,6 +15,7 @@ enum {
 	EVENT_MAX = 16 << 10,
 	COMMAND_MAX = LIMIT_ARGS_BYTES + 4096,
 	VIEW_MAX = 4 << 20,
+	WORK_MAX = 16 << 10,
 	PINS_MAX = 1 << 20,
 };
 
@@ -22,6 +23,7 @@ enum {
 
 const struct msg_rule proto_keeper_caller_rules[] = {
 	{ K_OPEN, ANY, 20, VIEW_MAX, 0, MSG_FDS_MAX },
+	{ K_WORK, ANY, 16, WORK_MAX, 0, 0 },
 	{ K_POSTURE, ANY, 4, 4, 1, 1 },
 	{ K_POSTURE_DROP, ANY, 4, 4, 0, 0 },
 	{ K_POLICY, ANY, 4, 4, 1, 1 },
@@ -99,6 +101,7 @@ static const struct msg_rule caller_keeper_rules[] = {
 	{ K_POSTURE_FAILED, SERVING, 8, ERR_MAX, 0, 0 },
 	{ K_POLICY_SET, SERVING, 4, 4, 0, 0 },
 	{ K_POLICY_FAILED, SERVING, 8, ERR_MAX, 0, 0 },
+	{ K_WORK_MADE, SERVING, 0, ERR_MAX, 0, 1 },
 	{ K_TTY, SERVING, 4, 4, 1, 1 },
 	{ K_PAUSED, SERVING, 1, 1, 0, 0 },
 	{ K_RUN_FAILED, SERVING, 8, ERR_MAX, 0, 0 },

@@ -59,6 +59,9 @@ enum proto_message {
 	K_OPEN,			/* u32 uid, gid inside; u8 work_dir_sockets; str
 				 * backend, hostname; view. fds: detached mounts */
 	K_OPENED,		/* keeper: the template root stands */
+	K_WORK,			/* before K_OPEN: a mount for the work dir. u64
+				 * size; str place, lower (or NULL) */
+	K_WORK_MADE,		/* keeper: fd: the mount; without one: err */
 	K_POSTURE,		/* u32 posture; u32 mode. fd: policy image */
 	K_POSTURE_READY,	/* u32 posture */
 	K_POSTURE_FAILED,	/* u32 posture, err */

@@ -340,6 +340,7 @@ static struct exeat_run *run_new(struct exeat_session *s,
 		.memory_enforced = "",
 		.cpus_enforced = "",
 		.pids_enforced = "",
+		.disk_enforced = "",
 	};
 	for (int i = 0; i < 3; i++)
 		stream_init(run, (enum exeat_stream)i);

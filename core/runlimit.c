@@ -41,8 +41,8 @@ static int limits_take(uint64_t memory, double cpus, uint64_t pids,
 	if (!(cpus >= 0 && cpus <= CPUS_MAX) || (cpus > 0 && cpus < 0.01))
 		return err_new(err, ERR_INVALID, "limit", "cpus",
 			       "from 0.01 to %d", CPUS_MAX);
-	if (best_effort &
-	    ~(EXEAT_LIMIT_MEMORY | EXEAT_LIMIT_CPUS | EXEAT_LIMIT_PIDS))
+	if (best_effort & ~(EXEAT_LIMIT_MEMORY | EXEAT_LIMIT_CPUS |
+			    EXEAT_LIMIT_PIDS | EXEAT_LIMIT_DISK))
 		return err_new(err, ERR_INVALID, "limit", "best_effort",
 			       "no such limit");
 	*ret = (struct cgroup_limits){
@@ -143,6 +143,9 @@ static void say_who(struct exeat_run *run, const struct cgroup_limits *own)
 	run->result.memory_enforced = who[CGROUP_MEMORY];
 	run->result.cpus_enforced = who[CGROUP_CPU];
 	run->result.pids_enforced = who[CGROUP_PIDS];
+	run->result.disk_enforced = s->disk_bytes == 0 ? "" :
+				    s->work.mount >= 0 ? "tmpfs" :
+							 "rlimit";
 }
 
 int limits_run(struct exeat_run *run, const struct exeat_run_options *o,
@@ -161,6 +164,9 @@ int limits_run(struct exeat_run *run, const struct exeat_run_options *o,
 	say_who(run, &own);
 	best_effort(s, &own, c);
 	c->rlimit_fsize = o->file_size_bytes ? o->file_size_bytes : UINT64_MAX;
+	if (s->disk_bytes && s->work.mount < 0 &&
+	    s->disk_bytes < c->rlimit_fsize)
+		c->rlimit_fsize = s->disk_bytes;
 	c->rlimit_nofile = o->open_files ? o->open_files : UINT64_MAX;
 	c->rlimit_core = o->core_bytes ? o->core_bytes : UINT64_MAX;
 	/* all of them are in it, so that what each used is told apart */

@@ -38,6 +38,10 @@ enum {
 	LAST_MS = 100,	   /* for the ends that follow from one */
 };
 
+/* Of disk_bytes: room for what a session makes, and what is no number. */
+#define DISK_MIN (1ULL << 20)
+#define DISK_MAX (1ULL << 50)
+
 int session_error(struct exeat_error *error, const struct err *err, int r)
 {
 	exeat_error_from(error, err);
@@ -265,13 +269,50 @@ int exeat_session_fd(const struct exeat_session *s)
 
 /* ---- opening ---- */
 
+/* An overlay, if the keeper may make one and nobody else's files are in it. */
+static int work_from_snapshot(struct exeat_session *s, struct err *err)
+{
+	const struct snapshot *from = &s->snapshot;
+	char *path = s->work.path;
+	struct stat st;
+	struct err why;
+	int r;
+
+	workdir_init(&s->work);
+	r = workdir_fresh(&s->identity, &s->work, err);
+	if (r < 0) {
+		free(path);
+		return r;
+	}
+	free(s->work.path);
+	s->work.path = path;
+	s->work.kind = WORKDIR_OVERLAY;
+	if (fstat(from->tree, &st) == 0 && st.st_uid == s->identity.host_uid &&
+	    workmount_open(s, from->tree_path, &why) == 0)
+		return 0;
+	r = s->fatal.code != ERR_NONE ? -EIO : 0;
+	if (r < 0)
+		*err = s->fatal;
+	if (r == 0 && s->disk_bytes)
+		r = workmount_open(s, NULL, err);
+	return r == 0 ? snapshot_copy(from, &s->identity, &s->work, err) : r;
+}
+
 static int work_open(struct exeat_session *s,
 		     const struct exeat_session_options *o, struct err *err)
 {
 	int r;
 
-	if (!o->host_work_dir)
-		return workdir_fresh(&s->identity, &s->work, err);
+	if (s->snapshot.path)
+		return work_from_snapshot(s, err);
+	if (!o->host_work_dir) {
+		r = workdir_fresh(&s->identity, &s->work, err);
+		if (r == 0 && s->disk_bytes) {
+			r = workmount_open(s, NULL, err);
+			s->work.kind = WORKDIR_TMPFS;
+		}
+		return r;
+	}
 	r = workdir_populate(&s->work, &s->identity, err);
 	return r < 0 ? r : workdir_find_sockets(&s->work, err);
 }
@@ -294,6 +335,28 @@ static int view_open(struct exeat_session *s,
 	if (s->ca.inside && !ca)
 		return err_sys(err, ENOMEM, "make", VIEWPLAN_CA);
 	return viewplan_make(&request, &s->view, err);
+}
+
+static int disk_take(struct exeat_session *s,
+		     const struct exeat_session_options *o, struct err *err)
+{
+	int r;
+
+	if (o->disk_bytes != 0 &&
+	    (o->disk_bytes < DISK_MIN || o->disk_bytes > DISK_MAX))
+		return err_new(err, ERR_INVALID, "limit", "disk",
+			       "from 1 MiB to 1 PiB");
+	s->disk_bytes = o->disk_bytes;
+	if (!o->disk_bytes || !o->host_work_dir ||
+	    (o->limits_best_effort & EXEAT_LIMIT_DISK))
+		return 0;
+	r = err_new(err, ERR_UNAVAILABLE, "limit", "disk",
+		    "nobody keeps it for a folder of the host's");
+	err_remedy(err,
+		   "leave the work dir to the session, which makes a fresh "
+		   "one, or ask for best effort (SIZE:best-effort): then "
+		   "no file gets larger");
+	return r;
 }
 
 static int options_take(struct exeat_session *s,
@@ -323,7 +386,12 @@ static int options_take(struct exeat_session *s,
 		if (!s->label)
 			return err_sys(err, ENOMEM, "copy", "label");
 	}
-	return 0;
+	if (o->snapshot_dir) {
+		s->snapshot_dir = strdup(o->snapshot_dir);
+		if (!s->snapshot_dir)
+			return err_sys(err, ENOMEM, "copy", "snapshot_dir");
+	}
+	return disk_take(s, o, err);
 }
 
 /* The files that say what a run may do, and the one that says what it did. */
@@ -332,7 +400,9 @@ static int governs_open(struct exeat_session *s,
 {
 	const char *const ca[] = { o->ca_file, NULL };
 	struct governs g;
-	int r = governs_init(&g, s->identity.host_uid, s->work.path,
+	/* on the host nothing is a run's where a snapshot will be seen */
+	int r = governs_init(&g, s->identity.host_uid,
+			     s->snapshot.path ? NULL : s->work.path,
 			     o->read_write_paths, err);
 
 	if (r == 0)
@@ -352,6 +422,21 @@ static int governs_open(struct exeat_session *s,
 	return r;
 }
 
+static int snapshot_take(struct exeat_session *s,
+			 const struct exeat_session_options *o, struct err *err)
+{
+	int r;
+
+	if (o->host_work_dir)
+		return err_new(err, ERR_INVALID, "session", "snapshot",
+			       "host_work_dir is given, too");
+	r = snapshot_find(o->snapshot_dir, o->snapshot, &s->snapshot, err);
+	if (r < 0)
+		return r;
+	s->work.path = strdup(s->snapshot.path);
+	return s->work.path ? 0 : err_sys(err, ENOMEM, "copy", "path");
+}
+
 /* What the caller asks for, as far as it can be told without making it. */
 static int session_check(struct exeat_session *s,
 			 const struct exeat_session_options *o, struct err *err)
@@ -361,6 +446,8 @@ static int session_check(struct exeat_session *s,
 	/* presets trust no setting that lies in the work dir: it comes first */
 	if (r == 0 && o->host_work_dir)
 		r = workdir_open(o->host_work_dir, &s->work, err);
+	if (r == 0 && o->snapshot)
+		r = snapshot_take(s, o, err);
 	if (r == 0)
 		r = network_open(s, o, err);
 	if (r == 0)
@@ -371,7 +458,9 @@ static int session_check(struct exeat_session *s,
 	if (r == 0 && s->proxy.kind == UPPROXY_HTTPS)
 		r = helper_tls_check(s->helper_path, err);
 	if (r == 0)
-		r = identity_find(s->work.fd, o->user, &s->identity, err);
+		r = identity_find(s->snapshot.path ? s->snapshot.tree :
+						     s->work.fd,
+				  o->user, &s->identity, err);
 	if (r == 0)
 		r = governs_open(s, o, err);
 	if (r == 0)
@@ -429,6 +518,7 @@ static struct exeat_session *session_new(void)
 	if (!s)
 		return NULL;
 	workdir_init(&s->work);
+	snapshot_init(&s->snapshot);
 	helpers_init(s);
 	s->audit = -1;
 	s->resolv.fd = -1;
@@ -507,6 +597,8 @@ void exeat_session_close(struct exeat_session *s)
 	helpers_stop(s);
 	/* no payload lives: the helpers end while their traces are cleared */
 	workdir_close(&s->work);
+	snapshot_done(&s->snapshot);
+	free(s->snapshot_dir);
 	while (s->runs)
 		exeat_run_free(s->runs);
 	runs_bury(s);
@@ -544,6 +636,17 @@ const char *exeat_session_work_dir(const struct exeat_session *s)
 int exeat_session_work_dir_is_fresh(const struct exeat_session *s)
 {
 	return s->work.fresh;
+}
+
+const char *exeat_session_work_dir_kind(const struct exeat_session *s)
+{
+	static const char *const kinds[] = {
+		[WORKDIR_KEPT] = "kept",       [WORKDIR_FRESH] = "fresh",
+		[WORKDIR_TMPFS] = "tmpfs",     [WORKDIR_OVERLAY] = "overlay",
+		[WORKDIR_REFLINK] = "reflink", [WORKDIR_COPY] = "copy",
+	};
+
+	return kinds[s->work.kind];
 }
 
 const char *exeat_session_backend(const struct exeat_session *s)

@@ -22,6 +22,9 @@ target_sources(exeat_core PRIVATE
 	runread.c
 	runtty.c
 	runwait.c
+	snapshot.c
+	treecopy.c
+	workmount.c
 	session.c
 	sessioninfo.c
 	upproxy.c

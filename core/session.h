@@ -33,6 +33,7 @@
 #include "core/list.h"
 #include "core/preset.h"
 #include "core/proto.h"
+#include "core/snapshot.h"
 #include "core/upproxy.h"
 #include "core/viewplan.h"
 #include "core/workdir.h"
@@ -183,6 +184,11 @@ struct exeat_session {
 	struct helper helpers[HELPERS];
 	struct identity identity;
 	struct workdir work;
+	uint64_t disk_bytes; /* 0: no limit */
+	bool work_asked;     /* K_WORK is sent; until its answer is here: */
+	struct err work_err;
+	struct snapshot snapshot; /* that it began with; none: no path */
+	char *snapshot_dir;	  /* NULL: the user's */
 	struct viewplan view;
 	struct list governing, hidden; /* files, without a symlink */
 	int audit; /* ours to close; -1: the caller's, or none */
@@ -260,6 +266,13 @@ void helpers_done(struct exeat_session *s);
 
 /* ---- pause.c ---- */
 void session_pause_send(struct exeat_session *s, bool pause);
+
+/* ---- workmount.c ---- */
+
+/* Should: before K_OPEN, when there is a fresh work dir. It becomes a mount of
+ * disk_bytes, over `lower` if there is one; waits for it. */
+int workmount_open(struct exeat_session *s, const char *lower, struct err *err);
+void workmount_made(struct exeat_session *s, struct msg *m);
 
 /* ---- message.c ---- */
 void session_message(struct exeat_session *s, struct helper *h, struct msg *m);

@@ -347,6 +347,18 @@ static int plan_uv(struct planner *p)
 	return 0;
 }
 
+/* The work dir is a mount already, of the keeper's. */
+static int open_made(struct planner *p, int *ret_index)
+{
+	int fd = fcntl(p->rq->work->mount, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return err_sys(p->err, errno, step, "%s", p->rq->work->path);
+	*ret_index = (int)p->plan.nfds;
+	p->plan.fds[p->plan.nfds++] = fd;
+	return 0;
+}
+
 /*
  * As root the keeper is somebody else and may not reach the source: it gets
  * the mount itself. *ret_index stays -1 where the path has to do.
@@ -360,6 +372,8 @@ static int open_mount(struct planner *p, const struct plan_mount *m,
 	struct stat st;
 	int r;
 
+	if (m->dirfd >= 0 && p->rq->work->mount >= 0)
+		return open_made(p, ret_index);
 	if (id->kind != IDENTITY_ROOT)
 		return 0;
 	/* additional folders of root's that are to be written are mapped too */
@@ -367,10 +381,11 @@ static int open_mount(struct planner *p, const struct plan_mount *m,
 		map = m->mapped;
 	else if (!m->read_only && m->dirfd < 0 && stat(m->source, &st) == 0)
 		map = st.st_uid == 0;
-	if (p->plan.nfds >= VIEWPLAN_FDS_MAX)
+	/* one is kept for a work dir that is a mount */
+	if (p->plan.nfds >= VIEWPLAN_FDS_MAX - 1)
 		return err_new(p->err, ERR_LIMIT, step, m->path,
 			       "root can show %d paths at most",
-			       VIEWPLAN_FDS_MAX);
+			       VIEWPLAN_FDS_MAX - 1);
 	r = viewplan_mount_open(m->dirfd, m->dirfd >= 0 ? "" : m->source,
 				m->read_only, map, id->host_uid, id->host_gid,
 				&fd, p->err);
@@ -570,14 +585,27 @@ static int keep_in(struct planner *p, const struct plan_mount *m,
 	return r;
 }
 
+/* Is what the payload sees there another folder than the host's? */
+static bool is_copy(const struct workdir *w)
+{
+	return w->kind == WORKDIR_OVERLAY || w->kind == WORKDIR_REFLINK ||
+	       w->kind == WORKDIR_COPY;
+}
+
 static int keep(struct planner *p, const char *real, bool hidden)
 {
+	const struct workdir *work = p->rq->work;
 	const size_t n = p->nmounts;
 	int r = hidden && in_base(real) ? hide(p, real) : 0;
 
+	/* a copy of it governs nothing, but says as much */
+	if (r == 0 && hidden && is_copy(work) && below(work->path, real))
+		r = hide(p, real);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		const struct plan_mount *m = &p->mounts[i];
 
+		if (m->dirfd >= 0 && is_copy(work))
+			continue;
 		if (!below(m->source, real) || (m->read_only && !hidden))
 			continue;
 		if (strcmp(m->source, real) != 0)
@@ -632,6 +660,22 @@ static int plan_mounts(struct planner *p)
 
 /* ---- all of it ---- */
 
+/* Where the payload sees it need not be where it lies. */
+static int plan_work(struct planner *p)
+{
+	const struct workdir *work = p->rq->work;
+	cleanup_free char *tree = NULL;
+
+	if (work->mount >= 0 || !is_copy(work))
+		return plan_mount_add(p, work->path, work->path, work->fd,
+				      false);
+	if (asprintf(&tree, "%s/" WORKDIR_TREE, work->place) < 0) {
+		tree = NULL;
+		return no_memory(p);
+	}
+	return plan_mount_add(p, work->path, tree, work->fd, false);
+}
+
 static int make(struct planner *p)
 {
 	const struct viewplan_request *rq = p->rq;
@@ -643,8 +687,7 @@ static int make(struct planner *p)
 	if (r == 0)
 		r = viewplan_etc(rq, &p->plan.view, p->err);
 	if (r == 0)
-		r = plan_mount_add(p, rq->work->path, rq->work->path,
-				   rq->work->fd, false);
+		r = plan_work(p);
 	if (r == 0)
 		r = plan_extras(p, rq->read_only_paths, true);
 	if (r == 0)

@@ -12,7 +12,7 @@
 #include "core/sys/view.h"
 #include "core/workdir.h"
 
-enum { VIEWPLAN_FDS_MAX = 12 };
+enum { VIEWPLAN_FDS_MAX = 13 };
 
 /* The host name inside: /etc/hostname and /etc/hosts of the view say it. */
 #define VIEWPLAN_HOSTNAME "exeat"

@@ -101,7 +101,7 @@ const char *workdir_refused(const char *path)
 
 void workdir_init(struct workdir *w)
 {
-	*w = (struct workdir){ .fd = -1, .lock = -1 };
+	*w = (struct workdir){ .fd = -1, .mount = -1, .lock = -1 };
 }
 
 /* Open a path that has no symlink in it; ELOOP if it got one meanwhile. */
@@ -358,14 +358,19 @@ static int fresh_in(const char *base, const struct identity *id,
 
 	workdir_init(&w);
 	w.fresh = true;
+	w.kind = WORKDIR_FRESH;
 	r = open_parent(base, id, &parent_path, &parent, err);
 	if (r < 0)
 		return r;
 	sweep(parent);
 	r = make_folder(parent, id, &w, name);
-	if (r == 0 && asprintf(&w.path, "%s/%s", parent_path, name) < 0) {
-		w.path = NULL;
+	if (r == 0 && asprintf(&w.place, "%s/%s", parent_path, name) < 0) {
+		w.place = NULL;
 		r = -ENOMEM;
+	}
+	if (r == 0) {
+		w.path = strdup(w.place);
+		r = w.path ? 0 : -ENOMEM;
 	}
 	if (r < 0) {
 		if (w.lock >= 0)
@@ -395,22 +400,24 @@ int workdir_fresh(const struct identity *id, struct workdir *ret,
 
 void workdir_close(struct workdir *w)
 {
-	char *slash = w->path ? strrchr(w->path, '/') : NULL;
+	char *slash = w->place ? strrchr(w->place, '/') : NULL;
 
 	fd_close(&w->fd);
-	if (w->fresh && slash && slash != w->path) {
+	fd_close(&w->mount);
+	if (w->fresh && slash && slash != w->place) {
 		cleanup_fd int parent = -1;
 
 		*slash = '\0';
-		parent = open_plain(w->path);
+		parent = open_plain(w->place);
 		if (parent >= 0)
 			remove_folder(parent, slash + 1, 0);
-		(void)rmdir(w->path); /* unless another session is there */
+		(void)rmdir(w->place); /* unless another session is there */
 	}
 	fd_close(&w->lock);
 	for (size_t i = 0; i < w->nsockets; i++)
 		free(w->sockets[i]);
 	free(w->sockets);
 	free(w->path);
+	free(w->place);
 	workdir_init(w);
 }

@@ -11,10 +11,24 @@
 #include "core/base/err.h"
 #include "core/identity.h"
 
+/* What there is where the payload sees the work dir. */
+enum workdir_kind {
+	WORKDIR_KEPT,	 /* the caller's folder */
+	WORKDIR_FRESH,	 /* `place` */
+	WORKDIR_TMPFS,	 /* a mount of the keeper's */
+	WORKDIR_OVERLAY, /* of a snapshot: likewise */
+	WORKDIR_REFLINK, /* of a snapshot: WORKDIR_TREE in `place` */
+	WORKDIR_COPY,	 /* likewise, or in a mount of the keeper's */
+};
+#define WORKDIR_TREE "tree"
+
 struct workdir {
-	char *path;	/* absolute, no symlink in it */
-	int fd;		/* O_PATH | O_DIRECTORY */
-	bool fresh;	/* removed by workdir_close() */
+	char *path;  /* inside; absolute, no symlink in it */
+	char *place; /* not kept: its folder on the host, which goes */
+	enum workdir_kind kind;
+	int fd;		/* what is in it: O_PATH | O_DIRECTORY */
+	int mount;	/* the keeper's, for the view; -1: none */
+	bool fresh;	/* `place` is removed by workdir_close() */
 	int lock;	/* fresh: held lock that says "in use" */
 	char **sockets; /* unix sockets found in it: to be covered */
 	size_t nsockets;
@@ -44,6 +58,19 @@ int workdir_fresh(const struct identity *id, struct workdir *ret,
  */
 int workdir_populate(struct workdir *w, const struct identity *id,
 		     struct err *err);
+/*
+ * Root is nobody in a file system of the keeper's: what is made there, is made
+ * with the payload's file-system ids, and the kernel holds us to what the
+ * payload itself may do. `always`: whatever file system it is in.
+ */
+struct workdir_self {
+	bool other;
+	uid_t uid; /* ours again */
+	gid_t gid;
+};
+void workdir_become(const struct workdir *w, const struct identity *id,
+		    bool always, struct workdir_self *ret);
+void workdir_return(const struct workdir_self *self);
 /* Find unix sockets in it (names only, no symlink followed). */
 int workdir_find_sockets(struct workdir *w, struct err *err);
 /*

@@ -245,23 +245,38 @@ static int populate(struct workdir *w)
 	return r;
 }
 
+void workdir_become(const struct workdir *w, const struct identity *id,
+		    bool always, struct workdir_self *ret)
+{
+	*ret = (struct workdir_self){
+		.other = id->kind == IDENTITY_ROOT && !id->idmap_work_dir &&
+			 (always || w->mount >= 0),
+		.uid = geteuid(),
+		.gid = getegid(),
+	};
+	if (!ret->other)
+		return;
+	(void)setfsgid(id->host_gid); /* both answer the old one */
+	(void)setfsuid(id->host_uid);
+}
+
+void workdir_return(const struct workdir_self *self)
+{
+	if (!self->other)
+		return;
+	(void)setfsuid(self->uid);
+	(void)setfsgid(self->gid);
+}
+
 int workdir_populate(struct workdir *w, const struct identity *id,
 		     struct err *err)
 {
-	bool other = id->kind == IDENTITY_ROOT && !id->idmap_work_dir;
-	uid_t uid = geteuid();
-	gid_t gid = getegid();
+	struct workdir_self self;
 	int r;
 
-	if (other) {
-		(void)setfsgid(id->host_gid); /* both answer the old one */
-		(void)setfsuid(id->host_uid);
-	}
+	workdir_become(w, id, true, &self);
 	r = populate(w);
-	if (other) {
-		(void)setfsuid(uid);
-		(void)setfsgid(gid);
-	}
+	workdir_return(&self);
 	if (r == -ENOTDIR || r == -ELOOP)
 		r = err_new(err, ERR_CONFLICT, step, w->path,
 			    "something in its .exeat is a link where a folder "

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/fd.h"
 #include "core/sys/isolate.h"
 
 void keeper_fatal(struct keeper *k, const struct err *err)
@@ -70,6 +71,33 @@ static void session_open(struct keeper *k, struct msg *m)
 	keeper_spare_make(k);
 }
 
+static void work_make(struct keeper *k, struct msg *m)
+{
+	struct rbuf r = rbuf_make(m->body, m->len);
+	struct view_work work;
+	cleanup_fd int mount = -1;
+	struct sbuf body;
+	struct err err;
+
+	err_clear(&err);
+	work.size = rbuf_u64(&r);
+	work.place = rbuf_str(&r);
+	work.lower = rbuf_str(&r);
+	if (r.bad || !work.place || k->open) {
+		(void)err_new(&err, ERR_INTERNAL, "mount work dir", NULL,
+			      "malformed message, or too late");
+		return keeper_fatal(k, &err);
+	}
+	if (view_work(&work, &mount, &err) == 0)
+		return wire_send(&k->caller, K_WORK_MADE, NULL, 0, &mount, 1);
+	sbuf_init(&body, MSG_INLINE_MAX);
+	err_encode(&err, &body);
+	if (body.bad)
+		return keeper_fatal(k, &err);
+	wire_send(&k->caller, K_WORK_MADE, body.s, body.len, NULL, 0);
+	sbuf_done(&body);
+}
+
 static void life_cb(evutil_socket_t fd, short what, void *user)
 {
 	(void)fd;
@@ -102,6 +130,8 @@ static void caller_message(void *user, struct msg *m)
 
 	if (m->type == K_OPEN)
 		return session_open(k, m);
+	if (m->type == K_WORK)
+		return work_make(k, m);
 	if (!k->open) {
 		(void)err_new(&err, ERR_INTERNAL, "keeper", NULL,
 			      "message %u before the session is open", m->type);

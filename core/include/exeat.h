@@ -216,6 +216,30 @@ struct exeat_session_options {
 	 * EXEAT_TIMEOUT. It holds whether or not the caller dispatches.
 	 */
 	int64_t timeout_ms;
+	/*
+	 * What the work dir may hold, in bytes, at least 1 MiB; 0: no limit. A
+	 * fresh one, or one from a snapshot, is in memory then (tmpfs; the
+	 * cgroup that writes is charged), and who writes more gets ENOSPC; HOME
+	 * and caches count, they lie in it. For host_work_dir nobody can keep
+	 * it: EXEAT_UNAVAILABLE, or, with EXEAT_LIMIT_DISK in
+	 * limits_best_effort, no file that a run writes gets larger.
+	 */
+	uint64_t disk_bytes;
+	/*
+	 * Begin with what was in the work dir when exeat_session_snapshot()
+	 * was called, in a private writable copy that goes at close. Inside,
+	 * by exeat_session_work_dir() and by the functions for files it is at
+	 * the original's path; on the host nothing is there. NULL: no.
+	 * EXEAT_NOT_FOUND; EXEAT_INVALID: host_work_dir is given, too.
+	 */
+	const char *snapshot;
+	/*
+	 * Where snapshots are kept: a folder of the caller's, to which nobody
+	 * else may write, made if it is not there. NULL: $EXEAT_SNAPSHOTS,
+	 * else $XDG_DATA_HOME/exeat/snapshots, else
+	 * ~/.local/share/exeat/snapshots; for root /var/lib/exeat/snapshots.
+	 */
+	const char *snapshot_dir;
 };
 
 /* In best effort memory is the address space of each process (RLIMIT_AS), pids
@@ -223,7 +247,8 @@ struct exeat_session_options {
 enum exeat_limit {
 	EXEAT_LIMIT_MEMORY = 1, /* memory_bytes */
 	EXEAT_LIMIT_CPUS = 2,	/* cpus */
-	EXEAT_LIMIT_PIDS = 4	/* pids */
+	EXEAT_LIMIT_PIDS = 4,	/* pids */
+	EXEAT_LIMIT_DISK = 8	/* disk_bytes, of a session */
 };
 
 #define EXEAT_SESSION_OPTIONS_INIT                                           \
@@ -265,12 +290,20 @@ EXEAT_API int exeat_session_dispatch(struct exeat_session *session,
 /* Its name in the audit and in messages. Borrowed from the session, like the
  * strings of the next two. */
 EXEAT_API const char *exeat_session_id(const struct exeat_session *session);
-/* The work dir's absolute path, the same inside and outside. */
+/* The work dir's absolute path, the same inside and outside; one from a
+ * snapshot, or with disk_bytes, is seen there from inside alone. */
 EXEAT_API const char *
 exeat_session_work_dir(const struct exeat_session *session);
 /* True if the work dir is fresh and goes at close. */
 EXEAT_API int
 exeat_session_work_dir_is_fresh(const struct exeat_session *session);
+/*
+ * What the work dir is: "kept" (host_work_dir), "fresh", "tmpfs" (fresh, with
+ * disk_bytes), or from a snapshot "overlay", "reflink" or "copy": an overlay
+ * takes a moment whatever its size, the others grow with it. Static.
+ */
+EXEAT_API const char *
+exeat_session_work_dir_kind(const struct exeat_session *session);
 /* How its runs are confined: "userns". */
 EXEAT_API const char *
 exeat_session_backend(const struct exeat_session *session);
@@ -314,6 +347,41 @@ EXEAT_API int
 exeat_session_set_policy(struct exeat_session *session,
 			 const struct exeat_policy_options *options,
 			 struct exeat_error *error);
+/*
+ * Keep what is in the work dir now, under this name (1 to 64 letters, digits,
+ * '.', '_', '-', not beginning with '.'), in snapshot_dir, until it is removed:
+ * sessions begin with it by their option `snapshot`, any number at a time, and
+ * nothing that they do changes it. Runs stand still meanwhile. Sockets, fifos,
+ * owners and extended attributes but "user.*" are not kept; hidden_files are
+ * empty in it. It appears whole or not at all.
+ *
+ * EXEAT_INVALID: the name ("name"), or a run could write to the store
+ * ("snapshot_dir"); EXEAT_CONFLICT: there is one of that name, something
+ * belongs to somebody else and may not be read, or called from a callback;
+ * EXEAT_LIMIT: no space.
+ */
+EXEAT_API int exeat_session_snapshot(struct exeat_session *session,
+				     const char *name,
+				     struct exeat_error *error);
+
+struct exeat_snapshot {
+	const char *name;
+	const char *path; /* of the work dir that it is of */
+	const char *how;  /* it was made: "reflink" | "copy" */
+	double time;	  /* when: seconds since the epoch */
+	uint64_t files;	  /* regular ones */
+	uint64_t bytes;	  /* in them */
+};
+/* All snapshots of a store (NULL: the user's), by name. Borrowed for the call.
+ * One that is damaged is left out; no store is none. */
+EXEAT_API int exeat_snapshots(
+	const char *snapshot_dir,
+	void (*each)(void *user_data, const struct exeat_snapshot *snapshot),
+	void *user_data, struct exeat_error *error);
+/* EXEAT_CONFLICT: a session that began with it is open. EXEAT_NOT_FOUND. */
+EXEAT_API int exeat_snapshot_remove(const char *snapshot_dir, const char *name,
+				    struct exeat_error *error);
+
 /* The file view in force. Heap, NULL-terminated; one free() for each list. */
 EXEAT_API int exeat_session_fs_allowlist(const struct exeat_session *session,
 					 char ***ret_read_only,
@@ -463,6 +531,8 @@ struct exeat_result {
 	uint64_t memory_peak_bytes; /* of all its processes at a time, by its
 				     * cgroup; 0: not known */
 	uint64_t oom_kills;	    /* processes killed for lack of memory */
+	/* Who keeps the session's disk_bytes: "" | tmpfs | rlimit */
+	const char *disk_enforced;
 };
 
 /*

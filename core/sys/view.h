@@ -76,6 +76,22 @@ int view_add(struct view *v, const struct view_op *op);
 void view_encode(const struct view *v, struct sbuf *ret);
 int view_decode(struct rbuf *r, struct view *ret);
 
+/* A work dir with a mount of its own. */
+struct view_work {
+	const char *place;	/* an empty folder of the user's, for a moment */
+	const char *lower;	/* what it begins with, and never changes; NULL:
+				 * nothing */
+	uint64_t size;		/* bytes that it may have in memory; 0: on the
+				 * disk, in `place` (with `lower` only) */
+};
+
+/*
+ * Keeper, before view_session(), whose VIEW_MOUNT_FD shows it: a detached
+ * mount, until the last descriptor of it is closed. ERR_UNAVAILABLE: the
+ * kernel, or the file system of `place`, cannot.
+ */
+int view_work(const struct view_work *w, int *ret, struct err *err);
+
 /*
  * Keeper, once, in its own fresh mount namespace: make the template root on
  * a tmpfs, perform the session's operations, pivot into it; the old root is
