@@ -398,10 +398,11 @@ static int listing_finish(struct listing *l, struct exeat_file **ret)
 {
 	size_t size = l->n * sizeof(struct exeat_file);
 	struct exeat_file *files = malloc(size + l->names_len + 1);
-	char *names = (char *)files + size;
+	char *names;
 
 	if (!files)
 		return -ENOMEM;
+	names = (char *)files + size;
 	if (l->names_len > 0)
 		memcpy(names, l->names, l->names_len);
 	for (size_t i = 0; i < l->n; i++) {

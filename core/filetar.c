@@ -143,7 +143,7 @@ static int tar_start(struct tar *t, bool whole, struct exeat_run **ret,
  * any; without its name. */
 static const char *reason(struct tar *t, const char *words)
 {
-	char *line = t->said, *rest = t->said;
+	char *line, *rest = t->said;
 
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		if (strncmp(line, "tar: ", 5) == 0)

@@ -62,11 +62,11 @@ enum exeat_code {
  * and end with a NUL: what is longer is cut. */
 struct exeat_error {
 	enum exeat_code code; /* for programs */
-	int errnum;	   /* errno behind it, or 0 */
-	char step[48];	   /* what was being done */
-	char object[192];  /* on what */
-	char message[384]; /* the reason */
-	char remedy[256];  /* what helps, or "" */
+	int errnum;	      /* errno behind it, or 0 */
+	char step[48];	      /* what was being done */
+	char object[192];     /* on what */
+	char message[384];    /* the reason */
+	char remedy[256];     /* what helps, or "" */
 };
 
 /* "invalid", "policy", "unavailable", ...: the code's name in lower case. */
@@ -142,7 +142,7 @@ struct exeat_session_options {
 	/* Called from dispatch for every refusal and failure; the event is
 	 * borrowed for the call. */
 	void (*on_event)(void *user_data, const struct exeat_event *event);
-	void *user_data; /* on_event's first argument */
+	void *user_data;	 /* on_event's first argument */
 	const char *helper_path; /* NULL: the installed exeat-helper, or
 					 * $EXEAT_HELPER in the environment */
 	/*
@@ -395,16 +395,16 @@ enum exeat_stdio {
 	EXEAT_STDIO_DEFAULT = 0, /* stdin none; stdout and stderr pipes */
 	EXEAT_STDIO_NONE,	 /* /dev/null: output is discarded */
 	EXEAT_STDIO_PIPE,	 /* exeat_run_read(), exeat_run_write() */
-	EXEAT_STDIO_INHERIT, /* the caller's own */
+	EXEAT_STDIO_INHERIT,	 /* the caller's own */
 	EXEAT_STDIO_FD,	     /* the descriptor given; borrowed, duplicated */
 	EXEAT_STDIO_BYTES,   /* stdin: the bytes given, then end of file */
 	EXEAT_STDIO_CALLBACK /* output: on_output as it arrives */
 };
 
 enum exeat_stream {
-	EXEAT_STDIN = 0, /* written to by the caller */
+	EXEAT_STDIN = 0,  /* written to by the caller */
 	EXEAT_STDOUT = 1, /* read by the caller */
-	EXEAT_STDERR = 2 /* read by the caller */
+	EXEAT_STDERR = 2  /* read by the caller */
 };
 
 struct exeat_run_options {
@@ -435,7 +435,7 @@ struct exeat_run_options {
 	/* Called from dispatch, once: exeat_run_result() is there, and all
 	 * output has been read. It may free the run. */
 	void (*on_exit)(void *user_data, struct exeat_run *run);
-	void *user_data; /* the callbacks' first argument */
+	void *user_data;	/* the callbacks' first argument */
 	const char *const *env; /* "K=V", over the session's */
 	const char *cwd;	/* NULL: the work dir; relative: under it */
 	int64_t timeout_ms;	/* then it is ended ("timeout"); 0: never */
@@ -496,9 +496,9 @@ struct exeat_refusal {
 
 /* How a run ended. Borrowed, with its strings, until exeat_run_free(). */
 struct exeat_result {
-	int returncode;		/* exit status, or -N for signal N */
-	int64_t runtime_ms;	/* from the command's start to its end */
-	const char *backend;	/* how it was confined */
+	int returncode;		  /* exit status, or -N for signal N */
+	int64_t runtime_ms;	  /* from the command's start to its end */
+	const char *backend;	  /* how it was confined */
 	const char *network_mode; /* the posture it had */
 	/*
 	 * Why it ended, where that was not its own doing:
@@ -511,7 +511,7 @@ struct exeat_result {
 	 * - "signal:SIGNAME": another signal
 	 */
 	const char *termination_reason;
-	const char *start_error;    /* 126, 127: why the command could not be
+	const char *start_error; /* 126, 127: why the command could not be
 					 * executed; else "" */
 	/* Processor time of the command and of those of its processes that it
 	 * waited for, microseconds. */
@@ -702,11 +702,11 @@ enum exeat_file_kind {
 };
 
 struct exeat_file {
-	const char *name; /* of a list: in its folder; else "" */
+	const char *name;	   /* of a list: in its folder; else "" */
 	enum exeat_file_kind kind; /* of the link itself, if it is one */
-	uint64_t size; /* bytes, of a regular file */
-	unsigned mode; /* permissions */
-	double mtime;  /* last change, seconds since the epoch */
+	uint64_t size;		   /* bytes, of a regular file */
+	unsigned mode;		   /* permissions */
+	double mtime;		   /* last change, seconds since the epoch */
 };
 /* What is there; of a symbolic link itself. */
 EXEAT_API int exeat_stat_file(struct exeat_session *session, const char *path,
@@ -849,8 +849,8 @@ enum exeat_audit_state {
 };
 
 struct exeat_audit_fault {
-	uint64_t line;	     /* of the file, from 1 */
-	const char *session; /* "": not known */
+	uint64_t line;		      /* of the file, from 1 */
+	const char *session;	      /* "": not known */
 	enum exeat_audit_state state; /* what it makes of the file */
 	const char *reason;	      /* in words */
 };
@@ -859,8 +859,8 @@ struct exeat_audit_session {
 	const char *id; /* of the file's making, like all text in it */
 	enum exeat_audit_state state; /* of its chain */
 	uint64_t records;	      /* lines of it in the file */
-	uint64_t lost; /* events that could not be written, it says */
-	uint64_t line; /* where its last record stands */
+	uint64_t lost;	  /* events that could not be written, it says */
+	uint64_t line;	  /* where its last record stands */
 	const char *hash; /* of its last record: 64 digits. Kept elsewhere, it
 			   * shows later whether these records are the same */
 };
@@ -873,7 +873,7 @@ struct exeat_audit_totals {
 
 struct exeat_audit_options {
 	size_t size; /* sizeof(struct exeat_audit_options) */
-	int fd; /* read from where it stands to its end; borrowed */
+	int fd;	     /* read from where it stands to its end; borrowed */
 	/* Borrowed for the call; NULL: not told. */
 	void (*on_fault)(void *user_data,
 			 const struct exeat_audit_fault *fault);
@@ -906,10 +906,10 @@ enum exeat_check_state {
 };
 
 struct exeat_check {
-	const char *name; /* "user namespaces" */
+	const char *name;	      /* "user namespaces" */
 	enum exeat_check_state state; /* what it means */
-	const char *detail; /* what was found */
-	const char *remedy; /* "" if ok */
+	const char *detail;	      /* what was found */
+	const char *remedy;	      /* "" if ok */
 };
 /*
  * Every feature that is needed, each tried in a child that is thrown away;
