@@ -61,6 +61,11 @@ int helper_hello(int fd, struct err *err)
 	return err_sys(err, EPERM, "say", "hello on %d", fd);
 }
 
+void helper_bye(int fd)
+{
+	assert(fd >= 0);
+}
+
 int helper_isolate_gate(const struct helper_ids *ids, struct err *err)
 {
 	return err_sys(err, EPERM, "isolate", "%u", ids->uid);
