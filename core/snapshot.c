@@ -366,7 +366,7 @@ static int make(struct exeat_session *s, const char *name, struct err *err)
 	cleanup_free char *path = NULL;
 	int r = store_open(s->snapshot_dir, true, &path, &store, err);
 
-	if (r == 0)
+	if (r == 0 && path)
 		r = check_place(s, path, err);
 	if (r < 0)
 		return r;

@@ -365,7 +365,7 @@ EXEAT_API int exeat_session_snapshot(struct exeat_session *session,
 				     struct exeat_error *error);
 
 struct exeat_snapshot {
-	const char *name;
+	const char *name; /* as it was kept under */
 	const char *path; /* of the work dir that it is of */
 	const char *how;  /* it was made: "reflink" | "copy" */
 	double time;	  /* when: seconds since the epoch */
