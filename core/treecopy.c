@@ -436,13 +436,14 @@ static int open_from(struct copy *k, int dirfd, const char *name,
 	cleanup_fd int place = openat(
 		dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	const mode_t rights = S_IRUSR | S_IXUSR;
-	char proc[64];
 
 	if (place < 0 || fstat(place, &p->st) < 0)
 		return -errno;
 	if (!may_read(k->c, &p->st))
 		return -EACCES;
 	if (p->st.st_uid == k->me && (p->st.st_mode & rights) != rights) {
+		char proc[64];
+
 		(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", place);
 		p->changed = chmod(proc, (p->st.st_mode & ALLPERMS) | rights) ==
 			     0;

@@ -564,6 +564,7 @@ static void session_make(struct harness *h, uint8_t hellos)
 	assert(s);
 	h->session = s;
 	workdir_init(&s->work);
+	snapshot_init(&s->snapshot);
 	s->work.path = strdup("/work");
 	s->backend = "userns";
 	s->session_policy = policy;
