@@ -16,6 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/fd.h"
+#include "core/base/text.h"
 #include "core/session.h"
 #include "core/sys/netns.h"
 
@@ -182,6 +184,14 @@ static int put_proxy(struct list *l)
 	return r == 0 ? put_pair(l, "JAVA_TOOL_OPTIONS", java) : r;
 }
 
+/* The value may be a secret. */
+static int not_text(const char *text, struct err *err)
+{
+	cleanup_free char *name = strndup(text, strcspn(text, "="));
+
+	return err_new(err, ERR_INVALID, "env", name, "not UTF-8");
+}
+
 static int put_all(struct list *l, const char *const *texts, const char *option,
 		   struct err *err)
 {
@@ -189,6 +199,9 @@ static int put_all(struct list *l, const char *const *texts, const char *option,
 		if (texts[i][0] == '=' || !strchr(texts[i], '='))
 			return err_new(err, ERR_INVALID, option, texts[i],
 				       "must be NAME=VALUE");
+		/* what a preset found is not the caller's mistake */
+		if (strcmp(option, "env") == 0 && !text_is_utf8(texts[i]))
+			return not_text(texts[i], err);
 		if (put(l, texts[i]) < 0)
 			return -ENOMEM;
 	}

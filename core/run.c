@@ -22,7 +22,6 @@
 
 enum {
 	GRACE_MS = 2000,
-	SCRIPT_MAX = 128 * 1024 - 1, /* MAX_ARG_STRLEN of execve(2) */
 	TTY_ROWS = 24,		     /* as every terminal had once */
 	TTY_COLS = 80,
 };
@@ -33,111 +32,6 @@ struct exeat_run *run_by_id(struct exeat_session *s, uint32_t id)
 		if (run->id == id)
 			return run;
 	return NULL;
-}
-
-/* ---- options ---- */
-
-static int invalid(struct err *err, const char *what, const char *why)
-{
-	return err_new(err, ERR_INVALID, "run", what, "%s", why);
-}
-
-static int stdio_check(const struct exeat_run_options *o, struct err *err)
-{
-	for (int i = 0; i < 3; i++) {
-		switch (o->stdio[i]) {
-		case EXEAT_STDIO_DEFAULT:
-		case EXEAT_STDIO_NONE:
-		case EXEAT_STDIO_PIPE:
-		case EXEAT_STDIO_INHERIT:
-			continue;
-		case EXEAT_STDIO_FD:
-			if (fcntl(o->stdio_fd[i], F_GETFD) < 0)
-				return invalid(err, "stdio_fd",
-					       "not an open descriptor");
-			continue;
-		case EXEAT_STDIO_BYTES:
-			if (i != EXEAT_STDIN)
-				return invalid(err, "stdio",
-					       "bytes are for stdin");
-			if (!o->stdin_bytes && o->stdin_len > 0)
-				return invalid(err, "stdin_bytes", "none");
-			continue;
-		case EXEAT_STDIO_CALLBACK:
-			if (i == EXEAT_STDIN || !o->on_output)
-				return invalid(err, "stdio",
-					       "a callback is "
-					       "for output, and needs "
-					       "on_output");
-			continue;
-		}
-		return invalid(err, "stdio", "no such kind");
-	}
-	return 0;
-}
-
-/* What is written past us cannot be counted. */
-static int watched_check(const struct exeat_run_options *o, struct err *err)
-{
-	const char *what = o->idle_timeout_ms ? "idle_timeout" : "max_output";
-	bool seen = false;
-
-	if (o->idle_timeout_ms == 0 && o->max_output_bytes == 0)
-		return 0;
-	for (int i = EXEAT_STDOUT; i <= EXEAT_STDERR; i++) {
-		if (o->stdio[i] == EXEAT_STDIO_INHERIT ||
-		    o->stdio[i] == EXEAT_STDIO_FD)
-			return invalid(err, what,
-				       "needs outputs that are pipes or "
-				       "callbacks");
-		seen = seen || o->stdio[i] != EXEAT_STDIO_NONE;
-	}
-	return seen ? 0 : invalid(err, what, "all output is discarded");
-}
-
-static bool pty_stdio(const struct exeat_run_options *o)
-{
-	enum exeat_stdio in = o->stdio[EXEAT_STDIN];
-	enum exeat_stdio out = o->stdio[EXEAT_STDOUT];
-
-	return (in == EXEAT_STDIO_DEFAULT || in == EXEAT_STDIO_PIPE ||
-		in == EXEAT_STDIO_BYTES) &&
-	       (out == EXEAT_STDIO_DEFAULT || out == EXEAT_STDIO_PIPE ||
-		out == EXEAT_STDIO_CALLBACK) &&
-	       o->stdio[EXEAT_STDERR] == EXEAT_STDIO_DEFAULT &&
-	       !o->merge_output;
-}
-
-static int options_check(const struct exeat_run_options *o, struct err *err)
-{
-	int given =
-		(o->argv != NULL) + (o->command != NULL) + (o->script != NULL);
-
-	if (given != 1)
-		return invalid(err, "command",
-			       "exactly one of argv, command and script");
-	if (o->argv && (!o->argv[0] || o->argv[0][0] == '\0'))
-		return invalid(err, "argv", "the command is empty");
-	if (o->script_type && strcmp(o->script_type, "shell") != 0 &&
-	    strcmp(o->script_type, "python") != 0)
-		return invalid(err, "script_type", "must be shell or python");
-	if ((o->script && strlen(o->script) > SCRIPT_MAX) ||
-	    (o->command && strlen(o->command) > SCRIPT_MAX))
-		return invalid(err, "script", "longer than 128 KiB");
-	if (o->timeout_ms < 0)
-		return invalid(err, "timeout", "negative");
-	if (o->kill_grace_ms < 0)
-		return invalid(err, "kill_grace", "negative");
-	if (o->idle_timeout_ms < 0)
-		return invalid(err, "idle_timeout", "negative");
-	if (o->cwd && o->cwd[0] == '\0')
-		return invalid(err, "cwd", "empty");
-	if (o->pty && !pty_stdio(o))
-		return invalid(err, "pty", "a terminal is all three streams");
-	if (o->merge_output && o->stdio[EXEAT_STDERR] != EXEAT_STDIO_DEFAULT)
-		return invalid(err, "merge_output",
-			       "stderr has a place of its own");
-	return stdio_check(o, err) < 0 ? -EINVAL : watched_check(o, err);
 }
 
 /* ---- stdio ---- */
@@ -371,7 +265,7 @@ static int run_start(struct exeat_session *s, const struct exeat_run_options *o,
 		*err = s->fatal;
 		return -EIO;
 	}
-	r = options_check(o, err);
+	r = run_check_options(o, err);
 	if (r < 0)
 		return r;
 	if (s->paused)
@@ -543,7 +437,7 @@ int exeat_run_kill(struct exeat_run *run, int signal, struct exeat_error *error)
 
 	if (signal < 1 || signal >= NSIG) {
 		err_clear(&err);
-		r = invalid(&err, "signal", "no such");
+		r = err_new(&err, ERR_INVALID, "run", "signal", "no such");
 		return session_error(error, &err, r);
 	}
 	if (run->phase == PHASE_OVER)

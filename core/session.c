@@ -24,6 +24,7 @@
 
 #include "backends/backend.h"
 #include "core/base/fd.h"
+#include "core/base/text.h"
 #include "core/error.h"
 #include "core/options.h"
 #include "core/proto.h"
@@ -370,8 +371,14 @@ static int options_take(struct exeat_session *s,
 			       "no such backend; there are: %s",
 			       backend_names());
 	if (o->timeout_ms < 0)
-		return err_new(err, ERR_INVALID, "session", "timeout",
+		return err_new(err, ERR_INVALID, "session", "timeout_ms",
 			       "negative");
+	if (o->timeout_ms > LIMIT_TIME_MS)
+		return err_new(err, ERR_INVALID, "session", "timeout_ms",
+			       "more than ten years");
+	if (o->label && !text_is_utf8(o->label))
+		return err_new(err, ERR_INVALID, "session", "label",
+			       "not UTF-8");
 	s->timeout_ms = (uint64_t)o->timeout_ms;
 	s->backend = found->name;
 	s->work_dir_sockets = o->work_dir_sockets != 0;

@@ -17,6 +17,7 @@ target_sources(exeat_core PRIVATE
 	resolv.c
 	resolvwatch.c
 	run.c
+	runcheck.c
 	runio.c
 	runlimit.c
 	runread.c

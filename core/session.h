@@ -324,6 +324,10 @@ void limits_ended(struct exeat_run *run, int status);
 void due_watch(struct exeat_run *run);
 void due_ready(struct exeat_session *s);
 
+/* ---- runcheck.c ---- */
+
+int run_check_options(const struct exeat_run_options *o, struct err *err);
+
 /* ---- run.c ---- */
 struct exeat_run *run_by_id(struct exeat_session *s, uint32_t id);
 void run_exited(struct exeat_run *run, int status, unsigned reason);

@@ -6,6 +6,8 @@
 #ifndef EXEAT_BASE_LIMITS_H
 #define EXEAT_BASE_LIMITS_H
 
+#include <stdint.h>
+
 enum {
 	/* names (RFC 1035 2.3.4) */
 	LIMIT_NAME = 253,		/* characters, no trailing dot */
@@ -102,5 +104,8 @@ enum {
 	LIMIT_AUDIT_SESSIONS = 1 << 18,	/* of one file that is verified; with
 					 * more it cannot be told */
 };
+
+/* The longest time that an option may name: ten years. */
+#define LIMIT_TIME_MS INT64_C(315576000000)
 
 #endif

@@ -540,11 +540,14 @@ struct exeat_result {
  * error here: the run ends with 127. A paused session is resumed. On success
  * *ret is the caller's until exeat_run_free(), or the session's close.
  *
- * EXEAT_INVALID: an option (object names it); EXEAT_POLICY: wider than the
- * session's bound (object: the rule); EXEAT_UNAVAILABLE: a limit that nothing
- * here can keep; EXEAT_LIMIT: 1024 runs live already, 32 postures are in use,
- * or argv and env have more than 4 MiB; EXEAT_CONFLICT: a policy change is
- * under way; or what the session failed with.
+ * EXEAT_INVALID: an option (object names it): a text that is not UTF-8, argv and
+ * env too; a time that is negative or more than ten years; a relative cwd with
+ * ".."; options that exclude each other. EXEAT_POLICY: wider than the session's
+ * bound (object: the rule); EXEAT_UNAVAILABLE: a limit that nothing here can
+ * keep; EXEAT_LIMIT: 1023 runs live already, 32 postures are in use, or argv and
+ * env have more than 4 MiB; EXEAT_CONFLICT: a policy change is under way; or
+ * what the session failed with. Whether a cwd is there is found by the command's
+ * own process: then exeat_run_wait() says EXEAT_INVALID ("cwd").
  */
 EXEAT_API int exeat_run_start(struct exeat_session *session,
 			      const struct exeat_run_options *options,

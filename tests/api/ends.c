@@ -279,12 +279,12 @@ static void bad_options(void **state)
 	o.max_output_bytes = 0;
 	o.merge_output = 1;
 	refused(&o, "merge_output");
-	/* as long as there is time at all */
+	/* the longest that may be named: ten years */
 	o = RUN_OPTIONS;
 	o.command = "true";
-	o.idle_timeout_ms = INT64_MAX;
-	o.timeout_ms = INT64_MAX;
-	o.kill_grace_ms = INT64_MAX;
+	o.idle_timeout_ms = INT64_C(315576000000);
+	o.timeout_ms = INT64_C(315576000000);
+	o.kill_grace_ms = INT64_C(315576000000);
 	(void)api_exec(session, &o, 0);
 }
 

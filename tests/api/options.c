@@ -99,6 +99,12 @@ static const struct {
 	{ { SIZED, .env = LIST("A=1", "NOVALUE") },
 	  { EXEAT_INVALID, "env", "NOVALUE" } },
 	{ { SIZED, .env = LIST("=x") }, { EXEAT_INVALID, "env", "=x" } },
+	{ { SIZED, .env = LIST("A=\xff") }, { EXEAT_INVALID, "env", "UTF-8" } },
+	{ { SIZED, .label = "\xc0\x80" }, { EXEAT_INVALID, "label", "UTF-8" } },
+	{ { SIZED, .timeout_ms = -1 },
+	  { EXEAT_INVALID, "timeout_ms", "negative" } },
+	{ { SIZED, .timeout_ms = INT64_MAX },
+	  { EXEAT_INVALID, "timeout_ms", "ten years" } },
 	{ { SIZED, .user = "root" }, { EXEAT_INVALID, "root", "" } },
 	{ { SIZED, .helper_path = "/no/such/helper" },
 	  { EXEAT_UNAVAILABLE, "/no/such/helper", "EXEAT_HELPER" } },
@@ -214,7 +220,25 @@ static const struct {
 	{ { TRUE, .env = LIST("NOVALUE") },
 	  { EXEAT_INVALID, "env", "NOVALUE" } },
 	{ { TRUE, .cwd = "" }, { EXEAT_INVALID, "cwd", "" } },
-	{ { TRUE, .timeout_ms = -1 }, { EXEAT_INVALID, "timeout", "" } },
+	{ { TRUE, .cwd = ".." }, { EXEAT_INVALID, "cwd", "\"..\"" } },
+	{ { TRUE, .cwd = "a/../../b" }, { EXEAT_INVALID, "cwd", "\"..\"" } },
+	{ { TRUE, .cwd = "a\xff" }, { EXEAT_INVALID, "cwd", "UTF-8" } },
+	{ { RUN_SIZED, .command = "echo \xff" },
+	  { EXEAT_INVALID, "command", "UTF-8" } },
+	{ { RUN_SIZED, .script = "\xc3(" },
+	  { EXEAT_INVALID, "script", "UTF-8" } },
+	{ { TRUE, .shell = "/bin/\xe2\x82" },
+	  { EXEAT_INVALID, "shell", "UTF-8" } },
+	{ { RUN_SIZED, .argv = LIST("echo", "a", "\xed\xa0\x80") },
+	  { EXEAT_INVALID, "argv[2]", "UTF-8" } },
+	{ { TRUE, .env = LIST("A=\xff") }, { EXEAT_INVALID, "env", "UTF-8" } },
+	{ { TRUE, .timeout_ms = INT64_MAX },
+	  { EXEAT_INVALID, "timeout_ms", "ten years" } },
+	{ { TRUE, .kill_grace_ms = INT64_MAX },
+	  { EXEAT_INVALID, "kill_grace_ms", "ten years" } },
+	{ { TRUE, .idle_timeout_ms = INT64_MAX },
+	  { EXEAT_INVALID, "idle_timeout_ms", "ten years" } },
+	{ { TRUE, .timeout_ms = -1 }, { EXEAT_INVALID, "timeout_ms", "" } },
 	{ { TRUE, .kill_grace_ms = -1 }, { EXEAT_INVALID, "kill_grace", "" } },
 	{ { TRUE, .idle_timeout_ms = -1 },
 	  { EXEAT_INVALID, "idle_timeout", "" } },
@@ -271,7 +295,7 @@ static void arguments_too_long(void **state)
 	text[(5 << 20) - 1] = '\0';
 	o.command = text;
 	assert_true(exeat_run_start(session, &o, &run, &error) < 0);
-	api_expect(&error, EXEAT_INVALID, "script", "128");
+	api_expect(&error, EXEAT_INVALID, "command", "128");
 	o.command = NULL;
 	o.argv = LIST("true", text);
 	assert_true(exeat_run_start(session, &o, &run, &error) < 0);

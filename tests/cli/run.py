@@ -231,7 +231,10 @@ def hostile():
         check(f"{args}: refused", p.returncode not in (0, -6, -11), p)
         clean(args, p.stdout, p.stderr)
     result = os.path.join(os.path.dirname(ENV["TMPDIR"]), "evil-result")
-    expect(run("run", "--json", result, b"/" + EVIL), "--json: any command",
+    expect(run("run", "--json", result, b"/" + EVIL), "not UTF-8", 125, "",
+           "argv[0]: not UTF-8")
+    text = EVIL.decode("utf-8", "ignore").encode()
+    expect(run("run", "--json", result, b"/" + text), "--json: any command",
            127, "", "a\\x1b")
     log = os.path.join(os.path.dirname(ENV["TMPDIR"]), "evil-audit")
     p = run("run", "--net", "open", "--deny", "x.test", "--explain", "--audit",
