@@ -498,7 +498,11 @@ int exeat_remove_file(struct exeat_session *s, const char *path, int recursive,
 	if (r == 0 && *at == '\0')
 		r = workpath_bad(&err, path, "is the work dir");
 	if (r == 0) {
+		struct workdir_self self;
+
+		workdir_become(&s->work, &s->identity, false, &self);
 		r = remove_one(s, at, recursive != 0);
+		workdir_return(&self);
 		if (r < 0)
 			r = workpath_error(&err, -r, path);
 	}

@@ -63,6 +63,17 @@ static int fd_check(const struct tar *t, struct err *err)
 	return 0;
 }
 
+static int dir_make(const struct exeat_session *s, char *at)
+{
+	struct workdir_self self;
+	int fd;
+
+	workdir_become(&s->work, &s->identity, false, &self);
+	fd = workpath_make(s, at);
+	workdir_return(&self);
+	return fd;
+}
+
 /* Where tar is to be; made, for what comes in. */
 static int dir_find(struct tar *t, struct err *err)
 {
@@ -74,7 +85,7 @@ static int dir_find(struct tar *t, struct err *err)
 		return r;
 	fd = workpath_open(t->session, at, O_PATH | O_DIRECTORY);
 	if (fd == -ENOENT && !t->out)
-		fd = workpath_make(t->session, at);
+		fd = dir_make(t->session, at);
 	if (fd < 0)
 		return workpath_error(err, -fd, t->path);
 	if (asprintf(&t->dir, "%s/%s", t->session->work.path, at) < 0) {

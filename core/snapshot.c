@@ -17,6 +17,7 @@
  */
 #include "core/snapshot.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -366,8 +367,10 @@ static int make(struct exeat_session *s, const char *name, struct err *err)
 	cleanup_free char *path = NULL;
 	int r = store_open(s->snapshot_dir, true, &path, &store, err);
 
-	if (r == 0 && path)
-		r = check_place(s, path, err);
+	if (r < 0)
+		return r;
+	assert(path != NULL);
+	r = check_place(s, path, err);
 	if (r < 0)
 		return r;
 	if (faccessat(store, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)

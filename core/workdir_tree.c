@@ -53,7 +53,8 @@ struct removal {
 	int top;   /* the root of the tree */
 	dev_t dev; /* of which: others are not ours to empty */
 	int64_t deadline;
-	uint64_t moved; /* number of the next folder moved up */
+	uint64_t names; /* tried, for folders moved up */
+	uint64_t moved;
 };
 
 /* Open a folder that can be read only when it was given the right. */
@@ -97,6 +98,12 @@ static int open_folder(int dirfd, const char *name, dev_t *ret_dev)
 	return fd;
 }
 
+/* Is a name at the top taken? By a payload that knew it; it goes, too. */
+static bool is_taken(int errnum)
+{
+	return errnum == EEXIST || errnum == ENOTEMPTY || errnum == ENOTDIR;
+}
+
 /* A folder that lies too deep: to the top of the tree, under a new name. */
 static int move_up(struct removal *rm, int dirfd, const char *name)
 {
@@ -108,11 +115,17 @@ static int move_up(struct removal *rm, int dirfd, const char *name)
 
 	if (fd < 0)
 		return fd;
-	(void)snprintf(to, sizeof(to), ".exeat-rm-%llu",
-		       (unsigned long long)rm->moved++);
-	if (renameat(dirfd, name, rm->top, to) < 0)
-		return -errno;
-	return 0;
+	do {
+		if (rm->deadline && clock_ms() >= rm->deadline)
+			return -ETIMEDOUT;
+		(void)snprintf(to, sizeof(to), ".exeat-rm-%llu",
+			       (unsigned long long)rm->names++);
+		if (renameat(dirfd, name, rm->top, to) == 0) {
+			rm->moved++;
+			return 0;
+		}
+	} while (is_taken(errno));
+	return -errno;
 }
 
 static int remove_inside(struct removal *rm, int dirfd, unsigned depth);
