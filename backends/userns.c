@@ -169,18 +169,24 @@ _Noreturn static void leave(struct stub *s)
 	_exit(0);
 }
 
-/* The command has ended: nothing of its run may be left when we say so. */
-_Noreturn static void finish(struct stub *s, int status,
-			     const struct rusage *usage)
+/*
+ * The command has ended: nothing of its run may be left when we say so. Then
+ * all of it has been waited for, by us or by whom we waited for: what was left
+ * behind is counted like the rest. (Not what a process of the run had reaped
+ * unseen, by ignoring SIGCHLD.)
+ */
+_Noreturn static void finish(struct stub *s, int status)
 {
+	struct rusage usage = { .ru_maxrss = 0 };
 	uint8_t body[28];
 	struct wbuf w = wbuf_make(body, sizeof(body));
 
 	end_rest();
+	(void)getrusage(RUSAGE_CHILDREN, &usage); /* EFAULT, EINVAL: no */
 	wbuf_u32(&w, (uint32_t)status);
-	wbuf_u64(&w, to_us(&usage->ru_utime));
-	wbuf_u64(&w, to_us(&usage->ru_stime));
-	wbuf_u64(&w, (uint64_t)usage->ru_maxrss);
+	wbuf_u64(&w, to_us(&usage.ru_utime));
+	wbuf_u64(&w, to_us(&usage.ru_stime));
+	wbuf_u64(&w, (uint64_t)usage.ru_maxrss);
 	tell(s, BACKEND_EXITED, body, wbuf_len(&w));
 	leave(s);
 }
@@ -189,15 +195,14 @@ _Noreturn static void finish(struct stub *s, int status,
 static void reap(struct stub *s)
 {
 	struct signalfd_siginfo info;
-	struct rusage usage;
 	int status;
 	pid_t pid;
 
 	/* one read for any number: SIGCHLD does not queue */
 	(void)!read(s->signals, &info, sizeof(info));
-	while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		if (pid == s->payload)
-			finish(s, status, &usage);
+			finish(s, status);
 }
 
 static void control(struct stub *s)
@@ -383,7 +388,8 @@ _Noreturn static void probe_child(int report)
 		r = isolate_userns(0, 0, &err);
 	}
 	if (r == 0)
-		r = isolate_pid1(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS,
+		r = isolate_pid1(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
+					 CLONE_NEWCGROUP,
 				 &err);
 	if (r == 0)
 		(void)probe_inside(&err);

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ enum {
 	VALUE_SIZE = 256,
 	PERIOD_US = 100000, /* what the kernel has by itself, too */
 	QUOTA_MIN_US = 1000,
+	HOLD_TRIES = 100, /* that a group may be swept away as it is made */
+	HOLD_MS = 2000,	  /* that who sweeps may take */
 };
 
 #define PREFIX "exeat-"
@@ -185,7 +188,8 @@ static unsigned kinds_in(int dirfd, const char *file, unsigned kinds)
 
 /* ---- a place for groups ---- */
 
-/* Version 2: the kinds that groups below can have, at least one, or -errno. */
+/* Version 2: the kinds that groups below can have, at least one, or -errno:
+ * -ENOENT: it has not got them itself; -EBUSY: processes are in it. */
 static int place_prepare(int dirfd, unsigned kinds)
 {
 	unsigned on = kinds_in(dirfd, "cgroup.subtree_control", kinds);
@@ -211,8 +215,9 @@ static int place_prepare(int dirfd, unsigned kinds)
 	return on ? (int)on : error;
 }
 
-/* From our own group upwards; the reason of the nearest one stays. */
-static int place_find_v2(const char *mount, char *own, unsigned *kinds)
+/* From our own group upwards; the nearest one and its reason stay. */
+static int place_find_v2(const char *mount, char *own, unsigned *kinds,
+			 char **where)
 {
 	int first = 0;
 
@@ -225,6 +230,10 @@ static int place_find_v2(const char *mount, char *own, unsigned *kinds)
 		(void)snprintf(path, sizeof(path), "%s%s", mount, own);
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		r = fd < 0 ? -errno : place_prepare(fd, *kinds);
+		if (r > 0 || !first) {
+			free(*where);
+			*where = strdup(path);
+		}
 		if (r > 0) {
 			*kinds = (unsigned)r;
 			return fd_steal(&fd);
@@ -237,12 +246,13 @@ static int place_find_v2(const char *mount, char *own, unsigned *kinds)
 	}
 }
 
-static int place_find_v1(const char *mount, const char *own)
+static int place_find_v1(const char *mount, const char *own, char **where)
 {
 	char path[2 * PATH_SIZE];
 	int fd;
 
 	(void)snprintf(path, sizeof(path), "%s%s", mount, own);
+	*where = strdup(path);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0 && faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
 		int r = -errno;
@@ -270,23 +280,55 @@ static int map_read(struct map *ret, struct err *err)
 	return r < 0 ? err_sys(err, -r, "read", "/proc/self") : 0;
 }
 
+/* Why a place cannot have groups with this controller. */
+static const char *reason_of(int error)
+{
+	switch (error) {
+	case -ENOENT:
+		return "it has not got this controller (cgroup.controllers)";
+	case -EACCES:
+	case -EPERM:
+		return "no groups may be made there";
+	case -EROFS:
+		return "it is mounted read-only";
+	case -EBUSY:
+		return "it has processes of its own, and such a group passes "
+		       "no controller on (cgroup.subtree_control)";
+	default:
+		return strerrordesc_np(-error);
+	}
+}
+
 int cgroup_need(const struct cgroup *g, enum cgroup_kind kind, struct err *err)
 {
-	int error = g->missing[kind], r;
+	int r;
 
 	if (g->kinds & 1U << kind)
 		return 0;
-	r = err_new(err, ERR_UNAVAILABLE, "limit", names[kind], "%s",
-		    error == -ENOENT ? "no cgroup with this controller" :
-		    error == -EBUSY  ? "processes share our cgroup" :
-				       strerrordesc_np(-error));
+	if (g->where[kind])
+		r = err_new(err, ERR_UNAVAILABLE, "limit", names[kind],
+			    "cgroup %s: %s", g->where[kind],
+			    reason_of(g->missing[kind]));
+	else
+		r = err_new(err, ERR_UNAVAILABLE, "limit", names[kind],
+			    "no cgroups with the controller \"%s\" are mounted",
+			    controllers[kind]);
 	err_remedy(err, "%s", remedy);
 	return r;
 }
 
-/* Where one kind is, and every other one that shares its tree. 0 or -errno. */
+int cgroup_version(const struct cgroup *g, enum cgroup_kind kind)
+{
+	for (unsigned i = 0; i < g->nplaces; i++)
+		if (g->places[i].kinds & 1U << kind)
+			return g->places[i].v2 ? 2 : 1;
+	return 0;
+}
+
+/* Where one kind is, and every other one that shares its tree. 0 or -errno;
+ * *where, which is the caller's to free, is the directory that it is about. */
 static int place_open(const struct map *map, enum cgroup_kind kind,
-		      struct cgroup_place *ret)
+		      struct cgroup_place *ret, char **where)
 {
 	char mount[PATH_SIZE], own[PATH_SIZE], other[PATH_SIZE],
 		path[PATH_SIZE];
@@ -303,8 +345,8 @@ static int place_open(const struct map *map, enum cgroup_kind kind,
 				&other_v2, other, path, sizeof(other)) == 0 &&
 		    strcmp(mount, other) == 0)
 			ret->kinds |= 1U << k;
-	ret->fd = v2 ? place_find_v2(mount, own, &ret->kinds) :
-		       place_find_v1(mount, own);
+	ret->fd = v2 ? place_find_v2(mount, own, &ret->kinds, where) :
+		       place_find_v1(mount, own, where);
 	if (ret->fd >= 0 && !(ret->kinds & 1U << kind)) {
 		fd_close(&ret->fd);
 		return -ENOENT;
@@ -313,6 +355,17 @@ static int place_open(const struct map *map, enum cgroup_kind kind,
 }
 
 /* ---- what dead sessions left ---- */
+
+/* Is it what has the name, still? Then it was not removed before it was locked;
+ * and as long as it is locked for us alone, nobody else removes it. */
+static bool is_named(int parent, const char *name, int fd)
+{
+	struct stat ours, named;
+
+	return fstat(fd, &ours) == 0 &&
+	       fstatat(parent, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+}
 
 static void sweep_below(int dirfd)
 {
@@ -330,8 +383,7 @@ static void sweep_below(int dirfd)
 	(void)closedir(dir);
 }
 
-/* Empty groups that nobody holds; one with processes stays by itself. */
-static void sweep(int placefd)
+void cgroup_sweep(int placefd)
 {
 	const struct dirent *e;
 	int fd = openat(placefd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -348,7 +400,8 @@ static void sweep(int placefd)
 			continue;
 		group = openat(placefd, e->d_name,
 			       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (group < 0 || flock(group, LOCK_EX | LOCK_NB) < 0)
+		if (group < 0 || flock(group, LOCK_EX | LOCK_NB) < 0 ||
+		    !is_named(placefd, e->d_name, group))
 			continue;
 		sweep_below(group);
 		(void)unlinkat(placefd, e->d_name, AT_REMOVEDIR);
@@ -358,24 +411,62 @@ static void sweep(int placefd)
 
 /* ---- groups ---- */
 
+/* Who holds it alone is about to remove it, and does not take long. */
+static int lock_shared(int fd)
+{
+	int64_t deadline = clock_ms() + HOLD_MS;
+
+	while (flock(fd, LOCK_SH | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (clock_ms() >= deadline)
+			return -ETIMEDOUT;
+		(void)poll(NULL, 0, 1);
+	}
+	return 0;
+}
+
+/* -ESTALE: it was removed before it was locked. */
+static int hold_once(int parent, const char *name, int *ret)
+{
+	cleanup_fd int fd = -1;
+	int r;
+
+	/* nobody else is to open it: a lock of theirs would be in our way */
+	if (mkdirat(parent, name, 0700) < 0)
+		return -errno;
+	fd = openat(parent, name,
+		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESTALE : -errno;
+	r = lock_shared(fd);
+	if (r < 0)
+		return r;
+	if (!is_named(parent, name, fd))
+		return -ESTALE;
+	*ret = fd_steal(&fd);
+	return 0;
+}
+
+int cgroup_hold(int parent, const char *name, int *ret)
+{
+	int r = -ESTALE;
+
+	for (int i = 0; r == -ESTALE && i < HOLD_TRIES; i++)
+		r = hold_once(parent, name, ret);
+	return r;
+}
+
 /* Its directory in one tree, held. */
 static int group_make(struct cgroup *g, struct cgroup_place place,
 		      int take_parent, struct err *err)
 {
-	int fd = -1, r = 0;
+	int fd = -1, r = cgroup_hold(take_parent, g->name, &fd);
 
-	if (mkdirat(take_parent, g->name, 0755) < 0)
-		r = -errno;
-	if (r == 0) {
-		fd = openat(take_parent, g->name,
-			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		r = fd < 0 ? -errno : 0;
-	}
 	if (r < 0) {
 		(void)close(take_parent);
 		return err_sys(err, -r, "make cgroup", "%s", g->name);
 	}
-	(void)flock(fd, LOCK_SH | LOCK_NB);
 	g->parents[g->nplaces] = take_parent;
 	g->places[g->nplaces] = (struct cgroup_place){
 		.fd = fd,
@@ -398,14 +489,18 @@ int cgroup_open(const char *session, struct cgroup *ret, struct err *err)
 
 		if (ret->kinds & 1U << k)
 			continue;
-		ret->missing[k] = place_open(&map, (enum cgroup_kind)k, &place);
+		ret->missing[k] = place_open(&map, (enum cgroup_kind)k, &place,
+					     &ret->where[k]);
 		if (ret->missing[k] < 0)
 			continue;
-		sweep(place.fd);
+		cgroup_sweep(place.fd);
 		r = group_make(ret, place, place.fd, err);
 		if (r < 0)
 			break;
 		ret->kinds |= place.kinds;
+		for (int other = k + 1; other < CGROUP_KINDS; other++)
+			if (place.kinds & 1U << other && ret->where[k])
+				ret->where[other] = strdup(ret->where[k]);
 		/* its runs' groups have what it has */
 		if (place.v2 && place_prepare(ret->places[ret->nplaces - 1].fd,
 					      place.kinds) != (int)place.kinds)
@@ -444,6 +539,10 @@ bool cgroup_close(struct cgroup *g)
 {
 	bool gone = true;
 
+	for (int k = 0; k < CGROUP_KINDS; k++) {
+		free(g->where[k]);
+		g->where[k] = NULL;
+	}
 	for (unsigned i = 0; i < g->nplaces; i++) {
 		sweep_below(g->places[i].fd);
 		if (unlinkat(g->parents[i], g->name, AT_REMOVEDIR) < 0 &&
@@ -567,20 +666,36 @@ static uint64_t number_get(int dirfd, const char *name, const char *key)
 	return 0;
 }
 
+static void memory_usage(const struct cgroup_place *p, struct cgroup_usage *ret)
+{
+	ret->oom_kills = number_get(
+		p->fd, p->v2 ? "memory.events" : "memory.oom_control",
+		"oom_kill");
+	ret->memory_peak = number_get(
+		p->fd, p->v2 ? "memory.peak" : "memory.max_usage_in_bytes", "");
+}
+
+/* Every group of version 2 counts this; of version 1 the trees that have
+ * "cpuacct" too do, as those of cpu,cpuacct. */
+static void cpu_usage(const struct cgroup_place *p, struct cgroup_usage *ret)
+{
+	if (p->v2) {
+		ret->user_us = number_get(p->fd, "cpu.stat", "user_usec");
+		ret->system_us = number_get(p->fd, "cpu.stat", "system_usec");
+	} else if (p->kinds & 1U << CGROUP_CPU) {
+		ret->user_us =
+			number_get(p->fd, "cpuacct.usage_user", "") / 1000;
+		ret->system_us =
+			number_get(p->fd, "cpuacct.usage_sys", "") / 1000;
+	}
+}
+
 void cgroup_usage(const struct cgroup *g, struct cgroup_usage *ret)
 {
 	*ret = (struct cgroup_usage){ 0 };
 	for (unsigned i = 0; i < g->nplaces; i++) {
-		const struct cgroup_place *p = &g->places[i];
-
-		if (!(p->kinds & 1U << CGROUP_MEMORY))
-			continue;
-		ret->oom_kills = number_get(
-			p->fd, p->v2 ? "memory.events" : "memory.oom_control",
-			"oom_kill");
-		ret->memory_peak = number_get(
-			p->fd,
-			p->v2 ? "memory.peak" : "memory.max_usage_in_bytes",
-			"");
+		if (g->places[i].kinds & 1U << CGROUP_MEMORY)
+			memory_usage(&g->places[i], ret);
+		cpu_usage(&g->places[i], ret);
 	}
 }

@@ -20,7 +20,9 @@
  * container's, or for root any.
  *
  * A session's group is locked (flock(2)) as long as its caller lives; what dead
- * ones left is removed by the next session that looks at the same place.
+ * ones left is removed by the next session that looks at the same place. Who
+ * removes has locked it for himself; who makes one may find it gone when he has
+ * the lock, and makes it again.
  */
 #ifndef EXEAT_CORE_CGROUP_H
 #define EXEAT_CORE_CGROUP_H
@@ -50,6 +52,8 @@ struct cgroup {
 	unsigned nplaces;
 	unsigned kinds;		 /* that it has */
 	int missing[CGROUP_KINDS]; /* -errno of those that it has not */
+	char *where[CGROUP_KINDS]; /* of a session: the directory where it is,
+				    * or would have to be; NULL: nowhere */
 	int parents[CGROUP_KINDS]; /* the directories that they are in */
 	char name[64];
 };
@@ -57,6 +61,8 @@ struct cgroup {
 struct cgroup_usage {
 	uint64_t oom_kills;   /* processes killed for lack of memory */
 	uint64_t memory_peak; /* bytes; 0: not known */
+	uint64_t user_us;     /* processor time of all that were in it, */
+	uint64_t system_us;   /* dead or alive; 0: not known */
 };
 
 /* Zero-initialised is none: nothing to remove. */
@@ -69,6 +75,8 @@ int cgroup_need(const struct cgroup *g, enum cgroup_kind kind, struct err *err);
 /* A group below it, for a run. */
 int cgroup_open_below(const struct cgroup *parent, uint32_t run,
 		      struct cgroup *ret, struct err *err);
+/* 2 or 1: the tree that this kind is in; 0: it has not got it. */
+int cgroup_version(const struct cgroup *g, enum cgroup_kind kind);
 int cgroup_limit(const struct cgroup *g, const struct cgroup_limits *limits,
 		 struct err *err);
 /* The files by which a process joins, to write "0" to: their number, or
@@ -80,6 +88,11 @@ void cgroup_usage(const struct cgroup *g, struct cgroup_usage *ret);
  * its parent's end or by the next session. */
 bool cgroup_close(struct cgroup *g);
 
+/* For tests: they take any directory. A new directory, made and held: 0 or
+ * -errno; its lock goes with *ret. And: remove those without processes that
+ * nobody holds. */
+int cgroup_hold(int parent, const char *name, int *ret);
+void cgroup_sweep(int placefd);
 /* For tests: what `mountinfo` and `self` (proc(5), cgroups(7)) say of where a
  * controller is. -ENOENT: nowhere. */
 int cgroup_find(const char *mountinfo, const char *self, enum cgroup_kind kind,

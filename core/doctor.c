@@ -181,6 +181,39 @@ static void check_work_dir(struct doctor *d, const struct identity *id)
 	workdir_close(&w);
 }
 
+/* ---- limits ---- */
+
+/* Who would keep which: as a session would find it, by making a group. */
+static void check_limits(struct doctor *d)
+{
+	static const char *const labels[CGROUP_KINDS] = {
+		[CGROUP_MEMORY] = "limit of memory",
+		[CGROUP_CPU] = "limit of processors",
+		[CGROUP_PIDS] = "limit of processes",
+	};
+	struct cgroup g = { .nplaces = 0 };
+	struct err err = { 0 };
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), "doctor-%d", (int)getpid());
+	if (cgroup_open(text, &g, &err) < 0)
+		tell_err(d, "limits", true, &err);
+	for (int k = 0; err.code == ERR_NONE && k < CGROUP_KINDS; k++) {
+		if (cgroup_need(&g, (enum cgroup_kind)k, &err) < 0) {
+			tell_err(d, labels[k], true, &err);
+			err_clear(&err);
+			continue;
+		}
+		(void)snprintf(text, sizeof(text),
+			       "by cgroups of version %d, "
+			       "in %s",
+			       cgroup_version(&g, (enum cgroup_kind)k),
+			       g.where[k] ? g.where[k] : "?");
+		tell(d, labels[k], EXEAT_CHECK_OK, text, "");
+	}
+	(void)cgroup_close(&g);
+}
+
 /* ---- the machine's network ---- */
 
 static void check_resolvers(struct doctor *d)
@@ -295,6 +328,7 @@ int exeat_doctor(void (*each)(void *user_data, const struct exeat_check *check),
 	check_helper(&d);
 	check_tls(&d);
 	check_work_dir(&d, &id);
+	check_limits(&d);
 	check_resolvers(&d);
 	check_ipv6(&d);
 	check_ports(&d);

@@ -187,6 +187,13 @@ void limits_ended(struct exeat_run *run, int status)
 	cgroup_usage(&run->cgroup, &used);
 	run->result.memory_peak_bytes = used.memory_peak;
 	run->result.oom_kills = used.oom_kills;
+	/* the stub tells of those that were waited for, and of what they did
+	 * before they joined; the group of all */
+	if (used.user_us + used.system_us >
+	    (uint64_t)(run->result.user_us + run->result.system_us)) {
+		run->result.user_us = (int64_t)used.user_us;
+		run->result.system_us = (int64_t)used.system_us;
+	}
 	/* what the kernel killed is known; that it was the command's end is,
 	 * if nothing else ended it and it did not succeed */
 	if (used.oom_kills > 0 && status != 0 &&

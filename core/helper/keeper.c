@@ -198,7 +198,9 @@ static int keeper_isolate(const struct helper_ids *ids, struct err *err)
 	if (r == 0)
 		r = isolate_userns(0, 0, err);
 	if (r == 0)
-		r = isolate_pid1(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS,
+		/* /proc/PID/cgroup says nothing of where on the host we are */
+		r = isolate_pid1(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
+					 CLONE_NEWCGROUP,
 				 err);
 	return r;
 }

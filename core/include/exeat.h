@@ -513,8 +513,13 @@ struct exeat_result {
 	const char *termination_reason;
 	const char *start_error; /* 126, 127: why the command could not be
 					 * executed; else "" */
-	/* Processor time of the command and of those of its processes that it
-	 * waited for, microseconds. */
+	/*
+	 * Processor time, microseconds, of all processes of the run, also of
+	 * those that were left behind and killed at its end. By the kernel's
+	 * sums over who was waited for; that leaves out children of a process
+	 * that ignores SIGCHLD, where no cgroup counts them. 0 after a run that
+	 * did not even end by KILL in time.
+	 */
 	int64_t user_us, system_us;
 	int64_t max_rss_kib; /* resident, of the largest of these, KiB */
 	/* What the policy refused to it: at most 64, alike ones merged. */

@@ -163,8 +163,8 @@ int isolate_pid1(int more_unshare_flags, struct err *err)
 		return errnum == EPERM || errnum == EACCES ?
 			       forbidden(err, errnum, "make namespaces") :
 			       lacks(err, errnum, "make namespaces", NULL,
-				     "CONFIG_PID_NS, CONFIG_IPC_NS and "
-				     "CONFIG_UTS_NS");
+				     "CONFIG_PID_NS, CONFIG_IPC_NS, "
+				     "CONFIG_UTS_NS and CONFIG_CGROUPS");
 	}
 	pid = process_fork(0, SIGCHLD, NULL);
 	if (pid < 0)

@@ -173,6 +173,61 @@ static void of_a_session(void **state)
 	assert_true(killed >= 1 && killed < 4);
 }
 
+/*
+ * From the first to the last process, also of a child that was there before its
+ * command: what a process of it reads is what it is in.
+ */
+static void never_outside(void **state)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+
+	(void)state;
+	o.command = "look='grep -q exeat-[0-9a-f]*/run- /proc/self/cgroup'; "
+		    "$look && echo in; "
+		    "(setsid sh -c \"$look && echo in; echo > said\" &); "
+		    "while [ ! -e said ]; do sleep 0.01; done; rm said";
+	o.pids = 100;
+	if (!kept(&o))
+		return;
+	for (int i = 0; i < 6; i++)
+		assert_string_equal(api_exec(session, &o, 0), "in\nin\n");
+}
+
+/* ---- what was used ---- */
+
+/* By one that nobody waited for, and that was killed at the end. */
+static void left_behind(void **state)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+	const struct exeat_result *result;
+	struct exeat_run *run;
+
+	(void)state;
+	o.script = "import os, time\n"
+		   "if os.fork() == 0:\n"
+		   "    os.setsid()\n"
+		   "    if os.fork() == 0:\n"
+		   "        b = bytearray(90 << 20)\n"
+		   "        while time.process_time() < 0.4: pass\n"
+		   "        open('burnt', 'w').close()\n"
+		   "        time.sleep(1000)\n"
+		   "    os._exit(0)\n"
+		   "while not os.path.exists('burnt'): time.sleep(0.01)\n";
+	o.script_type = "python";
+	for (int i = 0; i < 2; i++) {
+		run = api_start(session, &o);
+		result = api_wait(run);
+		assert_string_equal(result->termination_reason, "");
+		assert_true(result->user_us + result->system_us >= 390000);
+		assert_true(result->max_rss_kib >= 90 << 10);
+		exeat_run_free(run);
+		/* and by its group, where there is one */
+		api_sh(session, "rm burnt", 0);
+		o.pids = 1000;
+		o.limits_best_effort = EXEAT_LIMIT_PIDS;
+	}
+}
+
 /* ---- best effort ---- */
 
 static void best_effort(void **state)
@@ -271,6 +326,7 @@ static const struct CMUnitTest tests[] = {
 	WITH_SESSION(memory),	   WITH_SESSION(processes),
 	WITH_SESSION(processors),  WITH_SESSION(of_a_session),
 	WITH_SESSION(best_effort), WITH_SESSION(files),
+	WITH_SESSION(left_behind), WITH_SESSION(never_outside),
 	WITH_SESSION(bad_options),
 };
 

@@ -40,8 +40,8 @@ def grouped(option, value, name):
               p, result)
         return True
     expect(p, f"{option}: no cgroup", 125, "",
-           [f"limit {name}: ", "systemd-run --user --scope -p Delegate=yes",
-            ":best-effort"])
+           [f"limit {name}: ", "cgroup",
+            "systemd-run --user --scope -p Delegate=yes", ":best-effort"])
     return False
 
 

@@ -1,4 +1,4 @@
-foreach(module api doctor identity preset proto viewplan workdir)
+foreach(module api cgroup doctor identity preset proto viewplan workdir)
 	exeat_unit(core_${module} SOURCES core_${module}.c
 		LINK exeat_core)
 endforeach()

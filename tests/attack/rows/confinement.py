@@ -133,6 +133,20 @@ ROWS = [
                  "says": [({"made": True}, {"errno": "EIO", "step": "type"}),
                           {"errno": "ENOTTY", "step": "type"}]}},
 
+    {"id": "G22", "title": "the host's control groups",
+     "options": EVERY,
+     "try": [["program", "cat", "/proc/self/cgroup", "/proc/1/cgroup"],
+             ["program", "mount", "-t", "cgroup2", "none", "/tmp"],
+             ["program", "mount", "-t", "cgroup", "-o", "memory", "none",
+              "/tmp"],
+             ["program", "unshare", "-UrmC", "true"],
+             ["program", "ls", "/sys/fs/cgroup"]],
+     "says": [{"code": 0, "out": lambda text: all(
+         line.endswith(":/") for line in text.splitlines())}] + [FAILS] * 4,
+     "control": {"outside": True,
+                 "try": [["program", "cat", "/proc/self/cgroup"]],
+                 "says": {"code": 0, "out": lambda text: ":/" in text}}},
+
     {"id": "G20", "title": "the caller's file on stdin, opened for writing",
      "options": EVERY, "stdin": "the caller's\n",
      "try": [["reopen", "0", how] for how in ["O_RDONLY", *WRITING]],
