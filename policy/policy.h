@@ -309,7 +309,7 @@ int policy_budget_add(struct policy_budget **list, size_t *n, const char *name,
 		      enum policy_way way, uint64_t max);
 void policy_budgets_free(struct policy_budget *list, size_t n);
 
-/* The policy as canonical JSON (exeat(1), POLICY FILE), one line. */
+/* The policy as canonical JSON (exeat-policy(5)), one line. */
 int policy_json(const struct policy *p, struct sbuf *ret);
 
 /* The caller's own proxy beside it, which is no part of what decides. */

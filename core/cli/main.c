@@ -60,15 +60,6 @@ const struct cli_command cli_commands[] = {
 	{ .name = NULL },
 };
 
-static void usage(FILE *to)
-{
-	(void)fprintf(to, "usage: exeat COMMAND [options] ...\n\n");
-	for (const struct cli_command *c = cli_commands; c->name; c++)
-		(void)fprintf(to, "  %-16s%s\n", c->name, c->summary);
-	(void)fprintf(to,
-		      "\nexeat COMMAND --help says more; exeat --version\n");
-}
-
 /* The words of a command's name that argv begins with; 0: another one. */
 static int matches(const struct cli_command *c, int argc, char *argv[])
 {
@@ -86,6 +77,32 @@ static int matches(const struct cli_command *c, int argc, char *argv[])
 		name += *name == ' ';
 	}
 	return words;
+}
+
+/* A word that commands begin with, or NULL. */
+static const char *group(const char *word)
+{
+	for (const struct cli_command *c = cli_commands; c->name; c++)
+		if (word && cli_is_of(c, word))
+			return word;
+	return NULL;
+}
+
+/* exeat help [COMMAND...] */
+static int help(int argc, char *argv[])
+{
+	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		if (argc < 2 || matches(c, argc, argv) != argc - 1)
+			continue;
+		cli_help(c);
+		return EXIT_SUCCESS;
+	}
+	if (argc > 2 || (argc == 2 && !group(argv[1]))) {
+		cli_usage(stderr, NULL);
+		return 2;
+	}
+	cli_usage(stdout, argv[1]);
+	return EXIT_SUCCESS;
 }
 
 int main(int argc, char *argv[])
@@ -109,11 +126,9 @@ int main(int argc, char *argv[])
 		cli_completion();
 		return EXIT_SUCCESS;
 	}
-	if (argc == 2 &&
-	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
-		usage(stdout);
-		return EXIT_SUCCESS;
-	}
-	usage(stderr);
+	if (argc >= 2 &&
+	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0))
+		return help(argc - 1, argv + 1);
+	cli_usage(stderr, group(argv[1]));
 	return 2;
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "core/base/err.h"
 
@@ -78,6 +79,10 @@ int cli_list_file(struct cli_list *l, const char *option, const char *path,
 int cli_read_file(const char *option, const char *path, const char **ret,
 		  struct err *err);
 
+/* Is it one of the commands that begin with this word? NULL: all are. */
+bool cli_is_of(const struct cli_command *c, const char *word);
+/* The commands that begin with this word (NULL: all), a line each. */
+void cli_usage(FILE *to, const char *word);
 void cli_help(const struct cli_command *c);
 /*
  * A part of a manual page as roff, of the commands whose names begin with this

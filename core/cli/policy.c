@@ -24,8 +24,8 @@ struct policy_options {
 const struct cli_option cli_policy_check_options[] = {
 	{ 0, "strict", CLI_FLAG, AT(strict), NULL,
 	  "exit 1 if there are warnings" },
-	{ 0, "net", CLI_TEXT, AT(net), "MODE",
-	  "blocked, allowlist or open; --allow alone means allowlist" },
+	{ 0, "net", CLI_TEXT, AT(net), "blocked|allowlist|open",
+	  "the mode; default blocked, or with --allow alone allowlist" },
 	{ 0, "allow", CLI_LIST, AT(allow), "RULE",
 	  "an allow rule; repeatable" },
 	{ 0, "allow-file", CLI_LIST, AT(allow_files), "FILE",

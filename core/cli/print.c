@@ -11,6 +11,14 @@ enum { HELP_COLUMN = 30, HELP_WIDTH = 80 };
 
 /* ---- help ---- */
 
+bool cli_is_of(const struct cli_command *c, const char *word)
+{
+	size_t len = word ? strlen(word) : 0;
+
+	return !word || (strncmp(c->name, word, len) == 0 &&
+			 (c->name[len] == '\0' || c->name[len] == ' '));
+}
+
 static int option_head(const struct cli_option *o, char *buf, size_t size)
 {
 	char letter[8] = "    ";
@@ -21,19 +29,19 @@ static int option_head(const struct cli_option *o, char *buf, size_t size)
 			o->value ? " " : "", o->value ? o->value : "");
 }
 
-/* From the column where the cursor is, in lines of whole words. */
-static void help_text(const char *text)
+/* From this column, where the cursor is, in lines of whole words. */
+static void help_text(const char *text, size_t first)
 {
-	size_t column = HELP_COLUMN;
+	size_t column = first;
 
 	while (*text) {
 		size_t len = strcspn(text, " ");
 
-		if (column > HELP_COLUMN && column + 1 + len > HELP_WIDTH) {
-			printf("\n%*s", HELP_COLUMN, "");
-			column = HELP_COLUMN;
+		if (column > first && column + 1 + len > HELP_WIDTH) {
+			printf("\n%*s", (int)first, "");
+			column = first;
 		}
-		if (column > HELP_COLUMN)
+		if (column > first)
 			column += (size_t)printf(" ");
 		column += (size_t)printf("%.*s", (int)len, text);
 		text += len;
@@ -56,14 +64,29 @@ void cli_help(const struct cli_command *c)
 
 		printf("%s%s%*s", head, n >= HELP_COLUMN ? "\n" : "",
 		       n >= HELP_COLUMN ? HELP_COLUMN : HELP_COLUMN - n, "");
-		help_text(o->help);
+		help_text(o->help, HELP_COLUMN);
 	}
+	if (c->text) {
+		printf("\n");
+		help_text(c->text, 0);
+	}
+}
+
+void cli_usage(FILE *to, const char *word)
+{
+	(void)fprintf(to, "usage: exeat %s [options] ...\n\n",
+		      word ? word : "COMMAND");
+	for (const struct cli_command *c = cli_commands; c->name; c++)
+		if (cli_is_of(c, word))
+			(void)fprintf(to, "  %-16s%s\n", c->name, c->summary);
+	(void)fprintf(to, "\nexeat help COMMAND says more, and so does man "
+			  "exeat; exeat --version\n");
 }
 
 /* ---- the manual ---- */
 
-/* As it stands: some characters mean something to roff, or are replaced by
- * what looks better and cannot be copied. */
+/* As it stands, in lines of at most 80 columns: some characters mean something
+ * to roff, or are replaced by what looks better and cannot be copied. */
 static void roff(const char *text)
 {
 	static const struct {
@@ -74,11 +97,18 @@ static void roff(const char *text)
 		{ '`', "\\(ga" }, { '^', "\\(ha" }, { '~', "\\(ti" },
 	};
 
+	size_t column = 0;
+
 	if (*text == '.')
 		printf("\\&");
 	for (; *text; text++) {
 		const char *out = NULL;
 
+		if (*text == ' ' && column + strcspn(text + 1, " ") > 70) {
+			printf("\n%s", text[1] == '.' ? "\\&" : "");
+			column = 0;
+			continue;
+		}
 		for (size_t i = 0; i < sizeof(escapes) / sizeof(*escapes); i++)
 			if (*text == escapes[i].plain)
 				out = escapes[i].roff;
@@ -86,22 +116,14 @@ static void roff(const char *text)
 			printf("%s", out);
 		else
 			(void)putchar(*text);
+		column++;
 	}
-}
-
-/* Is it one of the commands that begin with this word? NULL: all are. */
-static bool is_of(const struct cli_command *c, const char *word)
-{
-	size_t len = word ? strlen(word) : 0;
-
-	return !word || (strncmp(c->name, word, len) == 0 &&
-			 (c->name[len] == '\0' || c->name[len] == ' '));
 }
 
 static void manual_synopsis(const char *word)
 {
 	for (const struct cli_command *c = cli_commands; c->name; c++) {
-		if (!is_of(c, word))
+		if (!cli_is_of(c, word))
 			continue;
 		printf("\\fBexeat %s\\fR", c->name);
 		if (c->options->type != CLI_END)
@@ -111,8 +133,6 @@ static void manual_synopsis(const char *word)
 		roff(c->operands);
 		printf("\n");
 	}
-	if (!word)
-		printf("\\fBexeat \\-\\-version\\fR\n");
 }
 
 /* One line each, and the page that has the rest. */
@@ -163,7 +183,7 @@ static void manual_options(const struct cli_command *c)
 static void manual_commands(const char *word)
 {
 	for (const struct cli_command *c = cli_commands; c->name; c++) {
-		if (!is_of(c, word))
+		if (!cli_is_of(c, word))
 			continue;
 		printf(".SS exeat %s\n", c->name);
 		manual_text(c);
@@ -175,7 +195,7 @@ int cli_manual(const char *part, const char *word)
 {
 	const struct cli_command *c = cli_commands;
 
-	while (c->name && !is_of(c, word))
+	while (c->name && !cli_is_of(c, word))
 		c++;
 	if (!c->name)
 		return 2;
@@ -215,13 +235,12 @@ static void completion_command(const struct cli_command *c)
 	printf("--help' ;;\n");
 }
 
-/* The words that may follow `first`, or the first words if it is "". */
-static void completion_words(const char *first)
+/* Every word that follows `first` in a command's name ("": every first one). */
+static void completion_names(const char *first)
 {
 	size_t len = strlen(first), last_len = 0;
 	const char *last = "";
 
-	printf("\t'%s '*) words='", first);
 	for (const struct cli_command *c = cli_commands; c->name; c++) {
 		const char *word;
 		size_t n;
@@ -237,7 +256,32 @@ static void completion_words(const char *first)
 		last = word;
 		last_len = n;
 	}
-	printf("%s' ;;\n", len ? "" : "--version --help");
+}
+
+/* The words after the first one, where a command has more; also behind help. */
+static void completion_words(void)
+{
+	const char *last = "";
+
+	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		size_t n = strcspn(c->name, " ");
+		char first[16];
+
+		if (c->name[n] == '\0' || n >= sizeof(first) ||
+		    strncmp(c->name, last, n + 1) == 0)
+			continue;
+		last = c->name;
+		memcpy(first, c->name, n);
+		first[n] = '\0';
+		printf("\t'%s ' | 'help %s ') words='", first, first);
+		completion_names(first);
+		printf("' ;;\n");
+	}
+	printf("\t'help ') words='");
+	completion_names("");
+	printf("' ;;\n\t' ') words='");
+	completion_names("");
+	printf("help --version --help' ;;\n");
 }
 
 static const char completion_head[] =
@@ -246,7 +290,11 @@ static const char completion_head[] =
 	"\tlocal cur=${COMP_WORDS[COMP_CWORD]} at=1 options= words= value= o\n"
 	"\tcase \"${COMP_WORDS[*]:1:COMP_CWORD-1} \" in\n";
 
-/* Options end at the first operand; bash breaks words at "=" and ":", too. */
+/*
+ * Options end at the first operand; bash breaks words at "=" and ":", too. What
+ * a value is called says what completes it: words in lower case stand for
+ * themselves.
+ */
 static const char completion_tail[] =
 	"\tesac\n"
 	"\tCOMPREPLY=()\n"
@@ -272,8 +320,10 @@ static const char completion_tail[] =
 	"\tdone\n"
 	"\t[ \"$cur\" != = ] || cur=\n"
 	"\tcase $value:$cur in\n"
-	"\tMODE:*) words='blocked allowlist open' ;;\n"
-	"\tKIND:*) words='nxdomain refused' ;;\n"
+	"\t*'|'*:*)\n"
+	"\t\tfor o in ${value//|/ }; do\n"
+	"\t\t\t[[ $o != [a-z]* ]] || words+=\" $o\"\n"
+	"\t\tdone ;;\n"
 	"\tDIR:*) COMPREPLY=($(compgen -d -- \"$cur\")) ;;\n"
 	"\tFILE:* | PATH:*) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
 	"\tPROGRAM:*) COMPREPLY=($(compgen -c -- \"$cur\")) ;;\n"
@@ -299,7 +349,6 @@ void cli_completion(void)
 	printf("%s", completion_head);
 	for (const struct cli_command *c = cli_commands; c->name; c++)
 		completion_command(c);
-	completion_words("policy");
-	completion_words("");
+	completion_words();
 	printf("%s", completion_tail);
 }

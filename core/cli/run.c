@@ -42,8 +42,8 @@ struct run_options {
 #define AT(field) offsetof(struct run_options, field)
 
 const struct cli_option cli_run_options[] = {
-	{ 0, "net", CLI_TEXT, AT(net), "MODE",
-	  "blocked (default), allowlist or open; --allow alone means allowlist" },
+	{ 0, "net", CLI_TEXT, AT(net), "blocked|allowlist|open",
+	  "the mode; default blocked, or with --allow alone allowlist" },
 	{ 0, "allow", CLI_LIST, AT(allow), "RULE",
 	  "allow this: example.com, '*.example.com:443', 192.0.2.0/24, @npm; "
 	  "repeatable, one rule each" },
@@ -68,8 +68,8 @@ const struct cli_option cli_run_options[] = {
 	{ 0, "proxy-env", CLI_FLAG, AT(proxy_env), NULL,
 	  "set http_proxy, https_proxy, all_proxy to the proxy inside, for "
 	  "programs that want one" },
-	{ 0, "dns-refusal", CLI_TEXT, AT(dns_refusal), "KIND",
-	  "how refused look-ups are answered: nxdomain (default) or refused" },
+	{ 0, "dns-refusal", CLI_TEXT, AT(dns_refusal), "nxdomain|refused",
+	  "how refused look-ups are answered (default nxdomain)" },
 	{ 0, "upstream-proxy", CLI_TEXT, AT(upstream), "URL|env|@FILE",
 	  "every allowed connection by this proxy of yours: http://, https://, "
 	  "socks5:// or socks5h://[USER:PASSWORD@]HOST[:PORT]; env: your proxy "
@@ -77,10 +77,10 @@ const struct cli_option cli_run_options[] = {
 	{ 0, "ca", CLI_TEXT, AT(ca), "FILE",
 	  "trust these authorities (PEM) besides the machine's: of an https:// "
 	  "proxy, and inside by SSL_CERT_FILE and its like" },
-	{ 0, "upstream-by", CLI_TEXT, AT(upstream_by), "KIND",
+	{ 0, "upstream-by", CLI_TEXT, AT(upstream_by), "address|name",
 	  "what the proxy is told: the address that was vetted here (default), "
 	  "or the name (default with socks5h)" },
-	{ 0, "upstream-dns", CLI_TEXT, AT(upstream_dns), "WHO",
+	{ 0, "upstream-dns", CLI_TEXT, AT(upstream_dns), "local|proxy",
 	  "who resolves names: local (default) or proxy, by stand-in addresses "
 	  "of 198.18.0.0/15" },
 	{ 0, "upstream-direct", CLI_LIST, AT(upstream_direct), "RULE",

@@ -116,8 +116,8 @@ struct exeat_session_options {
 	const char *network_mode;
 	const char *const *network_allowlist;
 	const char *const *network_denylist; /* wins over every allow-list */
-	/* A policy file's JSON text (exeat(1), POLICY FILE) instead of the
-	 * three above; NULL: none. */
+	/* A policy file's JSON text (exeat-policy(5), POLICY FILE) instead of
+	 * the three above; NULL: none. */
 	const char *network_policy;
 	/* Another one, which no run and no later policy may exceed. */
 	const char *network_ceiling;

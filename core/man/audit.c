@@ -4,6 +4,7 @@
  * A program of the build: prints the page.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "core/audit/schema.h"
 
@@ -69,13 +70,22 @@ static const char chain[] =
 	"to.\n";
 
 static const char tail[] = ".SH SEE ALSO\n"
-			   ".BR exeat (1),\n"
-			   ".BR exeat (3)\n";
+			   ".BR exeat\\-audit (1),\n"
+			   ".BR exeat\\-run (1),\n"
+			   ".BR exeat (3),\n"
+			   ".BR exeat_audit (3)\n";
 
+/* In lines of at most 80 columns, as people write them. */
 static void roff(const char *text)
 {
+	size_t column = 0;
+
 	for (; *text; text++) {
-		if (*text == '-')
+		column++;
+		if (*text == ' ' && column + strcspn(text + 1, " ") > 72) {
+			(void)putchar('\n');
+			column = 0;
+		} else if (*text == '-')
 			printf("\\-");
 		else if (*text == '\'')
 			printf("\\(aq");
@@ -86,8 +96,8 @@ static void roff(const char *text)
 
 int main(int argc, char *argv[])
 {
-	printf(".TH EXEAT-AUDIT 5 \"\" \"exeat %s\" \"File formats\"\n%s",
-	       argc > 1 ? argv[1] : "", head);
+	printf(".TH EXEAT\\-AUDIT 5 \"%s\" \"exeat %s\" \"File formats\"\n%s",
+	       argc > 2 ? argv[2] : "", argc > 1 ? argv[1] : "", head);
 	for (size_t i = 0; i < audit_nfields; i++) {
 		const struct audit_field *f = &audit_fields[i];
 

@@ -1,7 +1,7 @@
 # page.awk - a page of the library: its prose, and what exeat.h says
 # SPDX-License-Identifier: Apache-2.0
 #
-# awk -v version=X -v libexecdir=DIR -v page=NAME -v all_pages=A,B -v alias=DIR
+# awk -v version=X -v date=Y-M-D -v libexecdir=DIR -v page=NAME -v all_pages=A,B -v alias=DIR
 #	-f page.awk exeat.h NAME.3.in >NAME.3
 # awk -v tell=names -f page.awk exeat.h	     every name, and whether it has text
 #
@@ -56,9 +56,28 @@ function prose(s,    out, word) {
 	}
 	out = out plain(s)
 	gsub(/[.] +/, ".\n", out)
-	# an abbreviation, or what roff would take for a request
-	gsub(/\n[.]/, "\n\\\\\\&.", out)
-	return out ~ /^[.]/ ? "\\&" out : out
+	return folded(out)
+}
+
+# Lines of at most 80 columns, none of which roff takes for a request.
+function folded(s,    n, i, k, j, line, word, at, out) {
+	out = ""
+	n = split(s, line, "\n")
+	for (i = 1; i <= n; i++) {
+		k = split(line[i], word, " ")
+		at = 0
+		for (j = 1; j <= k; j++) {
+			if (at > 0 && at + 1 + length(word[j]) <= 79) {
+				out = out " " word[j]
+				at += 1 + length(word[j])
+				continue
+			}
+			out = out (out == "" ? "" : "\n") \
+			      (word[j] ~ /^[.]/ ? "\\&" : "") word[j]
+			at = length(word[j])
+		}
+	}
+	return out
 }
 
 # A comment of several paragraphs ("\n" between them); `between` separates.
@@ -440,6 +459,7 @@ NR == FNR {
 }
 {
 	gsub(/@VERSION@/, version)
+	gsub(/@DATE@/, date)
 	gsub(/@LIBEXECDIR@/, libexecdir)
 	print
 }

@@ -95,7 +95,7 @@ def bad_input():
 
 
 COMMANDS = ["run", "policy check", "policy test", "policy presets",
-            "audit verify", "doctor"]
+            "audit verify", "doctor", "selftest"]
 
 
 def helps():
@@ -113,7 +113,14 @@ def helps():
     p = run("--version")
     check("--version", re.fullmatch(rb"exeat \d+\.\d+\.\d+\n", p.stdout) and
           p.returncode == 0, p.stdout)
-    for words in ([], ["nonsense"], ["policy"], ["policy", "nonsense"]):
+    p = run("help", "policy")
+    expect(p, "help policy", 0)
+    check("the commands that begin so", b"policy test" in p.stdout and
+          b"doctor" not in p.stdout, p.stdout)
+    check("help: all", b"doctor" in run("help").stdout)
+    check("policy alone: those of it", b"doctor" not in run("policy").stderr)
+    for words in ([], ["nonsense"], ["policy"], ["policy", "nonsense"],
+                  ["help", "nonsense"], ["help", "run", "nonsense"]):
         expect(run(*words), f"wrong usage: {words}", 2, "", "usage:")
 
 

@@ -1,9 +1,10 @@
-"""What exeat(1) says is so: its rules, its files, its examples.
+"""What the pages of the command say is so: rules, files, examples.
 
-Usage: examples.py EXEAT PAGE
+Usage: examples.py EXEAT PAGE...
 
-Reads the page's source. EXAMPLES: "$ COMMAND", then what it prints. A comment
-before .EX says more: 'exit N', or 'network', which is not run here.
+Reads the pages' sources. Examples: "$ COMMAND", then what it prints. A comment
+before .EX says more: 'exit N', or 'network', which is not run here. One page's
+files are there for the pages after it.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -98,28 +99,43 @@ class Checks:
             self.run(command, want, int(status[1]) if status else 0)
 
 
-def main(exeat, path):
+def page_checks(checks, path):
+    """The sections of a page that had something to check."""
     with open(path, encoding="utf-8") as file:
         page = file.read().split("\n")
     seen = set()
+    for section, note, lines in blocks(page):
+        if lines[0].startswith("$ "):
+            checks.example(note, lines)
+        elif section == "RULES":
+            checks.run(f"exeat policy check --allow '{lines[0]}'")
+        elif section == "PRESETS":
+            checks.save(os.path.join(checks.config,
+                                     "exeat/presets/forge.json"), lines)
+            checks.run("exeat policy test --allow @forge "
+                       "forge.example.com:22")
+        elif lines[0].startswith("{"):
+            name = section.split()[0].lower() + ".json"
+            checks.save(os.path.join(checks.work, name), lines)
+            checks.run(f"exeat policy check {name}")
+        else:
+            continue
+        seen.add(section)
+    return seen
+
+
+def main(exeat, *paths):
+    wanted = {"exeat-policy.5": {"RULES", "PRESETS", "POLICY FILE", "BUDGETS",
+                                 "UPSTREAM PROXY"}}
+    missing = []
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         checks = Checks(os.path.realpath(exeat), folder)
-        for section, note, lines in blocks(page):
-            seen.add(section)
-            if section == "RULES":
-                checks.run(f"exeat policy check --allow '{lines[0]}'")
-            elif section == "PRESETS":
-                checks.save(os.path.join(checks.config,
-                                         "exeat/presets/forge.json"), lines)
-                checks.run("exeat policy test --allow @forge "
-                           "forge.example.com:22")
-            elif section == "POLICY FILE":
-                checks.save(os.path.join(checks.work, "policy.json"), lines)
-                checks.run("exeat policy check policy.json")
-            elif section == "EXAMPLES":
-                checks.example(note, lines)
-    missing = {"RULES", "PRESETS", "POLICY FILE", "EXAMPLES"} - seen
+        for path in paths:
+            name = os.path.basename(path)
+            missing += [f"{name}: {section}" for section in
+                        wanted.get(name, {"EXAMPLES"}) -
+                        page_checks(checks, path)]
     if missing:
         print(f"FAIL: nothing to check in {missing}")
     print(f"{checks.count} checks, {checks.failed} failed")
@@ -127,4 +143,4 @@ def main(exeat, path):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2]))
+    sys.exit(main(*sys.argv[1:]))
