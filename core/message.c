@@ -20,6 +20,14 @@ static void hello(struct exeat_session *s, struct helper *h, struct msg *m)
 	(void)session_watch(s, h->pidfd, &h->pid_source, EPOLLIN, true);
 }
 
+/* The rest of a message. A malformed one is an error like any other. */
+static void take_err(struct rbuf *r, struct err *ret)
+{
+	if (err_decode(r, ret) && rbuf_left(r) > 0)
+		(void)err_new(ret, ERR_INTERNAL, "read error", NULL,
+			      "malformed message");
+}
+
 static void posture_failed(struct exeat_session *s, struct rbuf *r)
 {
 	struct posture *p = posture_by_id(s, rbuf_u32(r));
@@ -28,8 +36,7 @@ static void posture_failed(struct exeat_session *s, struct rbuf *r)
 
 	if (!p)
 		return;
-	/* a malformed one is an error like any other */
-	(void)err_decode(r, &err);
+	take_err(r, &err);
 	p->state = POSTURE_FAILED;
 	/* on_exit may free any run: after each, from the first */
 	for (run = s->runs; run;) {
@@ -52,7 +59,7 @@ static void policy_answered(struct exeat_session *s, uint32_t type,
 		return;
 	p->change = type == K_POLICY_SET ? CHANGE_DONE : CHANGE_FAILED;
 	if (type == K_POLICY_FAILED)
-		(void)err_decode(r, &s->change_err);
+		take_err(r, &s->change_err);
 }
 
 static void run_ended(struct exeat_session *s, struct rbuf *r)
@@ -79,7 +86,7 @@ static void run_not_started(struct exeat_session *s, struct rbuf *r)
 
 	if (!run)
 		return;
-	(void)err_decode(r, &err);
+	take_err(r, &err);
 	run_failed(run, exit_code, &err);
 }
 
@@ -151,7 +158,7 @@ void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 		return;
 	case P_ERROR:
 		h->said_bye = true;
-		(void)err_decode(&r, &err);
+		take_err(&r, &err);
 		session_break(s, &err);
 		return;
 	case K_OPENED:

@@ -4,6 +4,7 @@
 #include "core/proto.h"
 
 #include "core/base/limits.h"
+#include "core/sys/nft.h"
 
 #define ANY UINT32_MAX /* in every state of the receiver */
 #define STARTING (1U << PROTO_STARTING)
@@ -17,6 +18,7 @@ enum {
 	VIEW_MAX = 4 << 20,
 	WORK_MAX = 16 << 10,
 	PINS_MAX = 1 << 20,
+	FLUSH_LEN = 8 + 8 * NFT_REFUSALS,
 };
 
 /* {type, states, least and most bytes, least and most descriptors} */
@@ -58,7 +60,7 @@ const struct msg_rule proto_front_keeper_rules[] = {
 	{ G_POSTURE_DROP, ANY, 4, 4, 0, 0 },
 	{ G_POLICY, ANY, 4, 4, 1, 1 },
 	{ G_RUN, ANY, 8, 8, 0, 0 },
-	{ G_FLUSH, ANY, 16, 256, 0, 0 },
+	{ G_FLUSH, ANY, FLUSH_LEN, FLUSH_LEN, 0, 0 },
 };
 const size_t proto_front_keeper_nrules = COUNT(proto_front_keeper_rules);
 

@@ -22,10 +22,12 @@ void workmount_made(struct exeat_session *s, struct msg *m)
 		return;
 	s->work_asked = false;
 	err_clear(&s->work_err);
-	if (m->nfds == 1)
+	if (m->nfds == 1 && m->len == 0)
 		s->work.mount = fd_steal(&m->fds[0]);
-	else
-		(void)err_decode(&r, &s->work_err);
+	else if (m->nfds == 1 ||
+		 (err_decode(&r, &s->work_err) && rbuf_left(&r) > 0))
+		(void)err_new(&s->work_err, ERR_INTERNAL, "mount work dir",
+			      NULL, "malformed message");
 }
 
 static int ask(struct exeat_session *s, const char *lower, struct err *err)

@@ -313,8 +313,10 @@ static int take_proxy(struct dialer_process *dp, struct msg *m)
 
 	if (dp->opened || dp->direct.policy || !upproxy_decode(&r, &u))
 		return -EPROTO;
-	if ((m->nfds == 2) != (u.kind == UPPROXY_HTTPS))
+	if (rbuf_left(&r) > 0 || (m->nfds == 2) != (u.kind == UPPROXY_HTTPS)) {
+		upproxy_wipe(&u);
 		return -EPROTO;
+	}
 	e = image_map(m->fds[0], &dp->direct);
 	if (e == 0 && m->nfds == 2)
 		e = hear_tls(dp, fd_steal(&m->fds[1]));
@@ -348,6 +350,8 @@ static void caller_message(void *user, struct msg *m)
 	e = take_servers(dp, &r, &err);
 	if (e == 0)
 		e = take_hosts(dp, &r, &err);
+	if (e == 0 && (r.bad || rbuf_left(&r) > 0))
+		e = -EPROTO;
 	if (e == 0 && !dp->opened)
 		e = hear_keeper(dp);
 	if (e < 0)

@@ -434,10 +434,16 @@ static void caller_message(void *user, struct msg *m)
 	struct rbuf r = rbuf_make(m->body, m->len);
 	const char *session = rbuf_str(&r);
 	const char *label = rbuf_str(&r);
+	struct err err;
 
 	/* F_OPEN is all that it may say */
-	if (r.bad || !session || !label)
-		return;
+	if (r.bad || rbuf_left(&r) > 0 || !session || !label) {
+		/* a session without its audit is not to go on */
+		err_clear(&err);
+		(void)err_new(&err, ERR_INTERNAL, "open audit", NULL,
+			      "malformed message");
+		_exit(helper_fail(fp->caller.chan.fd, &err));
+	}
 	(void)snprintf(fp->session, sizeof(fp->session), "%s", session);
 	(void)snprintf(fp->label, sizeof(fp->label), "%s", label);
 	audit_writer_done(&fp->audit);

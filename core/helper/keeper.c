@@ -35,7 +35,7 @@ static int session_decode(struct keeper *k, struct msg *m, const char **name,
 	hostname = rbuf_str(&r);
 	if (r.bad || !*name || !hostname ||
 	    strlen(hostname) >= sizeof(k->hostname) ||
-	    view_decode(&r, &k->view) < 0)
+	    view_decode(&r, &k->view) < 0 || rbuf_left(&r) > 0)
 		return err_new(err, ERR_INTERNAL, "open session", NULL,
 			       "malformed message");
 	memcpy(k->hostname, hostname, strlen(hostname) + 1);
@@ -83,7 +83,7 @@ static void work_make(struct keeper *k, struct msg *m)
 	work.size = rbuf_u64(&r);
 	work.place = rbuf_str(&r);
 	work.lower = rbuf_str(&r);
-	if (r.bad || !work.place || k->open) {
+	if (r.bad || rbuf_left(&r) > 0 || !work.place || k->open) {
 		(void)err_new(&err, ERR_INTERNAL, "mount work dir", NULL,
 			      "malformed message, or too late");
 		return keeper_fatal(k, &err);

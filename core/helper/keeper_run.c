@@ -210,6 +210,9 @@ static void child_failed(struct keeper_run *run, struct msg *m)
 	struct err err;
 	uint32_t exit_code;
 
+	/* it has one end, whatever it says of a second */
+	if (run->over || run->failed)
+		return;
 	if (!backend_get_failed(&r, &err, &exit_code)) {
 		(void)err_new(&err, ERR_INTERNAL, "start command", NULL,
 			      "malformed message");
@@ -241,6 +244,9 @@ static void child_tty(struct keeper_run *run, struct msg *m)
 	uint8_t body[4];
 	struct wbuf b = wbuf_make(body, sizeof(body));
 
+	/* it has been told of its command, and of nobody's end */
+	if (run->state != RUN_BORN && run->state != RUN_RUNNING)
+		return;
 	wbuf_u32(&b, run->id);
 	wire_send(&run->keeper->caller, K_TTY, body, wbuf_len(&b), m->fds, 1);
 }
@@ -279,7 +285,7 @@ static void child_end(void *user, int error)
 	/* its pidfd tells of its end, and that everything else is gone too */
 	if (error == EPIPE || error == ECONNRESET)
 		return;
-	if (run->state != RUN_PREPARED && !run->over) {
+	if (run->state != RUN_PREPARED && !run->over && !run->failed) {
 		(void)err_sys(&err, error, "send", "command");
 		report_failed(run->keeper, run->id, 125, &err);
 		run->failed = true;
@@ -350,15 +356,12 @@ void keeper_run_end(struct keeper *k, uint32_t id, enum run_reason reason)
 /* What is left of the run's time, kept while it stands still. */
 static void time_stop(struct keeper_run *run)
 {
-	struct timeval when, now;
-	int64_t left;
+	int64_t left_ms;
 
-	if (!event_pending(run->timer, EV_TIMEOUT, &when))
+	if (!event_pending(run->timer, EV_TIMEOUT, NULL))
 		return;
-	(void)evutil_gettimeofday(&now, NULL);
-	left = (int64_t)(when.tv_sec - now.tv_sec) * 1000 +
-	       (when.tv_usec - now.tv_usec) / 1000;
-	run->left_ms = left > 0 ? (uint64_t)left : 1;
+	left_ms = (run->due_us - clock_us()) / 1000;
+	run->left_ms = left_ms > 0 ? (uint64_t)left_ms : 1;
 	(void)event_del(run->timer);
 }
 

@@ -9,7 +9,9 @@
  * What must hold: a run ends once, by the keeper's word and front's, or with
  * the session; its result is what the keeper said first and never changes
  * afterwards; postures count their runs; the keeper is sent nothing that it
- * would refuse; no descriptor is left over.
+ * would refuse, asked once at most to end a run, and in turn to stop all runs
+ * and to let them go on; a message that is cut short or too long breaks the
+ * session; no descriptor is left over.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +20,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "core/audit/audit.h"
@@ -40,6 +43,10 @@ enum step_kind {
 	S_OUTPUT,
 	S_CHANGE,
 	S_END,
+	S_TTY,
+	S_PAUSE,
+	S_IDLE,
+	S_BROKEN,
 	S_KINDS
 };
 
@@ -61,6 +68,7 @@ struct known {
 struct said {
 	bool exited, failed, flushed;
 	uint32_t status; /* of the first K_EXITED */
+	bool asked_to_end;
 };
 
 struct harness {
@@ -69,6 +77,7 @@ struct harness {
 	struct known known[RUNS];
 	struct said runs[SAID];
 	bool postures_failed[SAID];
+	bool paused; /* as the keeper was told */
 	int hellos[HELLO_FDS]; /* taken for pidfds */
 	size_t nhellos;
 	const uint8_t *p, *end; /* of the input */
@@ -227,14 +236,38 @@ static struct known *known_by_id(struct harness *h, uint32_t id)
 	return NULL;
 }
 
+static void heard_end(struct harness *h, struct rbuf *r)
+{
+	struct said *s = &h->runs[rbuf_u32(r) % SAID];
+	uint8_t reason = rbuf_u8(r);
+
+	assert(!s->asked_to_end);
+	assert(reason == RUN_IDLE || reason == RUN_OUTPUT);
+	s->asked_to_end = true;
+}
+
+static void heard_pause(struct harness *h, struct rbuf *r)
+{
+	bool pause = rbuf_u8(r);
+
+	assert(pause != h->paused);
+	h->paused = pause;
+}
+
 /* Descriptors of a run are kept as a payload would. */
 static void heard(struct harness *h, struct msg *m)
 {
 	struct rbuf r = rbuf_make(m->body, m->len);
 	struct known *k;
 
+	if (m->type == K_END)
+		return heard_end(h, &r);
+	if (m->type == K_PAUSE)
+		return heard_pause(h, &r);
 	if (m->type != K_RUN)
 		return;
+	/* what is started goes on */
+	assert(!h->paused);
 	k = known_by_id(h, rbuf_u32(&r));
 	if (!k)
 		return;
@@ -332,7 +365,7 @@ static void step_raw(struct harness *h, const uint8_t *s)
 
 static void step_say(struct harness *h, const uint8_t *s)
 {
-	enum { NUMBER = 1, CODE = 2, ERR = 4, PIDFD = 8 };
+	enum { NUMBER = 1, CODE = 2, ERR = 4, PIDFD = 8, BIT = 16, FD = 32 };
 	static const struct {
 		unsigned from;
 		uint32_t type;
@@ -352,6 +385,14 @@ static void step_say(struct harness *h, const uint8_t *s)
 		{ HELPER_DIALER, P_ERROR, ERR },
 		{ HELPER_FRONT, K_EXITED, NUMBER },
 		{ HELPER_DIALER, K_RUN_FAILED, NUMBER | CODE | ERR },
+		{ HELPER_KEEPER, K_PAUSED, BIT },
+		{ HELPER_KEEPER, K_WORK_MADE, FD },
+		{ HELPER_KEEPER, K_WORK_MADE, ERR },
+		{ HELPER_KEEPER, K_WORK_MADE, ERR | FD },
+		{ HELPER_KEEPER, K_TTY, NUMBER | FD },
+		{ HELPER_KEEPER, P_BYE, 0 },
+		{ HELPER_FRONT, P_BYE, 0 },
+		{ HELPER_DIALER, P_BYE, 0 },
 	};
 	size_t i = s[1] % (sizeof(forms) / sizeof(forms[0]));
 	struct err err;
@@ -367,9 +408,72 @@ static void step_say(struct harness *h, const uint8_t *s)
 		sbuf_u32(&b, 124u + s[3] % 8);
 	if (forms[i].parts & ERR)
 		err_encode(&err, &b);
+	/* behind an error it is another one */
+	if (forms[i].parts & ERR && s[3] & 4)
+		sbuf_u8(&b, 0);
+	if (forms[i].parts & BIT)
+		sbuf_u8(&b, s[2]);
 	say(h, forms[i].from, forms[i].type, (const uint8_t *)b.s, b.len,
-	    forms[i].parts & PIDFD ? hello_fd(h, s[3] & 1) : -1);
+	    forms[i].parts & PIDFD ? hello_fd(h, s[3] & 1) :
+	    forms[i].parts & FD	   ? 0 :
+				     -1);
 	sbuf_done(&b);
+}
+
+/* The run's other end is kept as a payload would. */
+static void step_tty(struct harness *h, const uint8_t *s)
+{
+	struct known *k = &h->known[s[1] % RUNS];
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	uint8_t body[4];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+
+	if (k->run && master >= 0) {
+		wbuf_u32(&b, k->id);
+		if (k->out[0] < 0 && unlockpt(master) == 0)
+			k->out[0] = ioctl(master, TIOCGPTPEER,
+					  O_RDWR | O_NOCTTY | O_NONBLOCK |
+						  O_CLOEXEC);
+		say(h, HELPER_KEEPER, K_TTY, body, wbuf_len(&b), master);
+	}
+	fd_close(&master);
+}
+
+/* s: kind, which, bytes too many or (odd) too few. */
+static void step_broken(struct harness *h, const uint8_t *s)
+{
+	static const struct {
+		unsigned from;
+		uint32_t type;
+		size_t len;
+		bool has_fd;
+	} forms[] = {
+		{ HELPER_KEEPER, K_OPENED, 0, false },
+		{ HELPER_KEEPER, K_POSTURE_READY, 4, false },
+		{ HELPER_KEEPER, K_POLICY_SET, 4, false },
+		{ HELPER_KEEPER, K_TTY, 4, true },
+		{ HELPER_KEEPER, K_TTY, 4, false },
+		{ HELPER_KEEPER, K_PAUSED, 1, false },
+		{ HELPER_KEEPER, K_EXITED, 41, false },
+		{ HELPER_KEEPER, P_BYE, 0, false },
+		{ HELPER_FRONT, F_FLUSHED, 4, false },
+		{ HELPER_FRONT, P_BYE, 0, false },
+		{ HELPER_DIALER, P_BYE, 0, false },
+	};
+	const size_t i = s[1] % (sizeof(forms) / sizeof(forms[0]));
+	const struct helper *helper = &h->session->helpers[forms[i].from];
+	bool fewer = s[2] & 1 && forms[i].len > 0;
+	uint8_t body[64] = { 0 };
+
+	turn(h);
+	if (helper->ended || helper->gone || h->peers[forms[i].from].fd < 0)
+		return;
+	(void)chan_send(&h->peers[forms[i].from], forms[i].type, body,
+			fewer ? forms[i].len - 1 :
+				forms[i].len + 1 + s[2] % 16u,
+			&(int){ 0 }, forms[i].has_fd);
+	turn(h);
+	assert(h->session->fatal.code != ERR_NONE);
 }
 
 static void step_exited(struct harness *h, const uint8_t *s)
@@ -434,7 +538,10 @@ static void step_run(struct harness *h, const uint8_t *s)
 	o.on_exit = on_exit_cb;
 	o.private_network = (s[1] & 3) == 1;
 	o.network_mode = (s[1] & 3) == 2 ? "blocked" : NULL;
-	o.stdio[EXEAT_STDIN] = s[1] & 4 ? EXEAT_STDIO_PIPE : EXEAT_STDIO_NONE;
+	o.pty = (s[1] & 16) != 0;
+	o.idle_timeout_ms = s[1] & 32 ? INT64_MAX : 0;
+	o.max_output_bytes = s[1] & 64 ? 3 : 0;
+	o.stdio[EXEAT_STDIN] = s[1] & 20 ? EXEAT_STDIO_PIPE : EXEAT_STDIO_NONE;
 	if (s[1] & 8) {
 		o.stdio[EXEAT_STDOUT] = EXEAT_STDIO_CALLBACK;
 		o.on_output = on_output_cb;
@@ -472,6 +579,16 @@ static void step_change(struct harness *h, const uint8_t *s)
 		p->change = s[2] & 1 ? CHANGE_SENT : CHANGE_NONE;
 }
 
+/* As if it had not spoken since the machine was started. */
+static void step_idle(struct harness *h, struct known *k)
+{
+	if (!k->run || !k->run->idle_ms)
+		return;
+	k->run->idle_ms = 1;
+	k->run->active_ms = 0;
+	due_ready(h->session);
+}
+
 static void step(struct harness *h, const uint8_t *s)
 {
 	struct known *k = &h->known[s[1] % RUNS];
@@ -505,6 +622,14 @@ static void step(struct harness *h, const uint8_t *s)
 		if (s[1] < HELPERS)
 			chan_done(&h->peers[s[1]]);
 		return;
+	case S_TTY:
+		return step_tty(h, s);
+	case S_PAUSE:
+		return session_pause_send(h->session, s[1] & 1);
+	case S_IDLE:
+		return step_idle(h, k);
+	case S_BROKEN:
+		return step_broken(h, s);
 	case S_KINDS:
 		return;
 	}

@@ -7,8 +7,9 @@
  * tls, which reads what the network sends, says what it likes.
  *
  * What must hold: the keeper is answered for postures that it named, and told
- * which pins stay only when it asked; what cannot be done ends the process and
- * nothing else is said then; no descriptor is left over.
+ * which pins stay only when it asked; what cannot be done, and a message that is
+ * cut short or too long, ends the process and nothing else is said then; no
+ * descriptor is left over.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -133,10 +134,11 @@ static void step_keeper(const uint8_t *s)
 	named[id] |= type == G_POSTURE;
 }
 
-/* s: servers, hosts, how many are missing. */
+/* s: servers, hosts, how many are missing, or what is too much. */
 static void step_open(const uint8_t *s)
 {
 	static const char *const names[] = { "a.test", "b.test", "A..B", "" };
+	size_t whole;
 	struct sbuf b;
 
 	sbuf_init(&b, MSG_INLINE_MAX);
@@ -153,9 +155,15 @@ static void step_open(const uint8_t *s)
 		sbuf_u64(&b, 0);
 		sbuf_u64(&b, 0);
 	}
+	whole = b.len;
 	if (b.len > 8 && s[3] & 0x40)
 		b.len -= s[3] & 7;
+	else if (s[3] & 0x20)
+		sbuf_u8(&b, 0);
 	say(&caller, D_OPEN, &b, NULL, 0);
+	turn();
+	/* cut short, or longer than what it counts */
+	assert(over || process.caller.ended || b.len == whole);
 	sbuf_done(&b);
 }
 
@@ -175,12 +183,16 @@ static void step_proxy(const uint8_t *s)
 	fds[1] = pair[1];
 	sbuf_init(&b, MSG_INLINE_MAX);
 	upproxy_encode(&u, &b);
+	if (s[3] & 2)
+		sbuf_u8(&b, 0);
 	say(&caller, D_PROXY, &b, fds, s[3] & 1 ? 2 : 1);
 	sbuf_done(&b);
 	fd_close(&pair[1]);
 	chan_done(&tls);
 	chan_init(&tls, pair[0], proto_tls_dialer_rules,
 		  proto_tls_dialer_nrules, LIMIT_CHAN_QUEUE);
+	turn();
+	assert(over || process.caller.ended || !(s[3] & 2));
 }
 
 static void step_tls(const uint8_t *s)
