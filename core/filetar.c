@@ -139,13 +139,17 @@ static int tar_start(struct tar *t, bool whole, struct exeat_run **ret,
 		.on_output = hear_cb,
 		.user_data = t,
 	};
-	int theirs = t->out ? EXEAT_STDOUT : EXEAT_STDIN;
+	int theirs = t->out ? EXEAT_STDOUT : EXEAT_STDIN, r;
 
 	o.stdio[EXEAT_STDOUT] = EXEAT_STDIO_NONE;
 	o.stdio[EXEAT_STDERR] = EXEAT_STDIO_CALLBACK;
 	o.stdio[theirs] = EXEAT_STDIO_FD;
 	o.stdio_fd[theirs] = t->fd;
-	return exeat_run_start(t->session, &o, ret, error);
+	/* what is full can still be packed, into a file as large as it takes */
+	t->session->disk_spared = t->out;
+	r = exeat_run_start(t->session, &o, ret, error);
+	t->session->disk_spared = false;
+	return r;
 }
 
 /* ---- how it ended ---- */

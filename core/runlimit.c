@@ -3,9 +3,11 @@
  *
  * A limit that was asked for is kept by a cgroup or it is an error. Only where
  * best effort was asked for is there something less: limits of each process
- * (setrlimit(2)), and fewer processors. The result says which.
+ * (setrlimit(2)), and fewer processors; of a work dir that is the host's, its
+ * files are counted when a run begins. The result says which.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -148,6 +150,32 @@ static void say_who(struct exeat_run *run, const struct cgroup_limits *own)
 							 "rlimit";
 }
 
+/*
+ * Of the host's own folder nobody keeps how much is in it: no file gets larger
+ * than what is left of that when its run begins.
+ */
+static int disk_run(const struct exeat_session *s, struct command *c,
+		    struct err *err)
+{
+	uint64_t used = 0;
+	int r;
+
+	if (s->disk_bytes == 0 || s->work.mount >= 0 || s->disk_spared)
+		return 0;
+	r = workdir_measure(&s->work, &used, err);
+	if (r < 0)
+		return r;
+	if (used >= s->disk_bytes) {
+		r = err_new(err, ERR_LIMIT, "limit", "disk",
+			    "%" PRIu64 " bytes are in the work dir already",
+			    used);
+		err_remedy(err, "remove some of it, or allow more");
+		return r;
+	}
+	c->rlimit_fsize = lower(c->rlimit_fsize, s->disk_bytes - used);
+	return 0;
+}
+
 int limits_run(struct exeat_run *run, const struct exeat_run_options *o,
 	       struct command *c, int ret_fds[CGROUP_KINDS], struct err *err)
 {
@@ -164,9 +192,9 @@ int limits_run(struct exeat_run *run, const struct exeat_run_options *o,
 	say_who(run, &own);
 	best_effort(s, &own, c);
 	c->rlimit_fsize = o->file_size_bytes ? o->file_size_bytes : UINT64_MAX;
-	if (s->disk_bytes && s->work.mount < 0 &&
-	    s->disk_bytes < c->rlimit_fsize)
-		c->rlimit_fsize = s->disk_bytes;
+	r = disk_run(s, c, err);
+	if (r < 0)
+		return r;
 	c->rlimit_nofile = o->open_files ? o->open_files : UINT64_MAX;
 	c->rlimit_core = o->core_bytes ? o->core_bytes : UINT64_MAX;
 	/* all of them are in it, so that what each used is told apart */

@@ -185,6 +185,7 @@ struct exeat_session {
 	struct identity identity;
 	struct workdir work;
 	uint64_t disk_bytes; /* 0: no limit */
+	bool disk_spared;    /* the run that begins writes nothing there */
 	bool work_asked;     /* K_WORK is sent; until its answer is here: */
 	struct err work_err;
 	struct snapshot snapshot; /* that it began with; none: no path */

@@ -3,50 +3,32 @@
  *
  * Theory of operation
  *
- * As in the search (workdir_tree.c), each folder is read once as a whole: what
- * is no folder is copied at once, the names of its folders wait on one stack of
- * texts, and of the way back only the last OPEN pairs stay open; those before
- * are found again by ".." and recognised by device and number.
- *
- * An entry is opened by O_PATH first: what that is, and nothing that is put in
- * its place, is read. A file with several names is linked into `links` under
- * its number in a table; its next name is a link to that one. What its owner
- * shut is opened for the time of the copy, because a payload could do the same.
+ * A walk (treewalk.h), each of whose folders has a twin in the copy. An entry
+ * is opened by O_PATH first: what that is, and nothing that is put in its
+ * place, is read. A file with several names is linked into `links` under its
+ * number in a table; its next name is a link to that one. What its owner shut
+ * is opened for the time of the copy, because a payload could do the same.
  */
 #include "core/treecopy.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "core/base/buf.h"
 #include "core/base/fd.h"
+#include "core/treewalk.h"
 
 enum {
-	OPEN = 64,	  /* pairs held open on the way down */
-	CHUNK = 32 << 10, /* of names */
 	DATA = 256 << 10, /* of a file */
-	TEXT_MAX = 256 << 20,
 	XATTR_NAMES = 64 << 10,
 	MODES = 01777,
-};
-
-/* A folder on the way from the top to where it is, on both sides. */
-struct pair {
-	int from, to;	/* -1: found again by ".." of the one below it */
-	struct stat st; /* of the source, as it was */
-	struct stat made;
-	bool changed; /* the source, and has to get its mode back */
-	size_t path_len, names;
 };
 
 struct linked {
@@ -57,15 +39,11 @@ struct linked {
 
 struct copy {
 	struct tree_copy *c;
-	struct sbuf path, names;
-	struct pair *way;
-	size_t depth, size;
+	struct tree_walk walk;
 	struct linked *links; /* open addressing; room is a power of 2 */
 	size_t nlinks, room;
-	uid_t me;      /* whose rights over files are ours */
 	bool no_clone; /* the file systems cannot share blocks */
 	char *data;
-	struct err *err;
 };
 
 static const char step[] = "copy";
@@ -73,19 +51,13 @@ static const char step[] = "copy";
 static int failed(struct copy *k, int errnum)
 {
 	if (errnum == EACCES || errnum == EPERM) {
-		int r = err_new(k->err, ERR_CONFLICT, step, k->path.s,
+		int r = err_new(k->walk.err, ERR_CONFLICT, step, k->walk.path.s,
 				"it is somebody else's, and may not be read");
 
-		err_remedy(k->err, "remove it, or make it readable");
+		err_remedy(k->walk.err, "remove it, or make it readable");
 		return r;
 	}
-	return err_sys(k->err, errnum, step, "%s", k->path.s);
-}
-
-static void text_cut(struct sbuf *b, size_t len)
-{
-	b->len = len;
-	b->s[len] = '\0';
+	return err_sys(k->walk.err, errnum, step, "%s", k->walk.path.s);
 }
 
 static bool may_read(const struct tree_copy *c, const struct stat *st)
@@ -239,7 +211,7 @@ static int open_to_read(const struct copy *k, int place, const struct stat *st)
 
 	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", place);
 	fd = open(proc, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-	if (fd >= 0 || errno != EACCES || st->st_uid != k->me)
+	if (fd >= 0 || errno != EACCES || st->st_uid != k->walk.me)
 		return fd < 0 ? -errno : fd;
 	if (chmod(proc, (st->st_mode & ALLPERMS) | S_IRUSR) < 0)
 		return -errno;
@@ -253,7 +225,7 @@ static int open_to_read(const struct copy *k, int place, const struct stat *st)
 static bool is_hidden(const struct copy *k)
 {
 	for (size_t i = 0; k->c->hidden && i < k->c->hidden->n; i++)
-		if (strcmp(k->c->hidden->texts[i], k->path.s) == 0)
+		if (strcmp(k->c->hidden->texts[i], k->walk.path.s) == 0)
 			return true;
 	return false;
 }
@@ -370,10 +342,11 @@ static int make_symlink(struct copy *k, int place, const struct stat *st,
 
 /* ---- a folder ---- */
 
-static int copy_entry(struct copy *k, const struct pair *p, const char *name)
+static int copy_entry(struct copy *k, const struct tree_level *at,
+		      const char *name)
 {
 	cleanup_fd int place =
-		openat(p->from, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		openat(at->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
 	if (place < 0)
@@ -381,215 +354,76 @@ static int copy_entry(struct copy *k, const struct pair *p, const char *name)
 	if (fstat(place, &st) < 0)
 		return -errno;
 	if (S_ISLNK(st.st_mode))
-		return make_symlink(k, place, &st, p->to, name);
-	if (S_ISDIR(st.st_mode)) {
-		sbuf_add(&k->names, name, strlen(name) + 1);
-		return k->names.bad ? -ENOMEM : 0;
-	}
+		return make_symlink(k, place, &st, at->twin, name);
+	if (S_ISDIR(st.st_mode))
+		return 1;
 	if (!S_ISREG(st.st_mode))
 		return 0;
 	if (!may_read(k->c, &st))
 		return -EACCES;
-	return st.st_nlink > 1 ? make_linked(k, place, &st, p->to, name) :
-				 make_file(k, place, &st, p->to, name);
+	return st.st_nlink > 1 ? make_linked(k, place, &st, at->twin, name) :
+				 make_file(k, place, &st, at->twin, name);
 }
 
-static int copy_names(struct copy *k, const struct pair *p)
+static int entry(struct tree_walk *w, const struct tree_level *at,
+		 const struct dirent64 *e)
 {
-	_Alignas(struct dirent64) char names[CHUNK];
-	size_t len = k->path.len;
-	ssize_t n;
+	int r = copy_entry(w->user, at, e->d_name);
 
-	while ((n = getdents64(p->from, names, sizeof(names))) > 0) {
-		for (ssize_t at = 0; at < n;) {
-			const struct dirent64 *e =
-				(const struct dirent64 *)(const void *)(names +
-									at);
-			int r;
-
-			at += e->d_reclen;
-			if (strcmp(e->d_name, ".") == 0 ||
-			    strcmp(e->d_name, "..") == 0)
-				continue;
-			sbuf_fmt(&k->path, "/%s", e->d_name);
-			r = k->path.bad ? -ENOMEM : copy_entry(k, p, e->d_name);
-			if (r < 0)
-				return failed(k, -r);
-			text_cut(&k->path, len);
-		}
-	}
-	return n < 0 ? failed(k, errno) : 0;
+	return r < 0 ? failed(w->user, -r) : r;
 }
 
-static void pair_close(struct pair *p)
+/* The folder of the copy: made, but for the top, which is given. */
+static int open_twin(int dirfd, const char *name, struct tree_level *ret)
 {
-	if (p->from >= 0 && p->changed)
-		(void)fchmod(p->from, p->st.st_mode & ALLPERMS);
-	fd_close(&p->from);
-	fd_close(&p->to);
-}
-
-/* The source of a pair, which its owner may have shut. */
-static int open_from(struct copy *k, int dirfd, const char *name,
-		     struct pair *p)
-{
-	cleanup_fd int place = openat(
-		dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	const mode_t rights = S_IRUSR | S_IXUSR;
-
-	if (place < 0 || fstat(place, &p->st) < 0)
+	if (strcmp(name, ".") != 0 && mkdirat(dirfd, name, 0700) < 0)
 		return -errno;
-	if (!may_read(k->c, &p->st))
-		return -EACCES;
-	if (p->st.st_uid == k->me && (p->st.st_mode & rights) != rights) {
-		char proc[64];
-
-		(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", place);
-		p->changed = chmod(proc, (p->st.st_mode & ALLPERMS) | rights) ==
-			     0;
-	}
-	p->from = openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return p->from < 0 ? -errno : 0;
+	ret->twin = openat(dirfd, name,
+			   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return ret->twin < 0 || fstat(ret->twin, &ret->twin_st) < 0 ? -errno :
+								      0;
 }
 
-static int open_to(int dirfd, const char *name, struct pair *p)
+static int enter(struct tree_walk *w, const struct tree_level *at,
+		 const char *name, struct tree_level *ret)
 {
-	p->to = openat(dirfd, name,
-		       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return p->to < 0 || fstat(p->to, &p->made) < 0 ? -errno : 0;
-}
+	struct copy *k = w->user;
+	int r = tree_open(w, at->fd, name, ret);
 
-/* Make take_p the place where the copy is, and copy what is in it. */
-static int enter(struct copy *k, struct pair *take_p, size_t path_len)
-{
-	if (k->depth == k->size) {
-		size_t size = k->size ? 2 * k->size : OPEN;
-		void *bigger = reallocarray(k->way, size, sizeof(*k->way));
-
-		if (!bigger) {
-			pair_close(take_p);
-			return failed(k, ENOMEM);
-		}
-		k->way = bigger;
-		k->size = size;
-	}
-	take_p->path_len = path_len;
-	take_p->names = k->names.len;
-	k->way[k->depth++] = *take_p;
-	if (k->depth > OPEN) {
-		fd_close(&k->way[k->depth - 1 - OPEN].from);
-		fd_close(&k->way[k->depth - 1 - OPEN].to);
-	}
-	return copy_names(k, take_p);
-}
-
-/* Into the folder whose name was remembered last. */
-static int descend(struct copy *k)
-{
-	const struct pair *above = &k->way[k->depth - 1];
-	size_t at = k->names.len - 1, len = k->path.len;
-	struct pair p = { .from = -1, .to = -1 };
-	const char *name;
-	int r;
-
-	while (at > 0 && k->names.s[at - 1] != '\0')
-		at--;
-	name = k->names.s + at;
-	sbuf_fmt(&k->path, "/%s", name);
-	r = k->path.bad ? -ENOMEM : open_from(k, above->from, name, &p);
-	if (r == 0 && mkdirat(above->to, name, 0700) < 0)
-		r = -errno;
+	if ((r == -ENOENT || r == -ENOTDIR) && strcmp(name, ".") != 0)
+		return 1; /* gone meanwhile */
+	if (r == 0 && !may_read(k->c, &ret->st))
+		r = -EACCES;
 	if (r == 0)
-		r = open_to(above->to, name, &p);
-	text_cut(&k->names, at);
-	if (r == 0)
-		return enter(k, &p, len);
-	pair_close(&p);
-	if (r != -ENOENT && r != -ENOTDIR)
-		return failed(k, -r);
-	text_cut(&k->path, len);
-	return 0; /* gone meanwhile */
+		r = open_twin(at->twin, name, ret);
+	return r < 0 ? failed(k, -r) : 0;
 }
 
-/* One side of the folder above, by ".."; it must be the one that it was. */
-static int back(int below, const struct stat *was)
+static int leave(struct tree_walk *w, const struct tree_level *at)
 {
-	int fd = openat(below, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct stat st;
+	int r = finish(w->user, at->fd, at->twin, &at->st);
 
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) == 0 && st.st_dev == was->st_dev &&
-	    st.st_ino == was->st_ino)
-		return fd;
-	(void)close(fd);
-	return -ESTALE;
-}
-
-static int ascend(struct copy *k)
-{
-	struct pair *p = &k->way[--k->depth], *above = p - 1;
-	int r = 0;
-
-	if (k->depth > 0 && above->from < 0) {
-		above->from = back(p->from, &above->st);
-		above->to = back(p->to, &above->made);
-		if (above->from < 0 || above->to < 0)
-			r = err_new(k->err, ERR_CONFLICT, step, k->path.s,
-				    "the tree was changed meanwhile");
-	}
-	if (r == 0) {
-		r = finish(k, p->from, p->to, &p->st);
-		if (r < 0)
-			r = failed(k, -r);
-	}
-	text_cut(&k->path, p->path_len);
-	pair_close(p);
-	return r;
-}
-
-static int walk(struct copy *k)
-{
-	int r = 0;
-
-	while (r == 0 && k->depth > 0)
-		r = k->names.len > k->way[k->depth - 1].names ? descend(k) :
-								ascend(k);
-	return r;
+	return r < 0 ? failed(w->user, -r) : 0;
 }
 
 int tree_copy(int from, int to, struct tree_copy *c, struct err *err)
 {
-	struct copy k = { .c = c, .err = err, .data = malloc(DATA) };
-	struct pair top = { .from = -1, .to = -1 };
-	int r = 0;
+	struct copy k = {
+		.c = c,
+		.data = malloc(DATA),
+		.walk = {
+			.step = step,
+			.err = err,
+			.user = &k,
+			.entry = entry,
+			.enter = enter,
+			.leave = leave,
+		},
+	};
+	int r = k.data ? tree_walk(&k.walk, from, to, c->path) :
+			 err_sys(err, ENOMEM, step, "%s", c->path);
 
-	k.me = (uid_t)setfsuid((uid_t)-1); /* changes nothing, and tells */
-	sbuf_init(&k.path, TEXT_MAX);
-	sbuf_init(&k.names, TEXT_MAX);
-	sbuf_str(&k.path, c->path);
-	sbuf_add(&k.names, "", 1); /* never without a text */
-	if (!k.data || k.path.bad || k.names.bad)
-		r = err_sys(err, ENOMEM, step, "%s", c->path);
-	if (r == 0) {
-		r = open_from(&k, from, ".", &top);
-		if (r == 0)
-			r = open_to(to, ".", &top);
-		if (r < 0)
-			r = failed(&k, -r);
-	}
-	if (r == 0)
-		r = enter(&k, &top, k.path.len);
-	else
-		pair_close(&top);
-	if (r == 0)
-		r = walk(&k);
-	while (k.depth > 0)
-		pair_close(&k.way[--k.depth]);
 	links_clear(&k);
-	sbuf_done(&k.path);
-	sbuf_done(&k.names);
-	free(k.way);
 	free(k.data);
 	return r;
 }

@@ -81,6 +81,9 @@ int workdir_find_sockets(struct workdir *w, struct err *err);
  */
 int workdir_sockets_below(int dirfd, const char *path, char ***list, size_t *n,
 			  struct err *err);
+/* Bytes on disk of what is in it; of a file with several names, the share of
+ * those that are. ERR_LIMIT: it takes too long. */
+int workdir_measure(const struct workdir *w, uint64_t *ret, struct err *err);
 /*
  * Remove the directory `name` in dirfd with everything in it: no symlink
  * followed, no mount crossed, directories without rights opened first. Stops

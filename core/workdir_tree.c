@@ -1,21 +1,15 @@
-/* workdir_tree.c - walking a tree that a payload made: remove it, search it
+/* workdir_tree.c - a tree that a payload made: removed, searched, measured
  * SPDX-License-Identifier: Apache-2.0
  *
  * Theory of operation
  *
- * Nothing in the tree is trusted: names, depth, rights and links are whatever
- * somebody wanted them to be. Every step is relative to an open directory and
- * refuses symlinks. Depth costs descriptors, so removal goes REMOVE_DEPTH
- * levels down at most and moves what is deeper to the top of the tree, where
- * the next round finds it.
+ * Nothing in the tree is trusted. What changes nothing walks it (treewalk.h).
+ * Removal has to be done with each folder before it leaves it, and depth costs
+ * descriptors: so it goes REMOVE_DEPTH levels down at most and moves what is
+ * deeper to the top of the tree, where the next round finds it.
  *
- * The search changes nothing, so it walks: each folder is read once as a whole,
- * the names of its folders wait on one stack of texts, and of the way back only
- * the last SEARCH_OPEN folders stay open; those before are found again by
- * ".." and recognised by device and number. So neither depth nor PATH_MAX ends
- * it: a payload of an earlier session cannot shut the next one out. A folder
- * that its owner shut is opened for the time of the search, because a payload
- * could do the same to what lies in it.
+ * The search for sockets is not to be ended by depth or PATH_MAX: a payload of
+ * an earlier session cannot shut the next one out.
  */
 #include "core/workdir.h"
 
@@ -29,17 +23,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/base/buf.h"
 #include "core/base/fd.h"
+#include "core/treewalk.h"
 
 enum {
 	REMOVE_DEPTH = 32,
 	REMOVE_CHUNK = 4096, /* bytes of names read at once, per level */
-	SEARCH_CHUNK = 32 << 10,
-	SEARCH_OPEN = 64,	  /* folders held open on the way down */
-	SEARCH_MS = 30000,	  /* then it is refused */
-	SEARCH_BYTES = 256 << 20, /* of a path, and of names to see */
-	SOCKETS_MAX = 256,	  /* each one costs a mount in every session */
+	SEARCH_MS = 30000, /* then it is refused */
+	LOOK_EACH = 256,   /* names, at the clock */
+	STAT_BLOCK = 512,  /* bytes, of st_blocks */
+	SOCKETS_MAX = 256, /* each one costs a mount in every session */
 };
 
 static bool is_dots(const char *name)
@@ -216,306 +209,177 @@ int workdir_remove_tree(int dirfd, const char *name, int64_t deadline_ms)
 
 /* ---- search ---- */
 
-/* A folder on the way from the root of the search to where it is. */
-struct folder {
-	int fd; /* -1: found again by ".." of the one below it */
-	dev_t dev;
-	ino_t ino;
-	mode_t mode;
-	bool changed;		/* and has to get `mode` back */
-	size_t path_len, names; /* of the two texts, when it was entered */
+/* A payload may have made more than anybody waits for. */
+struct patience {
+	int64_t deadline;
+	unsigned seen;
 };
 
+static bool is_late(struct patience *p)
+{
+	return p->seen++ % LOOK_EACH == 0 && clock_ms() >= p->deadline;
+}
+
 struct search {
-	struct sbuf path;
-	struct sbuf names; /* folders still to see, the last ones first */
-	struct folder *way;
-	size_t depth, size;
-	int64_t deadline;
+	struct patience patience;
 	char ***list;
 	size_t *n;
-	struct err *err;
 };
 
 static const char search_step[] = "look for sockets";
 
-static int too_much(struct search *s, const char *why)
+static int too_much(struct tree_walk *w, const char *why)
 {
 	int r;
 
 	/* the beginning of a path says enough */
-	if (s->path.len >= PATH_MAX)
-		s->path.s[PATH_MAX - 1] = '\0';
-	r = err_new(s->err, ERR_LIMIT, search_step, s->path.s, "%s", why);
-	err_remedy(s->err, "remove stale ones, or name another folder");
+	if (w->path.len >= PATH_MAX)
+		w->path.s[PATH_MAX - 1] = '\0';
+	r = err_new(w->err, ERR_LIMIT, w->step, w->path.s, "%s", why);
+	err_remedy(w->err, "remove stale ones, or name another folder");
 	return r;
 }
 
-static int no_memory(struct search *s)
-{
-	return err_sys(s->err, ENOMEM, search_step, NULL);
-}
-
-static void text_cut(struct sbuf *b, size_t len)
-{
-	b->len = len;
-	b->s[len] = '\0';
-}
-
 /* The socket whose path it is. */
-static int found(struct search *s)
+static int found(struct tree_walk *w, const struct search *s)
 {
 	char **bigger, *copy;
 
 	/* a longer path cannot be covered, but entered step by step */
-	if (s->path.len >= PATH_MAX)
-		return too_much(s, "a socket lies too deep to be covered");
+	if (w->path.len >= PATH_MAX)
+		return too_much(w, "a socket lies too deep to be covered");
 	if (*s->n >= SOCKETS_MAX)
-		return too_much(s, "more sockets than can be covered");
-	copy = strdup(s->path.s);
+		return too_much(w, "more sockets than can be covered");
+	copy = strdup(w->path.s);
 	bigger = reallocarray(*s->list, *s->n + 1, sizeof(*bigger));
 	if (bigger)
 		*s->list = bigger;
 	if (!copy || !bigger) {
 		free(copy);
-		return no_memory(s);
+		return err_sys(w->err, ENOMEM, w->step, NULL);
 	}
 	bigger[(*s->n)++] = copy;
 	return 0;
 }
 
-/* The type of an entry where the file system does not say it with the name. */
-static unsigned char entry_type(int dirfd, const struct dirent64 *e)
+static int search_entry(struct tree_walk *w, const struct tree_level *at,
+			const struct dirent64 *e)
 {
-	struct stat st;
+	unsigned char type = tree_type(at->fd, e);
+	struct search *s = w->user;
 
-	if (e->d_type != DT_UNKNOWN)
-		return e->d_type;
-	if (fstatat(dirfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return DT_UNKNOWN;
-	return (unsigned char)IFTODT(st.st_mode);
+	if (is_late(&s->patience))
+		return too_much(w, "it takes too long to search");
+	if (type == DT_SOCK)
+		return found(w, s);
+	return type == DT_DIR;
 }
 
-static int search_entry(struct search *s, int dirfd, const struct dirent64 *e)
+static int search_enter(struct tree_walk *w, const struct tree_level *at,
+			const char *name, struct tree_level *ret)
 {
-	unsigned char type = entry_type(dirfd, e);
-	size_t len = s->path.len;
-	int r = 0;
+	int r = tree_open(w, at->fd, name, ret);
+	bool is_top = strcmp(name, ".") == 0;
+	struct search *s = w->user;
 
-	if ((type != DT_SOCK && type != DT_DIR) || is_dots(e->d_name))
-		return 0;
-	if (type == DT_DIR) {
-		sbuf_add(&s->names, e->d_name, strlen(e->d_name) + 1);
-		return s->names.bad ? no_memory(s) : 0;
-	}
-	sbuf_fmt(&s->path, "/%s", e->d_name);
-	r = s->path.bad ? no_memory(s) : found(s);
-	if (r == 0)
-		text_cut(&s->path, len);
-	return r;
-}
-
-/* Sockets are dealt with at once, the names of folders are remembered. */
-static int search_names(struct search *s, int fd)
-{
-	_Alignas(struct dirent64) char names[SEARCH_CHUNK];
-	ssize_t n;
-
-	while ((n = getdents64(fd, names, sizeof(names))) > 0) {
-		const struct dirent64 *e;
-
-		if (clock_ms() >= s->deadline)
-			return too_much(s, "it takes too long to search");
-		for (ssize_t at = 0; at < n; at += e->d_reclen) {
-			int r;
-
-			e = (const struct dirent64 *)(const void *)(names + at);
-			r = search_entry(s, fd, e);
-			if (r < 0)
-				return r;
-		}
-	}
-	return 0; /* gone meanwhile: empty */
-}
-
-/*
- * A folder that its owner, who is the payload's user too, shut: what a payload
- * can open again in a session has to be searched before it.
- */
-static int open_shut(int dirfd, const char *name, struct folder *f)
-{
-	cleanup_fd int path = openat(
-		dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-	char proc[64];
-	int fd;
-
-	if (path < 0 || fstat(path, &st) < 0)
-		return -errno;
-	if (st.st_uid != geteuid())
-		return -EACCES;
-	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", path);
-	if (chmod(proc, (st.st_mode & ALLPERMS) | S_IRUSR | S_IXUSR) < 0)
-		return -errno;
-	f->mode = st.st_mode & ALLPERMS;
-	f->changed = true;
-	fd = openat(path, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-static int folder_open(int dirfd, const char *name, struct folder *ret)
-{
-	struct folder f = { .fd = -1 };
-	struct stat st;
-
-	f.fd = openat(dirfd, name,
-		      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC |
-			      O_NONBLOCK);
-	if (f.fd < 0)
-		f.fd = errno == EACCES ? open_shut(dirfd, name, &f) : -errno;
-	if (f.fd < 0)
-		return f.fd;
-	if (fstat(f.fd, &st) < 0) {
-		int r = -errno;
-
-		fd_close(&f.fd);
-		return r;
-	}
-	f.dev = st.st_dev;
-	f.ino = st.st_ino;
-	/* readable, but nothing in it can be named */
-	if (!f.changed && !(st.st_mode & S_IXUSR) && st.st_uid == geteuid()) {
-		f.mode = st.st_mode & ALLPERMS;
-		f.changed = fchmod(f.fd, f.mode | S_IXUSR) == 0;
-	}
-	*ret = f;
-	return 0;
-}
-
-static void folder_close(struct folder *f)
-{
-	if (f->fd >= 0 && f->changed)
-		(void)fchmod(f->fd, f->mode);
-	fd_close(&f->fd);
-}
-
-/* Make take_f, whose path s->path is, the place where the search is. */
-static int enter(struct search *s, struct folder *take_f, size_t path_len)
-{
-	struct folder *bigger = s->way;
-
-	if (s->depth == s->size) {
-		s->size = s->size ? 2 * s->size : SEARCH_OPEN;
-		bigger = reallocarray(s->way, s->size, sizeof(*s->way));
-	}
-	if (!bigger) {
-		folder_close(take_f);
-		return no_memory(s);
-	}
-	s->way = bigger;
-	take_f->path_len = path_len;
-	take_f->names = s->names.len;
-	s->way[s->depth++] = *take_f;
-	if (s->depth > SEARCH_OPEN)
-		fd_close(&s->way[s->depth - 1 - SEARCH_OPEN].fd);
-	return search_names(s, take_f->fd);
-}
-
-/* Into the folder that was remembered last. */
-static int descend(struct search *s)
-{
-	size_t at = s->names.len - 1, len = s->path.len;
-	struct folder f = { .fd = -1 };
-	int r;
-
-	while (at > 0 && s->names.s[at - 1] != '\0')
-		at--;
-	r = folder_open(s->way[s->depth - 1].fd, s->names.s + at, &f);
-	sbuf_fmt(&s->path, "/%s", s->names.s + at);
-	if (s->path.bad) {
-		if (r == 0)
-			folder_close(&f);
-		return no_memory(s);
-	}
-	text_cut(&s->names, at);
-	if (r == 0)
-		return enter(s, &f, len);
-	if (r == -EMFILE || r == -ENFILE)
-		return err_sys(s->err, -r, search_step, "%s", s->path.s);
-	text_cut(&s->path, len);
-	return 0; /* gone, or closed to us as to the payload */
-}
-
-/* Back to the folder above. */
-static int ascend(struct search *s)
-{
-	struct folder *f = &s->way[--s->depth];
-	struct folder *above = s->depth > 0 ? f - 1 : NULL;
-	struct stat st;
-	int r = 0;
-
-	if (above && above->fd < 0) {
-		above->fd =
-			openat(f->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (above->fd < 0 || fstat(above->fd, &st) < 0 ||
-		    st.st_dev != above->dev || st.st_ino != above->ino) {
-			fd_close(&above->fd);
-			r = err_new(s->err, ERR_CONFLICT, search_step, NULL,
-				    "the tree was changed meanwhile");
-		}
-	}
-	text_cut(&s->path, f->path_len);
-	folder_close(f);
-	return r;
-}
-
-static int search_tree(struct search *s)
-{
-	int r = 0;
-
-	while (r == 0 && s->depth > 0)
-		r = s->names.len > s->way[s->depth - 1].names ? descend(s) :
-								ascend(s);
-	return r;
+	if (r == -EMFILE || r == -ENFILE || (r < 0 && is_top))
+		return err_sys(w->err, -r, w->step, "%s", w->path.s);
+	if (is_late(&s->patience))
+		return too_much(w, "it takes too long to search");
+	return r < 0; /* gone, or closed to us as to the payload */
 }
 
 int workdir_sockets_below(int dirfd, const char *path, char ***list, size_t *n,
 			  struct err *err)
 {
 	struct search s = {
+		.patience = { .deadline = clock_ms() + SEARCH_MS },
 		.list = list,
 		.n = n,
-		.err = err,
-		.deadline = clock_ms() + SEARCH_MS,
 	};
-	struct folder top = { .fd = -1 };
-	int r;
+	struct tree_walk w = {
+		.step = search_step,
+		.err = err,
+		.user = &s,
+		.entry = search_entry,
+		.enter = search_enter,
+	};
 
 	if (strlen(path) >= PATH_MAX)
 		return err_sys(err, ENAMETOOLONG, search_step, "%s", path);
-	r = folder_open(dirfd, ".", &top);
-	if (r < 0)
-		return err_sys(err, -r, search_step, "%s", path);
-	sbuf_init(&s.path, SEARCH_BYTES);
-	sbuf_init(&s.names, SEARCH_BYTES);
-	sbuf_str(&s.path, path);
-	sbuf_add(&s.names, "", 1); /* never without a text */
-	if (s.path.bad || s.names.bad)
-		r = no_memory(&s);
-	else
-		r = enter(&s, &top, s.path.len);
-	if (r == 0)
-		r = search_tree(&s);
-	while (s.depth > 0)
-		folder_close(&s.way[--s.depth]);
-	sbuf_done(&s.path);
-	sbuf_done(&s.names);
-	free(s.way);
-	return r;
+	return tree_walk(&w, dirfd, -1, path);
 }
 
 int workdir_find_sockets(struct workdir *w, struct err *err)
 {
 	return workdir_sockets_below(w->fd, w->path, &w->sockets, &w->nsockets,
 				     err);
+}
+
+/* ---- measure ---- */
+
+struct usage {
+	struct patience patience;
+	dev_t dev; /* of the top: what else is mounted is not in it */
+	uint64_t bytes;
+};
+
+static const char usage_step[] = "measure work dir";
+
+static int usage_late(struct tree_walk *w)
+{
+	return err_new(w->err, ERR_LIMIT, w->step, NULL, "it takes too long");
+}
+
+static int usage_entry(struct tree_walk *w, const struct tree_level *at,
+		       const struct dirent64 *e)
+{
+	struct usage *u = w->user;
+	struct stat st;
+
+	if (is_late(&u->patience))
+		return usage_late(w);
+	if (fstatat(at->fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    st.st_dev != u->dev)
+		return 0; /* gone meanwhile, or none of its */
+	if (S_ISDIR(st.st_mode) || st.st_nlink < 2)
+		u->bytes += (uint64_t)st.st_blocks * STAT_BLOCK;
+	else /* its other names say the rest */
+		u->bytes += (uint64_t)st.st_blocks * STAT_BLOCK / st.st_nlink;
+	return S_ISDIR(st.st_mode);
+}
+
+static int usage_enter(struct tree_walk *w, const struct tree_level *at,
+		       const char *name, struct tree_level *ret)
+{
+	int r = tree_open(w, at->fd, name, ret);
+	bool is_top = strcmp(name, ".") == 0;
+	struct usage *u = w->user;
+
+	if (r == -EMFILE || r == -ENFILE || (r < 0 && is_top))
+		return err_sys(w->err, -r, w->step, "%s", w->path.s);
+	if (r == 0 && is_top)
+		u->dev = ret->st.st_dev;
+	if (is_late(&u->patience))
+		return usage_late(w);
+	return r < 0; /* gone, or somebody else's, and shut */
+}
+
+int workdir_measure(const struct workdir *w, uint64_t *ret, struct err *err)
+{
+	struct usage u = {
+		.patience = { .deadline = clock_ms() + SEARCH_MS },
+	};
+	struct tree_walk walk = {
+		.step = usage_step,
+		.err = err,
+		.user = &u,
+		.entry = usage_entry,
+		.enter = usage_enter,
+	};
+	int r = tree_walk(&walk, w->fd, -1, w->path);
+
+	if (r == 0)
+		*ret = u.bytes;
+	return r;
 }

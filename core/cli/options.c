@@ -1,5 +1,10 @@
 /* options.c - the parser that walks the table
  * SPDX-License-Identifier: Apache-2.0
+ *
+ * Words are read as getopt_long(3) reads them, but for one thing, because of
+ * which it is not used: it takes every beginning of a long option that is no
+ * other's, so that each new option could end a script that was right, or make
+ * it say something else.
  */
 #include "core/cli/options.h"
 
@@ -143,36 +148,60 @@ static int store(const struct cli_option *o, const char *value, void *ret,
 	return err_new(err, ERR_INTERNAL, "option", o->name, "no type");
 }
 
-/* One option at argv[i]; returns how many words it took. */
-static int parse_one(const struct cli_command *c, int argc, char *argv[], int i,
-		     void *ret, struct err *err)
+/* The option's value is `value` (NULL: there was none with it), or else the
+ * word behind argv[i]. Returns how many words it took. */
+static int take(const struct cli_option *o, const char *value, int argc,
+		char *argv[], int i, void *ret, struct err *err)
 {
-	const char *word = argv[i], *name = word + 2, *value = NULL;
-	bool is_long = word[1] == '-';
-	size_t len = is_long ? strcspn(name, "=") : 0;
-	const struct cli_option *o =
-		find(c->options, name, len, is_long ? '\0' : word[1]);
+	bool is_next = o->type != CLI_FLAG && !value;
 	int r;
 
-	if (!o)
-		return err_new(err, ERR_INVALID, "option", word,
-			       "unknown; see exeat %s --help", c->name);
-	if (is_long && name[len] == '=')
-		value = name + len + 1;
-	else if (!is_long && word[2] != '\0')
-		value = word + 2;
-	if (o->type == CLI_FLAG && value)
-		return err_new(err, ERR_INVALID, "option", word,
-			       "takes no value");
-	if (o->type == CLI_FLAG || value) {
-		r = store(o, value, ret, err);
-		return r < 0 ? r : 1;
-	}
-	if (i + 1 >= argc)
-		return err_new(err, ERR_INVALID, "option", word,
+	if (is_next && i + 1 >= argc)
+		return err_new(err, ERR_INVALID, "option", argv[i],
 			       "needs a value: %s", o->value);
-	r = store(o, argv[i + 1], ret, err);
-	return r < 0 ? r : 2;
+	r = store(o, is_next ? argv[i + 1] : value, ret, err);
+	return r < 0 ? r : 1 + is_next;
+}
+
+/* "--name", "--name=VALUE", "--name" and "VALUE". */
+static int parse_long(const struct cli_command *c, int argc, char *argv[],
+		      int i, void *ret, struct err *err)
+{
+	const char *name = argv[i] + 2;
+	size_t len = strcspn(name, "=");
+	const char *value = name[len] == '=' ? name + len + 1 : NULL;
+	const struct cli_option *o = find(c->options, name, len, '\0');
+
+	if (!o)
+		return err_new(err, ERR_INVALID, "option", argv[i],
+			       "unknown; see exeat %s --help", c->name);
+	if (o->type == CLI_FLAG && value)
+		return err_new(err, ERR_INVALID, "option", argv[i],
+			       "takes no value");
+	return take(o, value, argc, argv, i, ret, err);
+}
+
+/* "-x", "-xy", and of the first that has one: "-xVALUE", "-x" and "VALUE". */
+static int parse_letters(const struct cli_command *c, int argc, char *argv[],
+			 int i, void *ret, struct err *err)
+{
+	for (const char *p = argv[i] + 1; *p != '\0'; p++) {
+		const struct cli_option *o = find(c->options, NULL, 0, *p);
+		int r;
+
+		if (!o)
+			return err_new(err, ERR_INVALID, "option", argv[i],
+				       "unknown%s; see exeat %s --help",
+				       argv[i][2] ? " letter in it" : "",
+				       c->name);
+		if (o->type != CLI_FLAG)
+			return take(o, p[1] ? p + 1 : NULL, argc, argv, i, ret,
+				    err);
+		r = take(o, NULL, argc, argv, i, ret, err);
+		if (r < 0)
+			return r;
+	}
+	return 1;
 }
 
 int cli_parse(const struct cli_command *c, int argc, char *argv[], void *ret,
@@ -189,7 +218,9 @@ int cli_parse(const struct cli_command *c, int argc, char *argv[], void *ret,
 			cli_help(c);
 			exit(EXIT_SUCCESS);
 		}
-		r = parse_one(c, argc, argv, i, ret, err);
+		r = argv[i][1] == '-' ?
+			    parse_long(c, argc, argv, i, ret, err) :
+			    parse_letters(c, argc, argv, i, ret, err);
 		if (r < 0)
 			return r;
 		i += r;

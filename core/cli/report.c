@@ -149,8 +149,9 @@ static json_t *result_json(const struct report *r)
 	for (size_t i = 0; i < e->nrefusals; i++)
 		(void)json_array_append_new(refusals,
 					    refusal_json(&e->refusals[i]));
-	limits = json_pack("{s:s, s:s, s:s}", "memory", e->memory_enforced,
-			   "cpus", e->cpus_enforced, "pids", e->pids_enforced);
+	limits = json_pack("{s:s, s:s, s:s, s:s}", "memory", e->memory_enforced,
+			   "cpus", e->cpus_enforced, "pids", e->pids_enforced,
+			   "disk", e->disk_enforced);
 	return json_pack(
 		"{s:i, s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, "
 		"s:I, s:I, s:b, s:b, s:o, s:o, s:I}",

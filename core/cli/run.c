@@ -36,7 +36,7 @@ struct run_options {
 	bool private_network, work_dir_sockets, proxy_env, pty;
 	int64_t timeout_ms, idle_timeout_ms, kill_grace_ms;
 	uint64_t max_output, file_size, open_files, core;
-	struct cli_limit memory, cpus, pids;
+	struct cli_limit memory, cpus, pids, disk;
 };
 
 #define AT(field) offsetof(struct run_options, field)
@@ -119,6 +119,11 @@ const struct cli_option cli_run_options[] = {
 	{ 0, "pids", CLI_PIDS, AT(pids), "N",
 	  "how many processes and threads there are at a time; N:best-effort "
 	  "as above" },
+	{ 0, "disk", CLI_MEMORY, AT(disk), "SIZE",
+	  "what its work dir may hold, at least 1M: a fresh one is in memory "
+	  "then; for -w DIR, where nobody can keep it, an error; "
+	  "SIZE:best-effort: what is in it already counts, and no file gets "
+	  "larger than the rest" },
 	{ 0, "file-size", CLI_SIZE, AT(file_size), "SIZE",
 	  "how large a file may become by its writing (SIGXFSZ)" },
 	{ 0, "open-files", CLI_COUNT, AT(open_files), "N",
@@ -362,6 +367,8 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 	s->proxy_env = o->proxy_env;
 	s->with_credentials = o->with_credentials;
 	s->label = o->label;
+	s->disk_bytes = o->disk.n;
+	s->limits_best_effort = o->disk.best_effort ? EXEAT_LIMIT_DISK : 0U;
 	s->audit_fd = x->audit;
 	s->audit_file = x->audit < 0 ? o->audit : NULL;
 	s->governing_files = o->governing.texts;

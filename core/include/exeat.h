@@ -221,8 +221,13 @@ struct exeat_session_options {
 	 * fresh one, or one from a snapshot, is in memory then (tmpfs; the
 	 * cgroup that writes is charged), and who writes more gets ENOSPC; HOME
 	 * and caches count, they lie in it. For host_work_dir nobody can keep
-	 * it: EXEAT_UNAVAILABLE, or, with EXEAT_LIMIT_DISK in
-	 * limits_best_effort, no file that a run writes gets larger.
+	 * it: EXEAT_UNAVAILABLE. With EXEAT_LIMIT_DISK in limits_best_effort,
+	 * what is in it is counted when a run begins (blocks on disk; it is
+	 * walked whole): if nothing is left, EXEAT_LIMIT ("disk"), and if it
+	 * cannot be counted in half a minute; else no file that the run writes
+	 * gets larger than what is left (RLIMIT_FSIZE). That is no quota: many
+	 * files can hold more, so can runs side by side, and what the caller
+	 * puts is not held to it.
 	 */
 	uint64_t disk_bytes;
 	/*

@@ -478,28 +478,73 @@ static void disk(void **state)
 	exeat_run_free(run);
 }
 
+/* Bytes of a file whose name is never seen: how much a run could write. */
+static unsigned long room_of(struct exeat_session *of)
+{
+	unsigned long room = 0;
+
+	assert_int_equal(sscanf(api_sh(of,
+				       "trap '' XFSZ; head -c 4M /dev/zero "
+				       "> big; stat -c %s big; rm big",
+				       0),
+				"%lu", &room),
+			 1);
+	return room;
+}
+
+/* Nobody keeps it for a folder of the host's: what is there counts. */
 static void disk_of_a_kept_one(void **state)
 {
 	struct exeat_session_options s = SESSION_OPTIONS;
 	struct exeat_run_options o = RUN_OPTIONS;
+	unsigned long before, after;
 	struct exeat_session *a = NULL;
-	struct exeat_run *run;
-	char dir[4200];
+	struct exeat_run *run = NULL;
+	char dir[4200], path[4300];
+	int fd;
 
 	(void)state;
 	(void)snprintf(dir, sizeof(dir), "%s/pinned", api_dir);
 	assert_int_equal(mkdir(dir, 0755), 0);
 	s.host_work_dir = dir;
-	s.disk_bytes = 2 * MIB;
+	s.disk_bytes = 3 * MIB;
 	assert_true(exeat_session_open(&s, &a, &error) < 0);
 	api_expect(&error, EXEAT_UNAVAILABLE, "disk", "best effort");
 	s.limits_best_effort = EXEAT_LIMIT_DISK;
 	a = api_open(&s);
-	o.command = "trap '' XFSZ; head -c 3M /dev/zero > big; stat -c %s big";
+	o.argv = LIST("true");
 	run = api_start(a, &o);
 	assert_string_equal(api_wait(run)->disk_enforced, "rlimit");
 	exeat_run_free(run);
-	assert_string_equal(api_sh(a, "stat -c %s big", 0), "2097152\n");
+	before = room_of(a);
+	assert_in_range(before, 2 * MIB, 3 * MIB - 1);
+	/* one of two names, shut, and deep */
+	api_sh(a,
+	       "mkdir -p x/y && head -c 1M /dev/zero > x/y/f && "
+	       "ln x/y/f l && sync x/y/f && chmod 0 x",
+	       0);
+	after = room_of(a);
+	assert_in_range(after, before - MIB - 65536, before - MIB);
+	assert_int_equal(exeat_put_bytes(a, "p", "", 0, 0, &error), 0);
+	api_sh(a, "stat -c %a x | grep -qx 0", 0);
+	/* full: no run, but what is there can be had, and removed */
+	api_sh(a,
+	       "head -c 1M /dev/zero > g; head -c 1M /dev/zero > h; sync g h",
+	       0);
+	assert_true(exeat_run_start(a, &o, &run, &error) < 0);
+	api_expect(&error, EXEAT_LIMIT, "disk", "already");
+	(void)snprintf(path, sizeof(path), "%s/out", api_dir);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(exeat_remove_file(a, "x", 1, &error), 0);
+	assert_int_equal(
+		exeat_put_bytes(a, "h", store, sizeof(store), 0, &error), 0);
+	assert_int_equal(exeat_get_tar(a, "", fd, &error), 0);
+	assert_true(lseek(fd, 0, SEEK_END) > 2 * MIB);
+	(void)close(fd);
+	assert_int_equal(exeat_remove_file(a, "l", 0, &error), 0);
+	api_sh(a, "true", 0);
 	exeat_session_close(a);
 	s.host_work_dir = NULL;
 	s.disk_bytes = 1000;

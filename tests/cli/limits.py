@@ -7,7 +7,7 @@ import json
 import os
 import resource
 
-from command import PLACE, check, expect, finish, run
+from command import PLACE, check, expect, finish, place, run
 
 RESULT = os.path.join(PLACE, "result.json")
 EAT = "b = bytearray(300 << 20); print('ate')"
@@ -36,7 +36,8 @@ def grouped(option, value, name):
     if result:
         check(f"{option}: who keeps it", p.returncode == 0 and
               result["limits_enforced"] == {
-                  "memory": "", "cpus": "", "pids": "", name: "cgroup"},
+                  "memory": "", "cpus": "", "pids": "", "disk": "",
+                  name: "cgroup"},
               p, result)
         return True
     expect(p, f"{option}: no cgroup", 125, "",
@@ -97,6 +98,31 @@ def processes():
           ("cgroup", "rlimit"), result)
 
 
+def disk():
+    p, result = limited("--disk", "4M", "-c",
+                        "head -c 9M /dev/zero > f; ls -l f | wc -l")
+    expect(p, "--disk", 0, "1\n", "No space left on device")
+    check("--disk: who", result["limits_enforced"]["disk"] == "tmpfs", result)
+    kept = place("kept")
+    expect(run("run", "--disk", "4M", "-w", kept, "true"),
+           "--disk of a folder of the host's", 125, "",
+           ["limit disk: ", ":best-effort"])
+    p, result = limited("--disk", "4M:best-effort", "-w", kept, "-c",
+                        "trap '' XFSZ; head -c 9M /dev/zero > f; sync f; "
+                        "head -c 9M /dev/zero > g; sync g")
+    expect(p, "--disk, best effort", 0, "", "File too large")
+    check("--disk, best effort: who",
+          result["limits_enforced"]["disk"] == "rlimit", result)
+    check("--disk, best effort: no file gets larger", all(
+        3 << 20 < os.stat(os.path.join(kept, x)).st_size < 4 << 20
+        for x in "fg"), os.listdir(kept))
+    expect(run("run", "--disk", "4M:best-effort", "-w", kept, "true"),
+           "--disk: nothing is left", 125, "",
+           ["limit disk: ", "in the work dir already", "allow more"])
+    expect(run("run", "--disk", "1G:best-effort", "-w", kept, "true"),
+           "--disk: enough is left", 0)
+
+
 def of_a_process():
     p, result = limited("--file-size", "64K", "-c",
                         "head -c 100000 /dev/zero > f; stat -c %s f")
@@ -121,7 +147,7 @@ def many_at_once():
     """All of them together, as far as each can be had in some way."""
     p, result = limited("--memory", "500M:best-effort", "--cpus",
                         "1:best-effort", "--pids", "50:best-effort",
-                        "--max-output", "1M", "--idle-timeout", "60", "-c",
+                        "--disk", "64M", "--max-output", "1M", "--idle-timeout", "60", "-c",
                         "echo out; echo err >&2")
     expect(p, "all limits", 0, "out\n", "err\n")
     check("all limits: each has a keeper",
@@ -165,6 +191,7 @@ def bad_input():
             ("--cpus", ("0", "x", "1.2345", "-1", "1:effort", "0.001",
                         "99999999")),
             ("--pids", ("0", "x", "1.5", "5:x", "5K")),
+            ("--disk", ("0", "x", "1M:effort", "1023K", "2P", "-1", "")),
             ("--file-size", ("0", "x")), ("--open-files", ("0", "x", "1K")),
             ("--core", ("x", "-1")), ("--max-output", ("0", "1Q")),
             ("--idle-timeout", ("x",))):
@@ -176,6 +203,7 @@ def bad_input():
 memory()
 processors()
 processes()
+disk()
 of_a_process()
 many_at_once()
 ends()

@@ -72,6 +72,9 @@ BAD = [
     (["--audit", "/no/such/file"], ["audit", "/no/such/file"]),
     (["--colour"], ["--colour", "unknown"]),
     (["-Z"], ["-Z", "unknown"]),
+    (["-qZ"], ["-qZ", "unknown letter"]),
+    (["-q="], ["-q=", "unknown letter"]),
+    (["--tim", "5"], ["--tim", "unknown"]),
     (["--quiet=1"], ["--quiet", "no value"]),
     (["-c", "true"], ["command line", "more than one"]),
 ]
@@ -92,6 +95,26 @@ def bad_input():
     expect(run("run", "--", "true", env={"TMPDIR": "/dev/shm"}),
            "a fresh work dir where every run has its own", 125, "",
            ["work dir", "/dev/shm", "TMPDIR"])
+
+
+def spellings():
+    """Every way in which an option and its value can be written."""
+    for words in (["-c", "echo $A"], ["-cecho $A"], ["-qc", "echo $A"],
+                  ["-qcecho $A"], ["-q", "-qqc", "echo $A"],
+                  ["-qe", "B=1", "-c", "echo $A"],
+                  ["-qeB=1", "--command=echo $A"],
+                  ["--env=B=1", "--command", "echo $A", "--"]):
+        for option in (["-e", "A=x-y"], ["-eA=x-y"], ["-qeA=x-y"],
+                       ["--env", "A=x-y"], ["--env=A=x-y"]):
+            what = " ".join(option + words)
+            expect(run("run", *option, *words), what, 0, "x-y\n")
+    expect(run("run", "-q", "--", "echo", "-q", "--", "-c"), "behind --", 0,
+           "-q -- -c\n")
+    expect(run("run", "-q", "echo", "-q", "--help"), "behind the command", 0,
+           "-q --help\n")
+    for words in (["-qc"], ["-c"], ["--command"], ["-qe"]):
+        expect(run("run", *words), f"no value: {words}", 125, "",
+               [words[-1], "needs a value"])
 
 
 COMMANDS = ["run", "policy check", "policy test", "policy presets",
@@ -188,6 +211,7 @@ def doctor():
 
 
 bad_input()
+spellings()
 helps()
 policy()
 doctor()
