@@ -236,6 +236,12 @@ struct exeat_session_options {
 	 * by exeat_session_work_dir() and by the functions for files it is at
 	 * the original's path; on the host nothing is there. NULL: no.
 	 * EXEAT_NOT_FOUND; EXEAT_INVALID: host_work_dir is given, too.
+	 *
+	 * Where it is an overlay (exeat_session_work_dir_kind()), a folder that
+	 * was there is moved by mv(1), which copies it, not by rename(2):
+	 * EXDEV (the kernel's way around, redirect_dir, is shut to users), and
+	 * a file with several names is a file of its own under the one by which
+	 * it is first changed.
 	 */
 	const char *snapshot;
 	/*
@@ -272,7 +278,8 @@ EXEAT_API int exeat_session_open(const struct exeat_session_options *options,
 				 struct exeat_error *error);
 /*
  * Begin opening and return at once; runs may be started already, they wait. A
- * failure shows in every later call.
+ * failure shows in every later call. With `snapshot` or `disk_bytes` it returns
+ * when the work dir is there, which the session's first process makes.
  */
 EXEAT_API int exeat_session_begin(const struct exeat_session_options *options,
 				  struct exeat_session **ret,
@@ -356,9 +363,14 @@ exeat_session_set_policy(struct exeat_session *session,
  * Keep what is in the work dir now, under this name (1 to 64 letters, digits,
  * '.', '_', '-', not beginning with '.'), in snapshot_dir, until it is removed:
  * sessions begin with it by their option `snapshot`, any number at a time, and
- * nothing that they do changes it. Runs stand still meanwhile. Sockets, fifos,
- * owners and extended attributes but "user.*" are not kept; hidden_files are
- * empty in it. It appears whole or not at all.
+ * nothing that they do changes it. Sockets, fifos, owners and extended
+ * attributes but "user.*" are not kept; hidden_files are empty in it. It appears
+ * whole or not at all, also if this process is killed meanwhile.
+ *
+ * Runs stand still while it is taken, so it is of one moment, between two system
+ * calls of each of their threads; what a program has in buffers of its own is
+ * not in it. What else changes a host_work_dir meanwhile is not held. A paused
+ * session stays paused, another one goes on.
  *
  * EXEAT_INVALID: the name ("name"), or a run could write to the store
  * ("snapshot_dir"); EXEAT_CONFLICT: there is one of that name, something

@@ -8,10 +8,12 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -276,6 +278,30 @@ unsigned api_work_dirs(void)
 unsigned api_fds(void)
 {
 	return api_entries("/proc/self/fd");
+}
+
+static void write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	(void)close(fd);
+}
+
+void api_small_disk(const char *path)
+{
+	char map[64];
+	unsigned uid = geteuid(), gid = getegid();
+
+	assert_int_equal(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0);
+	write_text("/proc/self/setgroups", "deny");
+	(void)snprintf(map, sizeof(map), "0 %u 1", uid);
+	write_text("/proc/self/uid_map", map);
+	(void)snprintf(map, sizeof(map), "0 %u 1", gid);
+	write_text("/proc/self/gid_map", map);
+	assert_int_equal(mount("small", path, "tmpfs", 0, "size=2m,mode=711"),
+			 0);
 }
 
 /* ---- the program ---- */

@@ -89,6 +89,9 @@ unsigned api_entries(const char *path);
 unsigned api_work_dirs(void);
 /* Open descriptors of this process. */
 unsigned api_fds(void);
+/* In a process of its own: root of a user namespace of its own, with a file
+ * system of 2 MiB on the folder `path`. */
+void api_small_disk(const char *path);
 int64_t api_ms(void);
 
 #endif
