@@ -1,174 +1,136 @@
-/* agent.c - the loop of an agent: install, be refused, decide, compute
+/* agent.c - the loop of an agent: install, be refused, decide, branch, compute
  * SPDX-License-Identifier: Apache-2.0
  *
- *	agent RULE... -- INSTALL-COMMAND -- COMPUTE-COMMAND
+ *	agent INSTALL-COMMAND PYTHON-TEXT [RULE...]
  *
  * The rules are what its principal grants at most: the session's bound. The
  * agent begins with nothing of it. It installs, reads what was refused and the
- * rule that would have allowed it, takes that rule if it was granted, and tries
- * again. What computes is `blocked`: it reads data.txt, which is put there
- * first, and leaves result.txt.
+ * rule that would have allowed it, takes that rule, and installs again; a rule
+ * that was not granted is an error. Then it keeps what it has as a snapshot,
+ * and begins each try from there, `blocked`, in a session of its own: what one
+ * try spoils no other one sees. The first that succeeds leaves result.txt.
  */
 #include <exeat.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { TRIES = 8, RULES = 16, RESULT_MAX = 4096 };
+enum { RULES = 16, TRIES = 3, RESULT_MAX = 4096 };
 
-struct agent {
-	struct exeat_session *session;
-	struct exeat_error error;
-	char *rules[RULES + 1]; /* taken so far; NULL-terminated */
-	size_t nrules;
-};
+static struct exeat_error error; /* what every call fills that fails */
 
-/* Run a command with the rules (NULL: blocked). 1: *ret has ended, and is the
- * caller's; negative: it was not run. */
-static int run(struct agent *agent, const char *command, char *const *rules,
-	       struct exeat_run **ret)
-{
-	struct exeat_run_options options = EXEAT_RUN_OPTIONS_INIT;
-	int r;
-
-	options.command = command;
-	options.network_mode = rules ? "allowlist" : "blocked";
-	options.network_allowlist = (const char *const *)rules;
-	options.stdio[EXEAT_STDOUT] = EXEAT_STDIO_INHERIT;
-	options.stdio[EXEAT_STDERR] = EXEAT_STDIO_INHERIT;
-	r = exeat_run_start(agent->session, &options, ret, &agent->error);
-	if (r < 0)
-		return r;
-	r = exeat_run_wait(*ret, -1, &agent->error);
-	if (r < 0)
-		exeat_run_free(*ret);
-	return r;
-}
-
-static int has(const struct agent *agent, const char *rule)
-{
-	for (size_t i = 0; i < agent->nrules; i++)
-		if (strcmp(agent->rules[i], rule) == 0)
-			return 1;
-	return 0;
-}
-
-/* Decide the next step: take the rules that would have helped. How many? */
-static int take_rules(struct agent *agent, const struct exeat_result *result)
+/* The next step: take the rules that would have helped. How many are new? */
+static int take_rules(const struct exeat_result *result, const char **rules)
 {
 	int taken = 0;
 
-	for (size_t i = 0; i < result->nrefusals; i++) {
-		const struct exeat_refusal *refusal = &result->refusals[i];
-		size_t size = strlen(refusal->allow_hint) + 1;
-		char *rule;
+	for (size_t i = 0, n; i < result->nrefusals; i++) {
+		const char *hint = result->refusals[i].allow_hint;
 
-		printf("agent: refused %s (%s)\n",
-		       *refusal->name ? refusal->name : refusal->address,
-		       refusal->reason);
-		if (size == 1 || has(agent, refusal->allow_hint) ||
-		    agent->nrules == RULES)
-			continue;
-		rule = malloc(size);
-		if (!rule)
-			break;
-		agent->rules[agent->nrules++] =
-			memcpy(rule, refusal->allow_hint, size);
+		for (n = 0; rules[n] && strcmp(rules[n], hint) != 0; n++)
+			;
+		if (rules[n] || *hint == '\0' || n == RULES)
+			continue; /* taken already, or no rule can help */
+		rules[n] = hint;
 		taken++;
+		printf("agent: next time with %s\n", hint);
 	}
 	return taken;
 }
 
-/* Its exit status; negative: the sandbox failed, or the bound is reached. */
-static int install(struct agent *agent, const char *command)
+/* The command's exit status; negative: it was not run. */
+static int install(struct exeat_session *session, const char *command)
 {
-	int status = -1;
+	struct exeat_run_options options = EXEAT_RUN_OPTIONS_INIT;
+	const char *rules[RULES + 1] = { NULL };
+	const struct exeat_result *result;
+	struct exeat_run *run;
 
-	for (int i = 0; i < TRIES; i++) {
-		struct exeat_run *tried;
-		int taken = 0;
-		int r = run(agent, command, agent->nrules ? agent->rules : NULL,
-			    &tried);
-
-		if (r < 0)
-			return r;
-		status = exeat_run_result(tried)->returncode;
-		if (status != 0)
-			taken = take_rules(agent, exeat_run_result(tried));
-		printf("agent: install (%s): %d\n",
-		       exeat_run_result(tried)->network_mode, status);
-		exeat_run_free(tried);
-		for (size_t k = agent->nrules - (size_t)taken;
-		     k < agent->nrules; k++)
-			printf("agent: next time with %s\n", agent->rules[k]);
-		if (taken == 0)
-			break;
-	}
-	return status;
+	options.command = command;
+	options.network_mode = "blocked";
+	options.stdio[EXEAT_STDOUT] = EXEAT_STDIO_INHERIT;
+	options.stdio[EXEAT_STDERR] = EXEAT_STDIO_INHERIT;
+	do {
+		if (exeat_exec(session, &options, &run, NULL, NULL, NULL, NULL,
+			       &error) < 0)
+			return -1;
+		/* a run, and what it was refused, lives until exeat_run_free()
+		 * or its session's close: the rules are borrowed from it */
+		result = exeat_run_result(run);
+		printf("agent: install (%s): %d\n", result->network_mode,
+		       result->returncode);
+		options.network_mode = "allowlist";
+		options.network_allowlist = rules;
+	} while (result->returncode != 0 && take_rules(result, rules) > 0);
+	return result->returncode;
 }
 
-static int compute(struct agent *agent, const char *command)
+/* 0: it succeeded; 1: it did not; negative: the sandbox failed. */
+static int attempt(const char *snapshot, const char *python, const char *env)
 {
-	struct exeat_run *computed;
-	void *text;
+	struct exeat_session_options options = EXEAT_SESSION_OPTIONS_INIT;
+	struct exeat_run_options code = EXEAT_RUN_OPTIONS_INIT;
+	struct exeat_session *session;
+	char *said = NULL;
+	void *text = NULL;
 	size_t len;
-	int status;
+	int r;
 
-	if (exeat_put_bytes(agent->session, "data.txt", "1\n2\n3\n", 6, 0,
-			    &agent->error) < 0 ||
-	    run(agent, command, NULL, &computed) < 0)
+	options.snapshot = snapshot;
+	if (exeat_session_open(&options, &session, &error) < 0)
 		return -1;
-	status = exeat_run_result(computed)->returncode;
-	printf("agent: compute (%s): %d\n",
-	       exeat_run_result(computed)->network_mode, status);
-	exeat_run_free(computed);
-	if (status != 0)
-		return status;
-	if (exeat_get_bytes(agent->session, "result.txt", RESULT_MAX, &text,
-			    &len, &agent->error) < 0)
-		return -1;
-	printf("agent: result: %s", (char *)text);
+	code.env = (const char *const[]){ env, NULL };
+	r = exeat_run_code(session, python, &code, NULL, &said, NULL, &error);
+	if (r >= 0)
+		printf("agent: %s: %d\n%s", env, r, said);
+	if (r == 0)
+		r = exeat_get_bytes(session, "result.txt", RESULT_MAX, &text,
+				    &len, &error);
+	if (r == 0)
+		printf("agent: result: %s", (char *)text);
+	free(said);
 	free(text);
-	return 0;
+	exeat_session_close(session);
+	return r;
 }
 
-/* The words up to "--" become a NULL-terminated list; NULL: there is none. */
-static char **until_dashes(char **at)
+static int branch(struct exeat_session *session, const char *python)
 {
-	while (*at && strcmp(*at, "--") != 0)
-		at++;
-	if (!*at)
-		return NULL;
-	*at = NULL;
-	return at + 1;
+	char name[32], env[] = "TRY=1";
+	int r;
+
+	snprintf(name, sizeof(name), "agent-%ld", (long)getpid());
+	if (exeat_session_snapshot(session, name, &error) < 0)
+		return -1;
+	do
+		r = attempt(name, python, env);
+	while (r == 1 && env[4]++ < '0' + TRIES);
+	(void)exeat_snapshot_remove(NULL, name, NULL);
+	return r;
 }
 
 int main(int argc, char *argv[])
 {
 	struct exeat_session_options options = EXEAT_SESSION_OPTIONS_INIT;
-	char **first = argc > 1 ? until_dashes(argv + 1) : NULL;
-	char **second = first ? until_dashes(first) : NULL;
-	struct agent agent = { 0 };
+	struct exeat_session *session = NULL;
 	char text[1024];
-	int status = -1;
+	int r = -1;
 
-	if (!second || !*first || !*second) {
-		fprintf(stderr, "usage: agent RULE... -- INSTALL-COMMAND -- "
-				"COMPUTE-COMMAND\n");
+	if (argc < 3) {
+		fprintf(stderr, "usage: agent INSTALL PYTHON [RULE...]\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0); /* in order with what runs print */
-	options.network_allowlist = (const char *const *)(argv + 1);
-	if (exeat_session_open(&options, &agent.session, &agent.error) == 0) {
-		status = install(&agent, *first);
-		if (status == 0)
-			status = compute(&agent, *second);
-		exeat_session_close(agent.session);
-	}
-	for (size_t i = 0; i < agent.nrules; i++)
-		free(agent.rules[i]);
-	if (status < 0)
+	options.network_allowlist = (const char *const *)(argv + 3);
+	if (exeat_session_open(&options, &session, &error) == 0 &&
+	    exeat_put_bytes(session, "data.txt", "1 2 3\n", 6, 0, &error) == 0)
+		r = install(session, argv[1]);
+	if (r == 0)
+		r = branch(session, argv[2]);
+	exeat_session_close(session); /* NULL is fine */
+	if (r < 0)
 		fprintf(stderr, "agent: %s\n",
-			exeat_error_text(&agent.error, text, sizeof(text)));
-	return status < 0 ? 125 : status;
+			exeat_error_text(&error, text, sizeof(text)));
+	return r < 0 ? 125 : r;
 }

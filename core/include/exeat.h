@@ -1,6 +1,33 @@
 /* exeat.h - a sandbox whose network is a policy: the public interface
  * SPDX-License-Identifier: Apache-2.0
  *
+ * A program that runs one command; cc hello.c $(pkg-config --cflags --libs exeat)
+ *
+ *	#include <exeat.h>
+ *	#include <stdio.h>
+ *	#include <stdlib.h>
+ *
+ *	int main(void)
+ *	{
+ *		struct exeat_run_options hello = EXEAT_RUN_OPTIONS_INIT;
+ *		struct exeat_session *session;
+ *		struct exeat_error error;
+ *		struct exeat_run *run;
+ *		char *out, text[1024];
+ *
+ *		hello.command = "printf hello";
+ *		if (exeat_session_open(NULL, &session, &error) < 0 ||
+ *		    exeat_exec(session, &hello, &run, &out, NULL, NULL, NULL,
+ *			       &error) < 0) {
+ *			puts(exeat_error_text(&error, text, sizeof(text)));
+ *			return 125;
+ *		}
+ *		printf("%s, %d\n", out, exeat_run_result(run)->returncode);
+ *		free(out);
+ *		exeat_session_close(session);
+ *		return 0;
+ *	}
+ *
  * The rules of this interface
  *
  * - A *session* keeps a work dir and its processes; a *run* is one command in

@@ -15,7 +15,8 @@ import subprocess
 import sys
 
 # options of other programs, in examples
-FOREIGN = {"scope", "cflags", "libs", "static", "install", "prefix"}
+FOREIGN = {"scope", "cflags", "libs", "static", "build", "parallel", "install",
+           "prefix"}
 wrong = []
 
 

@@ -16,9 +16,15 @@ from . import Checks
 INSTALL = ("PIP_RETRIES=0 PIP_INDEX_URL=https://index.test/simple/ "
            "pip install -q --no-input --disable-pip-version-check "
            "--no-cache-dir exeatdemo")
-COMPUTE = ("python -c 'import exeatdemo; "
-           "print(sum(map(int, open(\"data.txt\"))), exeatdemo.ANSWER)' "
-           "> result.txt")
+# Its first try spoils what it has: the second begins with all of it again.
+COMPUTE = """import exeatdemo, os
+data = open("data.txt").read()
+os.remove("data.txt")
+print("begun")
+assert os.environ["TRY"] == "2"
+with open("result.txt", "w") as file:
+    print(sum(map(int, data.split())), exeatdemo.ANSWER, file=file)
+"""
 HOSTS = ["tcp 203.0.113.43", "tcp 203.0.113.44", "tcp 2001:db8:113::43",
          "tcp 2001:db8:113::44"]
 
@@ -79,11 +85,13 @@ class Examples(Checks):
     def __init__(self, world, folder):
         super().__init__()
         self.world, self.folder = world, folder
+        self.snapshots = os.path.join(world.tmp, "snapshots")
 
     def run(self, what, argv, code, whole=None, parts=(), sees=(), may=()):
         mark = self.world.mark()
         result = self.world.run([os.path.join(self.folder, argv[0]),
-                                 *argv[1:]])
+                                 *argv[1:]],
+                                env={"EXEAT_SNAPSHOTS": self.snapshots})
         wrong = judge.judge_packets(self.world.seen(mark), list(sees),
                                     list(may))
         if result.code != code:
@@ -97,20 +105,23 @@ class Examples(Checks):
 
 
 def agent(examples):
-    examples.run("agent: takes what it was granted, and computes",
-                 ["agent", "index.test", "files.index.test", "--", INSTALL,
-                  "--", COMPUTE], 0, parts=[
+    examples.run("agent: takes what it was granted, branches, computes",
+                 ["agent", INSTALL, COMPUTE, "index.test",
+                  "files.index.test"], 0, parts=[
                      "install (blocked): 1", "next time with index.test\n",
                      "install (allowlist): 1",
                      "next time with files.index.test\n",
-                     "install (allowlist): 0", "compute (blocked): 0",
+                     "install (allowlist): 0", "TRY=1: 1\nbegun\n",
+                     "TRY=2: 0\nbegun\n",
                      "result: 6 42 from the test index\n"],
                  sees=["dns index.test", "dns files.index.test"], may=HOSTS)
     examples.run("agent: what it was not granted is refused to it",
-                 ["agent", "index.test", "--", INSTALL, "--", COMPUTE], 125,
+                 ["agent", INSTALL, COMPUTE, "index.test"], 125,
                  parts=["next time with files.index.test\n",
                         "files.index.test: not within the session's bound"],
                  sees=["dns index.test"], may=HOSTS)
+    left = os.listdir(examples.snapshots)
+    examples.check("agent: no snapshot is left", not left, left)
 
 
 def story(world):
