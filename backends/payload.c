@@ -3,17 +3,28 @@
  *
  * Theory of operation
  *
- * The order is the point. Each step needs what a later one takes away:
+ * The order is the point. Each step needs what a later one takes away. While
+ * there is no command, and nobody waits:
  *
  *	user namespace	its capabilities serve to empty the bounding set
- *	limits		a hard limit may only be lowered
- *	terminal, session, stdio
- *	working dir	with the payload's own rights
- *	capabilities	none left, no_new_privs
+ *	capabilities	none left, no_new_privs, undumpable
  *	Landlock	needs no_new_privs
+ *	signals		none blocked
+ *	seccomp		what follows needs no more than it lets pass
+ *
+ * Then, with the payload's own rights and under its own filter:
+ *
+ *	cgroups		by descriptors: it has no path to them
+ *	limits		a hard limit may only be lowered
+ *	terminal, stdio, session
+ *	working dir
+ *	Landlock	once more, if a file lies on stdio; where it is too old
+ *			a second filter
  *	descriptors	all but 0-2 end with exec
- *	seccomp		last: the steps above need more than it admits
  *	exec
+ *
+ * All of it happens in the memory of the process that started us: exec has
+ * nothing to clear away, and a child that waits costs one memory, not two.
  */
 #include "backends/payload.h"
 
@@ -23,10 +34,12 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,7 +47,6 @@
 #include "core/base/fd.h"
 #include "core/sys/isolate.h"
 #include "core/sys/landlock.h"
-#include "core/sys/process.h"
 #include "core/sys/seccomp.h"
 
 enum {
@@ -241,19 +253,33 @@ static int forbid_sockets(const struct view *view, struct err *err)
 
 /* -- the order -- */
 
+/* They are at their defaults: who started us has seen to that. */
+static int unblock_signals(struct err *err)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+		return err_sys(err, errno, "unblock signals", NULL);
+	return 0;
+}
+
 /* All that does not depend on the command: done while nobody waits for it. */
 static int confine(const struct backend_spec *spec, struct err *err)
 {
-	int r = isolate_userns(spec->uid, spec->gid, err);
+	int r;
 
+	/* the files of the map belong to us only while we are dumpable */
+	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
+		return err_sys(err, errno, "become dumpable", NULL);
+	r = isolate_userns(spec->uid, spec->gid, err);
 	if (r == 0)
 		r = isolate_drop(err);
 	if (r == 0 && !spec->work_dir_sockets)
 		r = forbid_sockets(spec->view, err);
-	if (r < 0)
-		return r;
-	process_reset_signals();
-	return seccomp_load(&seccomp_payload, err);
+	if (r == 0)
+		r = unblock_signals(err);
+	return r < 0 ? r : seccomp_load(&seccomp_payload, err);
 }
 
 static int become(const struct command *c, struct chan *control, const int *fds,
@@ -370,39 +396,57 @@ static void wait_message(struct chan *control, struct msg *m)
 }
 
 /* Returns only if it cannot be executed. */
-static void execute(const struct msg *m, struct chan *control,
-		    struct payload_failure *failure)
+static void execute(struct payload *p, struct payload_failure *failure)
 {
-	struct command c;
+	const struct msg *m = &p->message;
+	struct command *c = &p->command;
 	int r;
 
 	if (m->type != BACKEND_COMMAND) {
 		failure->exit_code = 0;
 		return;
 	}
-	r = command_decode(m->body, m->len, &c);
+	r = command_decode(m->body, m->len, c);
 	if (r < 0) {
 		(void)err_sys(&failure->err, -r, "read command", NULL);
 		return;
 	}
-	if (become(&c, control, m->fds, m->nfds, &failure->err) < 0)
+	if (become(c, p->control, m->fds, m->nfds, &failure->err) < 0)
 		return;
-	r = exec_search(&c);
-	(void)err_sys(&failure->err, -r, "execute", "%s", c.argv[0]);
+	r = exec_search(c);
+	(void)err_sys(&failure->err, -r, "execute", "%s", c->argv[0]);
 	failure->exit_code = r == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXEC;
 }
 
-_Noreturn void payload_main(const struct backend_spec *spec,
-			    struct chan *control, int report)
+void payload_init(struct payload *p, const struct backend_spec *spec,
+		  struct chan *control)
 {
-	struct payload_failure failure = { .exit_code = EXIT_SANDBOX };
-	struct msg m;
+	p->spec = spec;
+	p->control = control;
+	p->report = -1;
+	p->message.nfds = 0;
+	p->message.mapped = 0;
+	p->command.argv = NULL;
+	p->command.envp = NULL;
+}
 
-	if (confine(spec, &failure.err) == 0) {
-		wait_message(control, &m);
-		execute(&m, control, &failure);
+int payload_main(void *payload)
+{
+	struct payload *p = payload;
+	struct payload_failure failure = { .exit_code = EXIT_SANDBOX };
+
+	if (confine(p->spec, &failure.err) == 0) {
+		wait_message(p->control, &p->message);
+		execute(p, &failure);
 	}
 	/* smaller than PIPE_BUF: whole or not at all; EOF then says enough */
-	(void)fd_write_all(report, &failure, sizeof(failure));
+	(void)fd_write_all(p->report, &failure, sizeof(failure));
 	_exit(EXIT_SANDBOX);
+}
+
+void payload_left(struct payload *p)
+{
+	p->message.nfds = 0; /* they were in its table, not in ours */
+	msg_done(&p->message);
+	command_done(&p->command);
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "backends/backend.h"
+#include "core/base/msg.h"
 #include "core/sys/command.h"
 
 /* What the payload says through its pipe when it cannot start. */
@@ -15,12 +16,30 @@ struct payload_failure {
 	uint32_t exit_code; /* 127, 126, 125; 0: killed before it began */
 };
 
+/* What the payload and the process that starts it share, as all memory, until
+ * it executes its command or ends. */
+struct payload {
+	const struct backend_spec *spec;
+	struct chan *control;
+	int report; /* a close-on-exec pipe */
+	/* the payload's: */
+	struct msg message;
+	struct command command;
+};
+
+/* Before anything else. */
+void payload_init(struct payload *p, const struct backend_spec *spec,
+		  struct chan *control);
+
 /*
- * In a child of its own: confine this process, wait for the command on
- * `control`, execute it. `report` is a close-on-exec pipe: it ends silently
- * when exec has succeeded, or when the keeper is gone. Does not return.
+ * In a child (process_share()) whose signals have their defaults: confine this
+ * process, wait for the command on `control`, execute it. `report` ends
+ * silently when exec has succeeded, or when the keeper is gone. Does not
+ * return.
  */
-_Noreturn void payload_main(const struct backend_spec *spec,
-			    struct chan *control, int report);
+int payload_main(void *payload);
+
+/* Afterwards, in the process that started it: release what it left. */
+void payload_left(struct payload *p);
 
 #endif

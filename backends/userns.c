@@ -3,14 +3,15 @@
  *
  * Theory of operation
  *
- *	keeper --fork--> stub (pid 1 of the run) --fork--> payload
+ *	keeper --fork--> stub (pid 1 of the run) --clone--> payload
  *
- * stub stays in the keeper's user namespace, makes the run's mounts, forks the
- * payload and drops every capability. The payload confines itself and waits for
+ * stub stays in the keeper's user namespace, makes the run's mounts, drops
+ * every capability and starts the payload, which confines itself and waits for
  * the command: all of that is done before there is one. From then on the stub
- * reaps, passes signals on, and reports. It is undumpable and
- * in another user namespace than the payload, which can neither trace nor
- * kill it: a signal from inside has no effect on pid 1.
+ * reaps, passes signals on, and reports. It is undumpable (the payload made
+ * their memory so while it was one) and in another user namespace than the
+ * payload, which can neither trace nor kill it: a signal from inside has no
+ * effect on pid 1.
  *
  * stub ends in one of three ways, and the kernel then kills whatever is left
  * in the pid namespace: the command has ended, and the keeper, which was told,
@@ -44,6 +45,9 @@
 
 /* What one stub may have waiting for the keeper. */
 #define QUEUE_LIMIT (64 << 10)
+
+/* What a payload needs before exec, several times over. */
+#define PAYLOAD_STACK (128 << 10)
 
 enum {
 	EXIT_SANDBOX = 125,
@@ -86,12 +90,16 @@ _Noreturn static void give_up(struct stub *s, const struct err *err,
 /* -- the payload -- */
 
 /*
- * Fork the payload, which takes the command from `control` itself and nobody
- * else reads meanwhile, and wait until exec has succeeded or failed. The write
- * end is this process's only for the time of the fork.
+ * Start the payload, which takes the command from `control` itself, and wait
+ * until exec has succeeded or failed. Until then our memory is the payload's:
+ * we stand still. A child of vfork(2) would let us stand still in a state that
+ * counts as load. The write end is this process's only for the time of the
+ * call.
  */
 static void start(struct stub *s)
 {
+	_Alignas(16) char stack[PAYLOAD_STACK];
+	struct payload payload;
 	struct payload_failure failure;
 	int ends[2];
 	ssize_t n;
@@ -100,18 +108,24 @@ static void start(struct stub *s)
 		err_sys(&failure.err, errno, "make pipe", NULL);
 		give_up(s, &failure.err, EXIT_SANDBOX);
 	}
-	s->payload = process_fork(0, SIGCHLD, NULL);
-	if (s->payload == 0)
-		payload_main(s->spec, &s->control, ends[1]);
-	fd_close(&ends[1]);
+	if (isolate_bound(&failure.err) < 0)
+		give_up(s, &failure.err, EXIT_SANDBOX);
+	payload_init(&payload, s->spec, &s->control);
+	payload.report = ends[1];
+	s->payload =
+		process_share(payload_main, &payload, stack, sizeof(stack));
 	if (s->payload < 0) {
 		(void)lacks(&failure.err, -s->payload, "fork", NULL, NULL);
 		give_up(s, &failure.err, EXIT_SANDBOX);
 	}
-	if (isolate_drop(&failure.err) < 0)
-		give_up(s, &failure.err, EXIT_SANDBOX);
+	/* not sooner: to map uid 0 takes CAP_SETFCAP where the map's user
+	 * namespace is made */
+	if (isolate_drop_held() < 0)
+		_exit(EXIT_SANDBOX);
+	fd_close(&ends[1]);
 	n = fd_read_all(ends[0], &failure, sizeof(failure));
 	fd_close(&ends[0]);
+	payload_left(&payload);
 	if (n == 0)
 		return tell(s, BACKEND_STARTED, NULL, 0);
 	if (n != (ssize_t)sizeof(failure)) {

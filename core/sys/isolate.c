@@ -207,23 +207,39 @@ static int drop_bounding(void)
 	return 0;
 }
 
-int isolate_drop(struct err *err)
+int isolate_bound(struct err *err)
 {
-	struct __user_cap_header_struct head = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
 	int r = drop_bounding();
 
 	if (r < 0)
 		return err_sys(err, -r, "empty the bounding set", NULL);
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return err_sys(err, errno, "clear ambient capabilities", NULL);
-	memset(none, 0, sizeof(none));
-	if (syscall(SYS_capset, &head, none) < 0)
-		return err_sys(err, errno, "drop capabilities", NULL);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, errno, "set no_new_privs", NULL);
+	return 0;
+}
+
+int isolate_drop_held(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
+
+	memset(none, 0, sizeof(none));
+	return syscall(SYS_capset, &head, none) < 0 ? -errno : 0;
+}
+
+int isolate_drop(struct err *err)
+{
+	int r = isolate_bound(err);
+
+	if (r < 0)
+		return r;
+	r = isolate_drop_held();
+	if (r < 0)
+		return err_sys(err, -r, "drop capabilities", NULL);
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(err, errno, "become undumpable", NULL);
 	return 0;

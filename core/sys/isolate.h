@@ -35,6 +35,13 @@ int isolate_empty_root(struct err *err);
  * no_new_privs, dumpable off. */
 int isolate_drop(struct err *err);
 
+/* Two parts of it. Bounding and ambient set empty, no_new_privs: from now on
+ * what is held can only be lost. */
+int isolate_bound(struct err *err);
+/* Effective, permitted and inheritable set empty: one system call, which cannot
+ * fail. 0 or -errno. */
+int isolate_drop_held(void);
+
 /* Close every descriptor from `first` on but those in keep[] (sorted). */
 int isolate_close_fds(int first, const int *keep, unsigned nkeep);
 

@@ -34,6 +34,13 @@ pid_t process_fork(unsigned long namespaces, int exit_signal, int *ret_pidfd)
 	return (pid_t)pid;
 }
 
+pid_t process_share(int (*child)(void *), void *arg, void *stack, size_t size)
+{
+	pid_t pid = clone(child, (char *)stack + size, CLONE_VM | SIGCHLD, arg);
+
+	return pid < 0 ? -errno : pid;
+}
+
 void process_reset_signals(void)
 {
 	/* all zero is SIG_DFL, no flags, in the layout of every kernel */

@@ -4,6 +4,7 @@
 #ifndef EXEAT_SYS_PROCESS_H
 #define EXEAT_SYS_PROCESS_H
 
+#include <stddef.h>
 #include <sys/types.h>
 
 /*
@@ -14,6 +15,15 @@
  * runs.
  */
 pid_t process_fork(unsigned long namespaces, int exit_signal, int *ret_pidfd);
+
+/*
+ * A child that runs child(arg) in our memory, on a stack of its own there, until
+ * it executes a program or ends, which must not be by returning; SIGCHLD then.
+ * Descriptors and signals are not shared. Returns the pid, or -errno.
+ * Mustn't: until then, touch anything but the stack, or fail in a system call
+ * (the child's errno is ours): close and read what tells of it.
+ */
+pid_t process_share(int (*child)(void *), void *arg, void *stack, size_t size);
 
 /* Every signal back to its default, nothing blocked; also the two that the
  * C library keeps to itself. Async-signal-safe. */
