@@ -8,6 +8,8 @@
  * A run that says nothing for its idle time is ended. What it has said and
  * nobody has taken yet counts: a caller that was away for long must not blame
  * the command.
+ *
+ * Helpers that say nothing: alive.c.
  */
 #include <errno.h>
 #include <poll.h>
@@ -34,43 +36,42 @@ static int64_t run_due(const struct exeat_run *run)
 		       run->active_ms + run->idle_ms;
 }
 
-static int arm(struct exeat_session *s, int64_t due)
+int due_open(struct exeat_session *s, struct err *err)
 {
-	const int64_t ms = due > clock_ms() ? due - clock_ms() : 1;
+	int r = 0;
+
+	s->due = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (s->due < 0)
+		r = -errno;
+	else
+		r = session_watch(s, s->due, &s->due_source, EPOLLIN, true);
+	return r < 0 ? err_sys(err, -r, "make", "timer") : 0;
+}
+
+void due_at(struct exeat_session *s, int64_t due_ms)
+{
+	const int64_t now = clock_ms(), ms = due_ms > now ? due_ms - now : 1;
 	const struct itimerspec when = {
 		.it_value = { ms / 1000, ms % 1000 * 1000000 },
 	};
-
-	if (s->due < 0) {
-		s->due = timerfd_create(CLOCK_MONOTONIC,
-					TFD_CLOEXEC | TFD_NONBLOCK);
-		if (s->due < 0 ||
-		    session_watch(s, s->due, &s->due_source, EPOLLIN, true) < 0)
-			return -errno;
-	}
-	if (timerfd_settime(s->due, 0, &when, NULL) < 0)
-		return -errno;
-	s->due_ms = due;
-	return 0;
-}
-
-static void arm_or_break(struct exeat_session *s, int64_t due)
-{
 	struct err err;
 
-	if (arm(s, due) == 0)
+	/* when the timer is up, all are looked at */
+	if (due_ms >= s->due_ms)
 		return;
-	(void)err_sys(&err, errno, "watch", "timer");
+	s->due_ms = due_ms;
+	if (timerfd_settime(s->due, 0, &when, NULL) == 0)
+		return;
+	err_clear(&err);
+	(void)err_sys(&err, errno, "set", "timer");
 	session_break(s, &err);
 }
 
 void due_watch(struct exeat_run *run)
 {
-	const int64_t due = run_due(run);
-
-	/* when the timer is up, all are looked at */
-	if (due < run->session->due_ms)
-		arm_or_break(run->session, due);
+	due_at(run->session, run_due(run));
+	if (run->phase != PHASE_OVER)
+		alive_watch(run->session);
 }
 
 /* Has it said something that is not read yet? */
@@ -96,6 +97,7 @@ static bool run_is_due(struct exeat_run *run)
 		(void)err_new(&err, ERR_TIMEOUT, "session", "front",
 			      "does not answer");
 		session_break(run->session, &err);
+		run->session->helpers[HELPER_FRONT].hangs = true;
 		return false;
 	}
 	if (speaks(run))
@@ -113,6 +115,11 @@ void due_ready(struct exeat_session *s)
 
 	(void)!read(s->due, &times, sizeof(times)); /* only to reset it */
 	s->due_ms = INT64_MAX;
+	if (s->tick_ms && s->tick_ms <= now)
+		alive_tick(s);
+	if (s->fatal.code != ERR_NONE)
+		return;
+	next = s->tick_ms ? s->tick_ms : INT64_MAX;
 	for (struct exeat_run *run = s->runs; run; run = run->next) {
 		int64_t due = run_due(run);
 
@@ -121,6 +128,5 @@ void due_ready(struct exeat_session *s)
 		due = run_due(run);
 		next = due < next ? due : next;
 	}
-	if (next != INT64_MAX)
-		arm_or_break(s, next);
+	due_at(s, next);
 }

@@ -27,9 +27,8 @@
 #include "core/base/fd.h"
 #include "core/proto.h"
 #include "core/session.h"
+#include "core/sys/compat.h"
 #include "core/sys/spawn.h"
-
-enum { CLOSE_MS = 2000 }; /* front may finish its audit so long */
 
 /* ---- starting ---- */
 
@@ -83,6 +82,7 @@ static int helper_start_at(struct exeat_session *s, unsigned which,
 	r = spawn_helper(path, argv, fds, nfds, 0, &h->pidfd, err);
 	if (r < 0)
 		return r;
+	alive_watch(s);
 	r = session_watch(s, h->chan.fd, &h->chan_source, EPOLLIN, true);
 	return r < 0 ? err_sys(err, -r, "watch", "%s", h->name) : 0;
 }
@@ -261,10 +261,8 @@ int helpers_open_front(struct exeat_session *s, int audit_fd, struct err *err)
  * Before P_HELLO the pidfd is of the process that was started, not of the one
  * that it forked to serve: wait until there is a pidfd to kill, or nobody.
  */
-static void await_hello(struct helper *h)
+static void await_hello(struct helper *h, int64_t deadline)
 {
-	int64_t deadline = clock_ms() + CLOSE_MS;
-
 	while (!h->hello && h->chan.fd >= 0) {
 		struct pollfd pfd = { .fd = h->chan.fd, .events = POLLIN };
 		int64_t left = deadline - clock_ms();
@@ -288,37 +286,61 @@ static void await_hello(struct helper *h)
 	}
 }
 
-static void await_end(const struct helper *h, int timeout_ms)
+/* One that hangs before it has said who it is leads a group of processes that
+ * it is alone in, with the one that it may have forked. */
+static void kill_helper(const struct helper *h)
 {
-	struct pollfd pfd = { .fd = h->pidfd, .events = POLLIN };
-
 	if (h->pidfd < 0)
 		return;
-	if (poll(&pfd, 1, timeout_ms) == 0) {
+	if (h->hello || pidfd_send_signal(h->pidfd, SIGKILL, NULL,
+					  PIDFD_SIGNAL_PROCESS_GROUP) < 0)
 		(void)pidfd_send_signal(h->pidfd, SIGKILL, NULL, 0);
-		(void)poll(&pfd, 1, -1);
-	}
+}
+
+static bool has_ended(const struct helper *h, int64_t deadline)
+{
+	struct pollfd pfd = { .fd = h->pidfd, .events = POLLIN };
+	int64_t left;
+
+	if (h->pidfd < 0)
+		return true;
+	do {
+		left = deadline - clock_ms();
+		if (poll(&pfd, 1, left > 0 ? (int)left : 0) > 0)
+			return true;
+	} while (left > 0);
+	return false;
 }
 
 void helpers_stop(struct exeat_session *s)
 {
 	struct helper *keeper = &s->helpers[HELPER_KEEPER];
+	const int64_t deadline = clock_ms() + LIMIT_HELLO_MS;
 
-	await_hello(keeper);
-	if (keeper->pidfd >= 0)
-		(void)pidfd_send_signal(keeper->pidfd, SIGKILL, NULL, 0);
+	await_hello(keeper, deadline);
+	kill_helper(keeper);
+	/* what hangs in the kernel does nothing more, and ends when it can */
 	if (s->unended || !keeper->hello)
-		await_end(keeper, keeper->hello ? -1 : 0);
+		(void)has_ended(keeper, clock_ms() + LIMIT_KILL_MS);
 	for (unsigned i = 0; i < HELPERS; i++) {
-		await_hello(&s->helpers[i]);
+		await_hello(&s->helpers[i], deadline);
 		chan_done(&s->helpers[i].chan);
 	}
 }
 
 void helpers_done(struct exeat_session *s)
 {
+	int64_t deadline = clock_ms() + LIMIT_LAST_MS;
+
 	for (unsigned i = 0; i < HELPERS; i++) {
-		await_end(&s->helpers[i], CLOSE_MS);
+		const struct helper *h = &s->helpers[i];
+
+		if (!h->hello || h->hangs || !has_ended(h, deadline))
+			kill_helper(h);
+	}
+	deadline = clock_ms() + LIMIT_KILL_MS;
+	for (unsigned i = 0; i < HELPERS; i++) {
+		(void)has_ended(&s->helpers[i], deadline);
 		fd_close(&s->helpers[i].pidfd);
 	}
 }

@@ -11,12 +11,40 @@
 #include "core/proto.h"
 #include "core/session.h"
 
+/* Messages change with every version, and nobody translates them. */
+static bool is_ours(struct exeat_session *s, struct helper *h,
+		    const struct msg *m)
+{
+	struct rbuf r = rbuf_make(m->body, m->len);
+	const char *theirs = rbuf_str(&r);
+	struct err err;
+
+	if (theirs && strcmp(theirs, exeat_version()) == 0 &&
+	    rbuf_left(&r) == 0)
+		return true;
+	err_clear(&err);
+	(void)err_new(&err, ERR_UNAVAILABLE, "start helper", h->name,
+		      "%s%s is of version %s, the library of version %s",
+		      s->helper_path,
+		      h == &s->helpers[HELPER_TLS] ? HELPER_TLS_SUFFIX : "",
+		      theirs ? theirs : "unknown", exeat_version());
+	err_remedy(&err,
+		   "install both from one release; $EXEAT_HELPER and "
+		   "helper_path, where they are set, have to name a helper of "
+		   "the library's version");
+	session_break(s, &err);
+	return false;
+}
+
 /* The process that was started has forked its last self: watch that one. */
 static void hello(struct exeat_session *s, struct helper *h, struct msg *m)
 {
+	if (!is_ours(s, h, m))
+		return;
 	fd_close(&h->pidfd);
 	h->pidfd = fd_steal(&m->fds[0]);
 	h->hello = true;
+	h->silent = 0;
 	(void)session_watch(s, h->pidfd, &h->pid_source, EPOLLIN, true);
 }
 
@@ -155,6 +183,10 @@ void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 		return hello(s, h, m);
 	case P_BYE:
 		h->said_bye = true;
+		return;
+	case P_PONG:
+		h->asked = false;
+		h->silent = 0;
 		return;
 	case P_ERROR:
 		h->said_bye = true;

@@ -40,12 +40,17 @@ int exeat_session_pause(struct exeat_session *s, struct exeat_error *error)
 	if (s->fatal.code != ERR_NONE)
 		return session_error(error, &s->fatal, -EIO);
 	session_pause_send(s, true);
+	alive_ask(s);
 	while (r == 0 && s->paused && s->pausing) {
 		int64_t left = deadline - clock_ms();
 
 		if (left <= 0) {
-			(void)err_new(&err, ERR_TIMEOUT, "pause", NULL,
-				      "not every process stands still");
+			const struct helper *h = alive_silent(s);
+
+			(void)err_new(&err, ERR_TIMEOUT, "pause",
+				      h ? h->name : NULL, "%s",
+				      h ? "does not answer" :
+					  "not every process stands still");
 			return session_error(error, &err, -ETIMEDOUT);
 		}
 		r = exeat_session_dispatch(s, (int)left, error);

@@ -108,12 +108,20 @@ static int settle(struct transaction *t, struct err *err)
 	struct exeat_session *s = t->session;
 	int r = 0;
 
+	if (!is_settled(s))
+		alive_ask(s);
 	while (r == 0 && !is_settled(s)) {
 		int64_t left = t->deadline - clock_ms();
 
 		if (left <= 0) {
-			(void)err_new(err, ERR_TIMEOUT, "change policy", NULL,
-				      "the helpers do not answer");
+			struct helper *h = alive_silent(s);
+
+			(void)err_new(err, ERR_TIMEOUT, "change policy",
+				      h ? h->name : NULL, "%s",
+				      h ? "does not answer" :
+					  "not every helper has taken it");
+			if (h)
+				h->hangs = true;
 			session_break(s, err);
 		}
 		r = exeat_session_dispatch(s, left > 0 ? (int)left : 0, NULL);

@@ -12,6 +12,7 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 enum {
+	VERSION_MAX = 64,
 	ERR_MAX = 1200, /* an encoded struct err */
 	EVENT_MAX = 16 << 10,
 	COMMAND_MAX = LIMIT_ARGS_BYTES + 4096,
@@ -35,6 +36,7 @@ const struct msg_rule proto_keeper_caller_rules[] = {
 	{ K_END, ANY, 5, 5, 0, 0 },
 	{ K_LIFE, ANY, 8, 8, 0, 0 },
 	{ K_PAUSE, ANY, 1, 1, 0, 0 },
+	{ P_PING, ANY, 0, 0, 0, 0 },
 };
 const size_t proto_keeper_caller_nrules = COUNT(proto_keeper_caller_rules);
 
@@ -52,6 +54,7 @@ const size_t proto_keeper_dialer_nrules = COUNT(proto_keeper_dialer_rules);
 
 const struct msg_rule proto_front_caller_rules[] = {
 	{ F_OPEN, ANY, 8, 1024, 0, 1 },
+	{ P_PING, ANY, 0, 0, 0, 0 },
 };
 const size_t proto_front_caller_nrules = COUNT(proto_front_caller_rules);
 
@@ -67,6 +70,7 @@ const size_t proto_front_keeper_nrules = COUNT(proto_front_keeper_rules);
 const struct msg_rule proto_dialer_caller_rules[] = {
 	{ D_OPEN, ANY, 8, 4 << 20, 0, 0 },
 	{ D_PROXY, ANY, 8, 2048, 1, 2 },
+	{ P_PING, ANY, 0, 0, 0, 0 },
 };
 const size_t proto_dialer_caller_nrules = COUNT(proto_dialer_caller_rules);
 
@@ -85,6 +89,7 @@ const size_t proto_dialer_tls_nrules = COUNT(proto_dialer_tls_rules);
 
 const struct msg_rule proto_tls_caller_rules[] = {
 	{ T_OPEN, ANY, 8, 2 * LIMIT_CA_FILE + 4096, 0, 0 },
+	{ P_PING, ANY, 0, 0, 0, 0 },
 };
 const size_t proto_tls_caller_nrules = COUNT(proto_tls_caller_rules);
 
@@ -95,9 +100,10 @@ const struct msg_rule proto_tls_dialer_rules[] = {
 const size_t proto_tls_dialer_nrules = COUNT(proto_tls_dialer_rules);
 
 static const struct msg_rule caller_keeper_rules[] = {
-	{ P_HELLO, STARTING, 0, 0, 1, 1 },
+	{ P_HELLO, STARTING, 0, VERSION_MAX, 1, 1 },
 	{ P_ERROR, ANY, 8, ERR_MAX, 0, 0 },
 	{ P_BYE, ANY, 0, 0, 0, 0 },
+	{ P_PONG, SERVING, 0, 0, 0, 0 },
 	{ K_OPENED, SERVING, 0, 0, 0, 0 },
 	{ K_POSTURE_READY, SERVING, 4, 4, 0, 0 },
 	{ K_POSTURE_FAILED, SERVING, 8, ERR_MAX, 0, 0 },
@@ -112,17 +118,19 @@ static const struct msg_rule caller_keeper_rules[] = {
 
 /* It parses hostile bytes: it has no say in how a run ended. */
 static const struct msg_rule caller_front_rules[] = {
-	{ P_HELLO, STARTING, 0, 0, 1, 1 },
+	{ P_HELLO, STARTING, 0, VERSION_MAX, 1, 1 },
 	{ P_ERROR, ANY, 8, ERR_MAX, 0, 0 },
 	{ P_BYE, ANY, 0, 0, 0, 0 },
+	{ P_PONG, SERVING, 0, 0, 0, 0 },
 	{ F_FLUSHED, SERVING, 4, 4, 0, 0 },
 	{ F_EVENT, SERVING, 1, EVENT_MAX, 0, 0 },
 };
 
 static const struct msg_rule caller_dialer_rules[] = {
-	{ P_HELLO, STARTING, 0, 0, 1, 1 },
+	{ P_HELLO, STARTING, 0, VERSION_MAX, 1, 1 },
 	{ P_ERROR, ANY, 8, ERR_MAX, 0, 0 },
 	{ P_BYE, ANY, 0, 0, 0, 0 },
+	{ P_PONG, SERVING, 0, 0, 0, 0 },
 };
 
 const struct proto_table proto_caller_tables[4] = {

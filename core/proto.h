@@ -51,7 +51,8 @@ enum {
 };
 
 enum proto_message {
-	/* every helper to the caller, once isolated; fd: its own pidfd */
+	/* every helper to the caller, once isolated: str version, which must
+	 * be the library's own. fd: its own pidfd */
 	P_HELLO = 1,
 	P_ERROR,		/* struct err: it could not start; it ends */
 
@@ -135,6 +136,10 @@ enum proto_message {
 	/* every helper to the caller: it ends, because another one, or the
 	 * caller, is gone. Who ends without a word was the first. */
 	P_BYE,
+
+	/* caller to every helper, and back, at once: it goes on working */
+	P_PING,
+	P_PONG,
 };
 
 /* Why a run ended, as the keeper knows it. */

@@ -116,7 +116,7 @@ static int helper_read(struct helper *h, int limit)
  * The helpers end with each other: what the first of them said about it may
  * still be in its channel when another one's end is seen.
  */
-static void last_words(struct exeat_session *s)
+void session_hear(struct exeat_session *s)
 {
 	for (unsigned i = 0; i < HELPERS; i++) {
 		struct helper *h = &s->helpers[i];
@@ -153,7 +153,7 @@ static struct helper *first_to_end(struct helper *seen)
 			alive[i].events = 0; /* the end alone */
 		if (n == 0 || left <= 0 || poll(alive, n, (int)left) <= 0)
 			break;
-		last_words(s);
+		session_hear(s);
 	}
 	return seen;
 }
@@ -164,7 +164,7 @@ static void helper_ended(struct helper *h, const char *why)
 		return;
 	h->ended = true;
 	(void)epoll_ctl(h->session->epoll, EPOLL_CTL_DEL, h->chan.fd, NULL);
-	last_words(h->session);
+	session_hear(h->session);
 	if (h->session->fatal.code == ERR_NONE)
 		helper_broke(first_to_end(h), why);
 }
@@ -481,6 +481,8 @@ static int session_build(struct exeat_session *s,
 {
 	int r = session_check(s, o, err);
 
+	if (r == 0)
+		r = due_open(s, err);
 	if (r == 0)
 		r = helpers_start_keeper(s, pairs, err);
 	if (r == 0)

@@ -62,6 +62,9 @@ struct helper {
 	struct chan chan;
 	int pidfd;
 	bool hello;   /* isolated; pidfd is its own */
+	bool asked;   /* P_PING is sent, P_PONG has not come */
+	bool hangs;   /* it was waited for long enough */
+	unsigned silent; /* ticks since it was asked, or started */
 	bool ended;   /* end of file; silent from now on */
 	bool gone;    /* the same, seen while another one ended */
 	bool said_bye;
@@ -88,6 +91,7 @@ struct posture {
 	uint64_t last_used;
 	bool is_private;
 	bool many; /* K_PREPARE is sent */
+	unsigned silent; /* ticks that it has been MAKING */
 };
 
 /* What a posture is made of, before it is compiled. */
@@ -219,8 +223,9 @@ struct exeat_session {
 	struct ca ca;
 	bool changing;	       /* in exeat_session_set_policy() */
 	struct err change_err; /* of the last K_POLICY_FAILED */
-	int due;	       /* timerfd; -1: none yet */
+	int due;	       /* timerfd */
 	int64_t due_ms; /* when it is up, by clock_ms(); INT64_MAX: never */
+	int64_t tick_ms; /* the next look at who is silent; 0: none */
 	struct source due_source;
 	struct exeat_run *runs;
 	unsigned dispatching; /* depth; while it is, runs are buried: */
@@ -241,6 +246,8 @@ void session_send(struct exeat_session *s, unsigned helper, uint32_t type,
 		  const void *body, size_t len, const int *fds, unsigned nfds);
 int session_watch(struct exeat_session *s, int fd, struct source *source,
 		  uint32_t events, bool add);
+/* Take what the helpers have said so far. */
+void session_hear(struct exeat_session *s);
 
 /* ---- helpers.c ---- */
 
@@ -324,6 +331,20 @@ void limits_ended(struct exeat_run *run, int status);
  * The session breaks if front does not tell its refusals in time. */
 void due_watch(struct exeat_run *run);
 void due_ready(struct exeat_session *s);
+
+int due_open(struct exeat_session *s, struct err *err);
+/* Something is due then, of what due_ready() looks at. */
+void due_at(struct exeat_session *s, int64_t due_ms);
+
+/* ---- alive.c ---- */
+
+/* Should: when something begins that a helper must answer. While that lasts,
+ * one that says nothing for LIMIT_SILENT_MS breaks the session. */
+void alive_watch(struct exeat_session *s);
+void alive_tick(struct exeat_session *s);
+/* Ask all of them now; then, of those that have not answered, the first. */
+void alive_ask(struct exeat_session *s);
+struct helper *alive_silent(struct exeat_session *s);
 
 /* ---- runcheck.c ---- */
 

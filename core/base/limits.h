@@ -31,6 +31,12 @@ enum {
 					 * session ends */
 	LIMIT_SESSION_GRACE_MS = 10000,	/* its time is up: from TERM to KILL */
 	LIMIT_SESSION_LAST_MS = 2000,	/* after that, to hear of it */
+	LIMIT_SILENT_MS = 60000,	/* a helper says nothing, while something
+					 * is awaited: the session ends */
+	LIMIT_HELLO_MS = 2000,		/* at close: to say who they are, and */
+	LIMIT_LAST_MS = 2000,		/* to finish; then they are killed */
+	LIMIT_KILL_MS = 10000,		/* which the kernel may put off (a file
+					 * system that hangs): close goes on */
 	LIMIT_PAUSE_MS = 30000,		/* every process stands still: else the
 					 * call fails */
 	LIMIT_POLICY_MS = 30000,	/* a new policy is in force: likewise */

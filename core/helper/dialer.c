@@ -340,6 +340,8 @@ static void caller_message(void *user, struct msg *m)
 	struct err err;
 	int e;
 
+	if (m->type == P_PING)
+		return wire_send(&dp->caller, P_PONG, NULL, 0, NULL, 0);
 	if (m->type == D_PROXY) {
 		e = take_proxy(dp, m);
 		if (e < 0)

@@ -436,7 +436,9 @@ static void caller_message(void *user, struct msg *m)
 	const char *label = rbuf_str(&r);
 	struct err err;
 
-	/* F_OPEN is all that it may say */
+	if (m->type == P_PING)
+		return wire_send(&fp->caller, P_PONG, NULL, 0, NULL, 0);
+	/* else it is F_OPEN */
 	if (r.bad || rbuf_left(&r) > 0 || !session || !label) {
 		/* a session without its audit is not to go on */
 		err_clear(&err);

@@ -128,6 +128,8 @@ static void caller_message(void *user, struct msg *m)
 	uint32_t id;
 	struct err err;
 
+	if (m->type == P_PING)
+		return wire_send(&k->caller, P_PONG, NULL, 0, NULL, 0);
 	if (m->type == K_OPEN)
 		return session_open(k, m);
 	if (m->type == K_WORK)

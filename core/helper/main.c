@@ -44,12 +44,15 @@ static int send_once(int fd, uint32_t type, const void *body, size_t len,
 int helper_hello(int fd, struct err *err)
 {
 	cleanup_fd int self = pidfd_open(getpid(), 0);
+	uint8_t body[64];
+	struct wbuf b = wbuf_make(body, sizeof(body));
 	int r;
 
 	if (self < 0)
 		return lacks(err, errno, "pidfd_open", "own process",
 			     "pidfds (Linux 5.3 or later)");
-	r = send_once(fd, P_HELLO, NULL, 0, &self, 1);
+	wbuf_str(&b, EXEAT_VERSION);
+	r = send_once(fd, P_HELLO, body, wbuf_len(&b), &self, 1);
 	return r < 0 ? err_sys(err, -r, "greet", "caller") : 0;
 }
 

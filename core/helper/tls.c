@@ -91,6 +91,8 @@ static void caller_message(void *user, struct msg *m)
 	struct tls_process *tp = user;
 	struct err err;
 
+	if (m->type == P_PING)
+		return wire_send(&tp->caller, P_PONG, NULL, 0, NULL, 0);
 	err_clear(&err);
 	if (take_open(tp, m, &err) < 0)
 		fatal(tp, &err);

@@ -297,7 +297,8 @@ enum exeat_limit {
 /*
  * Open a session and wait until it can run. EXEAT_INVALID: an option;
  * EXEAT_UNAVAILABLE: the kernel or machine cannot (remedy says what helps);
- * EXEAT_LIMIT: descriptors, namespaces. On success *ret is the caller's,
+ * EXEAT_LIMIT: descriptors, namespaces; EXEAT_TIMEOUT: a helper process
+ * said nothing for a minute. On success *ret is the caller's,
  * until exeat_session_close().
  */
 EXEAT_API int exeat_session_open(const struct exeat_session_options *options,
@@ -313,7 +314,9 @@ EXEAT_API int exeat_session_begin(const struct exeat_session_options *options,
 				  struct exeat_error *error);
 /*
  * Kill everything in it, remove what is temporary, free it and its runs.
- * Mustn't: from one of its callbacks.
+ * It succeeds, and in time: a helper that hangs is killed after two seconds,
+ * and one that the kernel does not let die (a file system that hangs) is left
+ * to it after ten more. Mustn't: from one of its callbacks.
  */
 EXEAT_API void exeat_session_close(struct exeat_session *session);
 

@@ -30,6 +30,11 @@
 #define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)
 #endif
 
+/* Of pidfd_send_signal(2), since Linux 6.9; before, EINVAL. */
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+#define PIDFD_SIGNAL_PROCESS_GROUP (1U << 2)
+#endif
+
 /* No wrapper before glibc 2.42. */
 static inline int sys_openat2(int dirfd, const char *path,
 			      const struct open_how *how)

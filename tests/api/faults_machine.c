@@ -259,6 +259,35 @@ static void helper_is_another(void **state)
 	assert_int_equal(api_work_dirs(), 0);
 }
 
+/* It is told before anything that it says is believed. */
+static void version_is(const char *version, const char *told)
+{
+	struct exeat_session_options o = SESSION_OPTIONS;
+	struct exeat_error error = { 0 };
+	struct exeat_session *s = NULL;
+	char path[4200], own[64];
+
+	(void)snprintf(path, sizeof(path), "%s/helper-%s", api_dir, version);
+	assert_int_equal(symlink(OTHER_HELPER, path), 0);
+	o.helper_path = path;
+	assert_true(exeat_session_open(&o, &s, &error) < 0);
+	(void)snprintf(own, sizeof(own), "the library of version %s",
+		       exeat_version());
+	api_expect(&error, EXEAT_UNAVAILABLE, told, own);
+	api_expect(&error, EXEAT_UNAVAILABLE, path, "");
+	assert_non_null(strstr(error.remedy, "from one release"));
+	assert_true(api_becomes_zero(api_processes, path, GONE_MS));
+	assert_int_equal(api_work_dirs(), 0);
+}
+
+static void helper_of_another_version(void **state)
+{
+	(void)state;
+	version_is("0.0.9", "of version 0.0.9,");
+	version_is("99.0.0~rc1", "of version 99.0.0~rc1,");
+	version_is("", "of version unknown,");
+}
+
 /* One that says nothing and never ends: closing does not wait for it. */
 static void helper_is_silent(void **state)
 {
@@ -346,6 +375,7 @@ static const struct CMUnitTest tests[] = {
 	WITH_SESSION(no_more_processes),
 	cmocka_unit_test(no_process_at_all),
 	cmocka_unit_test(helper_is_another),
+	cmocka_unit_test(helper_of_another_version),
 	cmocka_unit_test(helper_is_silent),
 	cmocka_unit_test(no_space),
 };

@@ -365,7 +365,15 @@ static void step_raw(struct harness *h, const uint8_t *s)
 
 static void step_say(struct harness *h, const uint8_t *s)
 {
-	enum { NUMBER = 1, CODE = 2, ERR = 4, PIDFD = 8, BIT = 16, FD = 32 };
+	enum {
+		NUMBER = 1,
+		CODE = 2,
+		ERR = 4,
+		PIDFD = 8,
+		BIT = 16,
+		FD = 32,
+		VERSION = 64
+	};
 	static const struct {
 		unsigned from;
 		uint32_t type;
@@ -378,9 +386,9 @@ static void step_say(struct harness *h, const uint8_t *s)
 		{ HELPER_KEEPER, K_POLICY_SET, NUMBER },
 		{ HELPER_KEEPER, K_POLICY_FAILED, NUMBER | ERR },
 		{ HELPER_KEEPER, K_RUN_FAILED, NUMBER | CODE | ERR },
-		{ HELPER_KEEPER, P_HELLO, PIDFD },
-		{ HELPER_FRONT, P_HELLO, PIDFD },
-		{ HELPER_DIALER, P_HELLO, PIDFD },
+		{ HELPER_KEEPER, P_HELLO, VERSION | PIDFD },
+		{ HELPER_FRONT, P_HELLO, VERSION | PIDFD },
+		{ HELPER_DIALER, P_HELLO, VERSION | PIDFD },
 		{ HELPER_FRONT, P_ERROR, ERR },
 		{ HELPER_DIALER, P_ERROR, ERR },
 		{ HELPER_FRONT, K_EXITED, NUMBER },
@@ -413,6 +421,8 @@ static void step_say(struct harness *h, const uint8_t *s)
 		sbuf_u8(&b, 0);
 	if (forms[i].parts & BIT)
 		sbuf_u8(&b, s[2]);
+	if (forms[i].parts & VERSION)
+		sbuf_lstr(&b, s[3] & 4 ? "0" : exeat_version());
 	say(h, forms[i].from, forms[i].type, (const uint8_t *)b.s, b.len,
 	    forms[i].parts & PIDFD ? hello_fd(h, s[3] & 1) :
 	    forms[i].parts & FD	   ? 0 :
@@ -685,6 +695,8 @@ static void helper_open(struct harness *h, unsigned i, bool hello)
 static void session_make(struct harness *h, uint8_t hellos)
 {
 	struct exeat_session *s = calloc(1, sizeof(*s));
+	struct err err;
+	int r;
 
 	assert(s);
 	h->session = s;
@@ -696,11 +708,13 @@ static void session_make(struct harness *h, uint8_t hellos)
 	s->on_event = on_event_cb;
 	for (int i = 0; i < 3; i++)
 		s->dialer_fds[i] = -1;
-	s->dialer_own = s->resolv.fd = s->self = s->due = s->audit = -1;
+	s->dialer_own = s->resolv.fd = s->self = s->audit = -1;
 	s->due_ms = INT64_MAX;
 	s->due_source = (struct source){ SOURCE_DUE, s };
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
 	assert(s->work.path && s->epoll >= 0);
+	r = due_open(s, &err);
+	assert(r == 0);
 	for (unsigned i = 0; i < HELPERS; i++)
 		helper_open(h, i, !(hellos >> i & 1));
 }

@@ -22,8 +22,13 @@ static const struct {
 	int starting, serving; /* who may */
 } rows[] = {
 	{ P_HELLO, 0, 1, KEEPER | FRONT | DIALER, 0 },
+	{ P_HELLO, 64, 1, KEEPER | FRONT | DIALER, 0 },
+	{ P_HELLO, 65, 1, 0, 0 },
 	{ P_HELLO, 0, 0, 0, 0 },
 	{ P_HELLO, 0, 2, 0, 0 },
+	{ P_PONG, 0, 0, 0, KEEPER | FRONT | DIALER },
+	{ P_PONG, 1, 0, 0, 0 },
+	{ P_PING, 0, 0, 0, 0 },
 	{ P_ERROR, 24, 0, KEEPER | FRONT | DIALER, KEEPER | FRONT | DIALER },
 	{ K_OPENED, 0, 0, 0, KEEPER },
 	{ K_POSTURE_READY, 4, 0, 0, KEEPER },
