@@ -40,6 +40,7 @@ const struct msg_rule backend_keeper_rules[] = {
 	{ BACKEND_FAILED, ANY_STATE, FAILED_MIN, FAILED_MAX, 0, 0 },
 	{ BACKEND_EXITED, ANY_STATE, 28, 28, 0, 0 },
 	{ BACKEND_STOPPED, ANY_STATE, 0, 0, 0, 0 },
+	{ BACKEND_LOOSE, ANY_STATE, 0, 0, 0, 0 },
 };
 const size_t backend_keeper_nrules =
 	sizeof(backend_keeper_rules) / sizeof(backend_keeper_rules[0]);
@@ -48,6 +49,7 @@ const struct msg_rule backend_child_rules[] = {
 	{ BACKEND_COMMAND, ANY_STATE, 1, LIMIT_ARGS_BYTES, 3,
 	  3 + BACKEND_GROUPS },
 	{ BACKEND_SIGNAL, ANY_STATE, 4, 4, 0, 0 },
+	{ BACKEND_PAUSE, ANY_STATE, 1, 1, 0, 1 },
 };
 const size_t backend_child_nrules =
 	sizeof(backend_child_rules) / sizeof(backend_child_rules[0]);

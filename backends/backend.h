@@ -16,8 +16,13 @@
  *	          view and sends BACKEND_TTY; it answers BACKEND_STARTED once
  *	          exec has succeeded, or
  *	          BACKEND_FAILED (an encoded error; the child ends)
- *	signals   the keeper sends BACKEND_SIGNAL {u32 signal}: to the whole tree;
- *	          the child answers a SIGSTOP by BACKEND_STOPPED
+ *	signals   the keeper sends BACKEND_SIGNAL {u32 signal}: to the whole tree
+ *	pause     the keeper sends BACKEND_PAUSE {u8 on} (fd: cgroup.procs of a
+ *	          frozen group that all are to be moved to; without one they
+ *	          are stopped); each that is on is answered, by BACKEND_STOPPED
+ *	          when all stand still, at the latest when it is off again; or
+ *	          by BACKEND_LOOSE, which may also come later: they cannot be
+ *	          held, and are being killed
  *	end       BACKEND_EXITED {u32 wait status, u64 utime_us, u64 stime_us,
  *	          u64 maxrss_kib} when the command has ended, and everything
  *	          else in its pid namespace with it; the child then waits for
@@ -51,7 +56,9 @@ enum backend_message {
 				 * 127 not found, 126 not executable, 125 */
 	BACKEND_SIGNAL,
 	BACKEND_EXITED,
-	BACKEND_STOPPED,	/* a SIGSTOP has reached all of the tree */
+	BACKEND_PAUSE,
+	BACKEND_STOPPED,	/* all of the tree stands still */
+	BACKEND_LOOSE,		/* it does not, whatever is done */
 };
 
 /* The body of BACKEND_FAILED, written and read. False if malformed. */

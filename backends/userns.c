@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "backends/backend.h"
+#include "backends/hold.h"
 #include "backends/payload.h"
 #include "core/base/fd.h"
 #include "core/sys/command.h"
@@ -59,6 +60,8 @@ struct stub {
 	struct chan control;
 	int signals; /* signalfd: SIGCHLD */
 	pid_t payload;
+	struct hold hold;
+	bool owes; /* it has not said yet that all stand still */
 };
 
 /* -- talking to the keeper -- */
@@ -219,25 +222,66 @@ static void reap(struct stub *s)
 			finish(s, status);
 }
 
+static void stopped(struct stub *s)
+{
+	if (s->owes)
+		tell(s, BACKEND_STOPPED, NULL, 0);
+	s->owes = false;
+}
+
+static void look(struct stub *s)
+{
+	switch (hold_look(&s->hold)) {
+	case HOLD_STILL:
+		return stopped(s);
+	case HOLD_LOOSE:
+		tell(s, BACKEND_LOOSE, NULL, 0);
+		(void)kill(-1, SIGKILL); /* ESRCH: reap() will tell */
+		return;
+	case HOLD_OFF:
+	case HOLD_TRYING:
+		return;
+	}
+}
+
+static void pause_all(struct stub *s, bool on, int *group)
+{
+	/* each is answered, also one that is over before it was so */
+	stopped(s);
+	hold_end(&s->hold);
+	if (on) {
+		s->owes = true;
+		hold_begin(&s->hold, fd_steal(group));
+	}
+}
+
+/* To everything in the pid namespace but ourselves. */
+static void signal_all(const struct stub *s, uint32_t sig)
+{
+	/* who stands still goes on when the session does */
+	if (sig == SIGCONT && s->hold.stopped)
+		return;
+	if (sig > 0 && sig <= (uint32_t)SIGRTMAX)
+		(void)kill(-1, (int)sig); /* ESRCH: reap() will tell */
+}
+
 static void control(struct stub *s)
 {
 	struct rbuf body;
 	struct msg m;
-	uint32_t sig;
 	int r = chan_recv(&s->control, 0, &m);
 
 	if (r == 0)
 		return;
-	if (r < 0 || m.type != BACKEND_SIGNAL)
+	if (r < 0 || (m.type != BACKEND_SIGNAL && m.type != BACKEND_PAUSE))
 		_exit(EXIT_SANDBOX);
 	body = rbuf_make(m.body, m.len);
-	sig = rbuf_u32(&body);
+	if (m.type == BACKEND_SIGNAL)
+		signal_all(s, rbuf_u32(&body));
+	else
+		pause_all(s, rbuf_u8(&body) != 0,
+			  m.nfds ? &m.fds[0] : &(int){ -1 });
 	msg_done(&m);
-	/* everything in the pid namespace but ourselves */
-	if (!body.bad && sig > 0 && sig <= (uint32_t)SIGRTMAX)
-		(void)kill(-1, (int)sig); /* ESRCH: reap() will tell */
-	if (sig == SIGSTOP)
-		tell(s, BACKEND_STOPPED, NULL, 0);
 }
 
 _Noreturn static void attend(struct stub *s)
@@ -248,12 +292,14 @@ _Noreturn static void attend(struct stub *s)
 	};
 
 	for (;;) {
-		if (poll(p, 2, -1) < 0)
+		if (poll(p, 2, hold_wait(&s->hold)) < 0)
 			continue; /* EINTR: a debugger */
 		if (p[1].revents)
 			reap(s);
 		if (p[0].revents)
 			control(s);
+		if (hold_wait(&s->hold) == 0)
+			look(s);
 	}
 }
 
@@ -287,6 +333,7 @@ _Noreturn static void stub_main(const struct backend_spec *spec, int fd)
 	struct err err;
 	int r;
 
+	hold_init(&s.hold);
 	process_reset_signals();
 	if (take_control(fd) < 0)
 		_exit(EXIT_SANDBOX);

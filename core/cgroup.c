@@ -16,11 +16,9 @@
 
 #include "core/base/fd.h"
 #include "core/base/num.h"
+#include "core/cgroup_place.h"
 
 enum {
-	PROC_MAX = 1 << 20, /* bytes of mountinfo */
-	PATH_SIZE = 4096,
-	VALUE_SIZE = 256,
 	PERIOD_US = 100000, /* what the kernel has by itself, too */
 	QUOTA_MIN_US = 1000,
 	HOLD_TRIES = 100, /* that a group may be swept away as it is made */
@@ -28,12 +26,6 @@ enum {
 };
 
 #define PREFIX "exeat-"
-
-static const char *const controllers[CGROUP_KINDS] = {
-	[CGROUP_MEMORY] = "memory",
-	[CGROUP_CPU] = "cpu",
-	[CGROUP_PIDS] = "pids",
-};
 
 /* What the options are called. */
 static const char *const names[CGROUP_KINDS] = {
@@ -46,239 +38,7 @@ static const char remedy[] =
 	"a group of one's own: systemd-run --user --scope -p Delegate=yes "
 	"COMMAND; or as root; or \":best-effort\" behind the limit";
 
-/* ---- where a controller is ---- */
-
-/* Is `word` one of a list that is separated by commas or spaces? */
-static bool has_word(const char *list, size_t len, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (size_t at = 0; at < len;) {
-		size_t part = 0;
-
-		while (at + part < len && !strchr(", \n", list[at + part]))
-			part++;
-		if (part == n && memcmp(list + at, word, n) == 0)
-			return true;
-		at += part + 1;
-	}
-	return false;
-}
-
-/* Fields of a line of mountinfo; false if it is of another kind. */
-struct mount_line {
-	char root[PATH_SIZE], point[PATH_SIZE], type[32], options[PATH_SIZE];
-};
-
-static bool mount_parse(const char *line, struct mount_line *ret)
-{
-	const char *dash = strstr(line, " - ");
-
-	/* paths with spaces are escaped there (\040): none of ours is */
-	return dash && dash < line + strcspn(line, "\n") &&
-	       sscanf(line, "%*s %*s %*s %4095s %4095s", ret->root,
-		      ret->point) == 2 &&
-	       sscanf(dash, " - %31s %*s %4095s", ret->type, ret->options) == 2;
-}
-
-/* Our own group in the tree of a controller ("": version 2), from `self`. */
-static bool own_path(const char *self, const char *controller, char *ret,
-		     size_t size)
-{
-	for (const char *line = self; *line;
-	     line += strcspn(line, "\n"), line += *line == '\n') {
-		const char *list = strchr(line, ':');
-		const char *path = list ? strchr(list + 1, ':') : NULL;
-		size_t len;
-
-		if (!path || path > line + strcspn(line, "\n"))
-			continue;
-		len = (size_t)(path - list) - 1;
-		if (*controller == '\0' ? len > 0 :
-					  !has_word(list + 1, len, controller))
-			continue;
-		(void)snprintf(ret, size, "%.*s", (int)strcspn(path + 1, "\n"),
-			       path + 1);
-		return true;
-	}
-	return false;
-}
-
-/* A path of the tree as it is named below its mount. */
-static void below_mount(const char *root, char *path)
-{
-	size_t len = strcmp(root, "/") == 0 ? 0 : strlen(root);
-
-	if (len > 0 && strncmp(path, root, len) == 0 &&
-	    (path[len] == '/' || path[len] == '\0'))
-		memmove(path, path + len, strlen(path + len) + 1);
-	else if (len > 0 || strstr(path, "/.."))
-		path[0] = '\0'; /* not below it: what is mounted, then */
-	if (strcmp(path, "/") == 0)
-		path[0] = '\0';
-}
-
-int cgroup_find(const char *mountinfo, const char *self, enum cgroup_kind kind,
-		bool *ret_v2, char *ret_mount, char *ret_own, size_t size)
-{
-	struct mount_line m;
-
-	/* a controller that is in a tree of its own is not in the other */
-	for (int v2 = 0; v2 < 2; v2++)
-		for (const char *line = mountinfo; *line;
-		     line += strcspn(line, "\n"), line += *line == '\n') {
-			if (!mount_parse(line, &m) ||
-			    strcmp(m.type, v2 ? "cgroup2" : "cgroup") != 0 ||
-			    (!v2 && !has_word(m.options, strlen(m.options),
-					      controllers[kind])) ||
-			    !own_path(self, v2 ? "" : controllers[kind],
-				      ret_own, size))
-				continue;
-			below_mount(m.root, ret_own);
-			(void)snprintf(ret_mount, size, "%s", m.point);
-			*ret_v2 = v2;
-			return 0;
-		}
-	return -ENOENT;
-}
-
-/* ---- files ---- */
-
-static int value_put(int dirfd, const char *name, const char *text)
-{
-	cleanup_fd int fd = openat(dirfd, name, O_WRONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	n = write(fd, text, strlen(text));
-	return n < 0 ? -errno : 0;
-}
-
-static int number_put(int dirfd, const char *name, uint64_t n)
-{
-	char text[32];
-
-	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
-	return value_put(dirfd, name, text);
-}
-
-/* As text; "" if it is not there. */
-static const char *value_get(int dirfd, const char *name, char *buf,
-			     size_t size)
-{
-	cleanup_fd int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : fd_read_all(fd, buf, size - 1);
-
-	buf[n > 0 ? n : 0] = '\0';
-	return buf;
-}
-
-/* Which of these kinds does a file list? */
-static unsigned kinds_in(int dirfd, const char *file, unsigned kinds)
-{
-	char list[VALUE_SIZE];
-	size_t len = strlen(value_get(dirfd, file, list, sizeof(list)));
-
-	for (unsigned k = 0; k < CGROUP_KINDS; k++)
-		if (!has_word(list, len, controllers[k]))
-			kinds &= ~(1U << k);
-	return kinds;
-}
-
-/* ---- a place for groups ---- */
-
-/* Version 2: the kinds that groups below can have, at least one, or -errno:
- * -ENOENT: it has not got them itself; -EBUSY: processes are in it. */
-static int place_prepare(int dirfd, unsigned kinds)
-{
-	unsigned on = kinds_in(dirfd, "cgroup.subtree_control", kinds);
-	int error = -ENOENT;
-
-	if (faccessat(dirfd, "cgroup.procs", W_OK, AT_EACCESS) < 0 ||
-	    faccessat(dirfd, ".", W_OK | X_OK, AT_EACCESS) < 0)
-		return -errno;
-	kinds = kinds_in(dirfd, "cgroup.controllers", kinds);
-	for (unsigned k = 0; k < CGROUP_KINDS; k++) {
-		char text[16];
-		int r;
-
-		if (!(kinds & ~on & 1U << k))
-			continue;
-		(void)snprintf(text, sizeof(text), "+%s", controllers[k]);
-		r = value_put(dirfd, "cgroup.subtree_control", text);
-		if (r == 0)
-			on |= 1U << k;
-		else
-			error = r;
-	}
-	return on ? (int)on : error;
-}
-
-/* From our own group upwards; the nearest one and its reason stay. */
-static int place_find_v2(const char *mount, char *own, unsigned *kinds,
-			 char **where)
-{
-	int first = 0;
-
-	for (;;) {
-		char path[2 * PATH_SIZE];
-		cleanup_fd int fd = -1;
-		char *slash;
-		int r;
-
-		(void)snprintf(path, sizeof(path), "%s%s", mount, own);
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		r = fd < 0 ? -errno : place_prepare(fd, *kinds);
-		if (r > 0 || !first) {
-			free(*where);
-			*where = strdup(path);
-		}
-		if (r > 0) {
-			*kinds = (unsigned)r;
-			return fd_steal(&fd);
-		}
-		first = first ? first : r;
-		slash = strrchr(own, '/');
-		if (!slash)
-			return first;
-		*slash = '\0';
-	}
-}
-
-static int place_find_v1(const char *mount, const char *own, char **where)
-{
-	char path[2 * PATH_SIZE];
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "%s%s", mount, own);
-	*where = strdup(path);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0 && faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
-		int r = -errno;
-
-		(void)close(fd);
-		return r;
-	}
-	return fd < 0 ? -errno : fd;
-}
-
-/* The files of proc(5) that say where we are. */
-struct map {
-	char *mountinfo, *self;
-};
-
-static int map_read(struct map *ret, struct err *err)
-{
-	size_t len;
-	int r = fd_read_file(AT_FDCWD, "/proc/self/mountinfo", PROC_MAX,
-			     &ret->mountinfo, &len);
-
-	if (r == 0)
-		r = fd_read_file(AT_FDCWD, "/proc/self/cgroup", PROC_MAX,
-				 &ret->self, &len);
-	return r < 0 ? err_sys(err, -r, "read", "/proc/self") : 0;
-}
+/* ---- what it lacks ---- */
 
 /* Why a place cannot have groups with this controller. */
 static const char *reason_of(int error)
@@ -312,7 +72,7 @@ int cgroup_need(const struct cgroup *g, enum cgroup_kind kind, struct err *err)
 	else
 		r = err_new(err, ERR_UNAVAILABLE, "limit", names[kind],
 			    "no cgroups with the controller \"%s\" are mounted",
-			    controllers[kind]);
+			    cgroup_controllers[kind]);
 	err_remedy(err, "%s", remedy);
 	return r;
 }
@@ -323,35 +83,6 @@ int cgroup_version(const struct cgroup *g, enum cgroup_kind kind)
 		if (g->places[i].kinds & 1U << kind)
 			return g->places[i].v2 ? 2 : 1;
 	return 0;
-}
-
-/* Where one kind is, and every other one that shares its tree. 0 or -errno;
- * *where, which is the caller's to free, is the directory that it is about. */
-static int place_open(const struct map *map, enum cgroup_kind kind,
-		      struct cgroup_place *ret, char **where)
-{
-	char mount[PATH_SIZE], own[PATH_SIZE], other[PATH_SIZE],
-		path[PATH_SIZE];
-	bool v2, other_v2;
-	int r = cgroup_find(map->mountinfo, map->self, kind, &v2, mount, own,
-			    sizeof(mount));
-
-	if (r < 0)
-		return r;
-	ret->v2 = v2;
-	ret->kinds = 0;
-	for (int k = 0; k < CGROUP_KINDS; k++)
-		if (cgroup_find(map->mountinfo, map->self, (enum cgroup_kind)k,
-				&other_v2, other, path, sizeof(other)) == 0 &&
-		    strcmp(mount, other) == 0)
-			ret->kinds |= 1U << k;
-	ret->fd = v2 ? place_find_v2(mount, own, &ret->kinds, where) :
-		       place_find_v1(mount, own, where);
-	if (ret->fd >= 0 && !(ret->kinds & 1U << kind)) {
-		fd_close(&ret->fd);
-		return -ENOENT;
-	}
-	return ret->fd < 0 ? ret->fd : 0;
 }
 
 /* ---- what dead sessions left ---- */
@@ -479,8 +210,8 @@ static int group_make(struct cgroup *g, struct cgroup_place place,
 
 int cgroup_open(const char *session, struct cgroup *ret, struct err *err)
 {
-	struct map map = { NULL, NULL };
-	int r = map_read(&map, err);
+	struct cgroup_map map = { NULL, NULL };
+	int r = cgroup_map_read(&map, err);
 
 	*ret = (struct cgroup){ .nplaces = 0 };
 	(void)snprintf(ret->name, sizeof(ret->name), PREFIX "%s", session);
@@ -489,8 +220,8 @@ int cgroup_open(const char *session, struct cgroup *ret, struct err *err)
 
 		if (ret->kinds & 1U << k)
 			continue;
-		ret->missing[k] = place_open(&map, (enum cgroup_kind)k, &place,
-					     &ret->where[k]);
+		ret->missing[k] = cgroup_place_open(&map, (enum cgroup_kind)k,
+						    &place, &ret->where[k]);
 		if (ret->missing[k] < 0)
 			continue;
 		cgroup_sweep(place.fd);
@@ -502,16 +233,61 @@ int cgroup_open(const char *session, struct cgroup *ret, struct err *err)
 			if (place.kinds & 1U << other && ret->where[k])
 				ret->where[other] = strdup(ret->where[k]);
 		/* its runs' groups have what it has */
-		if (place.v2 && place_prepare(ret->places[ret->nplaces - 1].fd,
-					      place.kinds) != (int)place.kinds)
+		if (place.v2 &&
+		    cgroup_place_prepare(ret->places[ret->nplaces - 1].fd,
+					 place.kinds) != (int)place.kinds)
 			r = err_new(err, ERR_INTERNAL, "make cgroup", ret->name,
 				    "its controllers cannot be passed on");
 	}
-	free(map.mountinfo);
-	free(map.self);
+	cgroup_map_done(&map);
 	if (r < 0)
 		(void)cgroup_close(ret);
 	return r;
+}
+
+int cgroup_open_freezer(const char *session, struct cgroup *ret,
+			struct err *err)
+{
+	struct cgroup_map map = { NULL, NULL };
+	struct cgroup_place place;
+	int r = cgroup_map_read(&map, err);
+
+	*ret = (struct cgroup){ .nplaces = 0 };
+	(void)snprintf(ret->name, sizeof(ret->name), PREFIX "%s-pause",
+		       session);
+	if (r == 0) {
+		r = cgroup_place_any(&map, &place, &ret->where[0]);
+		if (r < 0)
+			err_sys(err, -r, "find cgroup of version 2", "%s",
+				ret->where[0] ? ret->where[0] : "");
+	}
+	if (r == 0) {
+		cgroup_sweep(place.fd);
+		r = group_make(ret, place, place.fd, err);
+	}
+	cgroup_map_done(&map);
+	if (r < 0)
+		(void)cgroup_close(ret);
+	return r;
+}
+
+int cgroup_freezer_files(const struct cgroup *g, int ret_fds[2])
+{
+	for (unsigned i = 0; i < g->nplaces; i++) {
+		const struct cgroup_place *p = &g->places[i];
+		cleanup_fd int freeze = -1, events = -1;
+
+		if (!p->v2)
+			continue;
+		freeze = openat(p->fd, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
+		events = openat(p->fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+		if (freeze < 0 || events < 0)
+			return -errno;
+		ret_fds[0] = fd_steal(&freeze);
+		ret_fds[1] = fd_steal(&events);
+		return 2;
+	}
+	return 0;
 }
 
 int cgroup_open_below(const struct cgroup *parent, uint32_t run,
@@ -573,15 +349,23 @@ int cgroup_joins(const struct cgroup *g, int ret_fds[CGROUP_KINDS],
 
 /* ---- limits ---- */
 
+static int number_put(int dirfd, const char *name, uint64_t n)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
+	return cgroup_put(dirfd, name, text);
+}
+
 /* Swap is no way around a limit of memory; not every kernel counts it. */
 static int memory_limit(const struct cgroup_place *p, uint64_t bytes)
 {
 	int r;
 
 	if (p->v2) {
-		(void)value_put(p->fd, "memory.swap.max", "0");
+		(void)cgroup_put(p->fd, "memory.swap.max", "0");
 		/* all of the run, not what the kernel happens to pick */
-		(void)value_put(p->fd, "memory.oom.group", "1");
+		(void)cgroup_put(p->fd, "memory.oom.group", "1");
 		return number_put(p->fd, "memory.max", bytes);
 	}
 	r = number_put(p->fd, "memory.limit_in_bytes", bytes);
@@ -600,7 +384,7 @@ static int cpu_limit(const struct cgroup_place *p, uint64_t millis)
 	if (p->v2) {
 		(void)snprintf(text, sizeof(text), "%llu %d",
 			       (unsigned long long)quota, PERIOD_US);
-		return value_put(p->fd, "cpu.max", text);
+		return cgroup_put(p->fd, "cpu.max", text);
 	}
 	r = number_put(p->fd, "cpu.cfs_period_us", PERIOD_US);
 	return r < 0 ? r : number_put(p->fd, "cpu.cfs_quota_us", quota);
@@ -655,10 +439,10 @@ static uint64_t number_of(const char *text)
 /* The number behind a key ("oom_kill 3"), or the whole ("" as key). */
 static uint64_t number_get(int dirfd, const char *name, const char *key)
 {
-	char text[VALUE_SIZE];
+	char text[CGROUP_VALUE_SIZE];
 	size_t len = strlen(key);
 
-	for (const char *line = value_get(dirfd, name, text, sizeof(text));
+	for (const char *line = cgroup_get(dirfd, name, text, sizeof(text));
 	     *line; line += strcspn(line, "\n"), line += *line == '\n')
 		if (strncmp(line, key, len) == 0 &&
 		    (len == 0 || line[len] == ' '))

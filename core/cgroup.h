@@ -77,6 +77,16 @@ int cgroup_open_below(const struct cgroup *parent, uint32_t run,
 		      struct cgroup *ret, struct err *err);
 /* 2 or 1: the tree that this kind is in; 0: it has not got it. */
 int cgroup_version(const struct cgroup *g, enum cgroup_kind kind);
+/*
+ * A group of version 2 without controllers, in which a session's processes are
+ * frozen; where there is none to be had, an error. (In version 1 what is frozen
+ * cannot be killed: it would outlive whoever froze it.)
+ */
+int cgroup_open_freezer(const char *session, struct cgroup *ret,
+			struct err *err);
+/* cgroup.freeze and cgroup.events of a group: 2, 0 if it is in no tree of
+ * version 2, or -errno. The caller owns them. */
+int cgroup_freezer_files(const struct cgroup *g, int ret_fds[2]);
 int cgroup_limit(const struct cgroup *g, const struct cgroup_limits *limits,
 		 struct err *err);
 /* The files by which a process joins, to write "0" to: their number, or

@@ -214,6 +214,24 @@ static void check_limits(struct doctor *d)
 	(void)cgroup_close(&g);
 }
 
+static void check_pause(struct doctor *d)
+{
+	struct cgroup g = { .nplaces = 0 };
+	struct err err = { 0 };
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), "doctor-%d", (int)getpid());
+	if (cgroup_open_freezer(text, &g, &err) < 0)
+		(void)snprintf(text, sizeof(text),
+			       "by signals: no cgroup of version 2 is ours to "
+			       "freeze");
+	else
+		(void)snprintf(text, sizeof(text), "by cgroup.freeze, in %s",
+			       g.where[0] ? g.where[0] : "?");
+	tell(d, "pause", EXEAT_CHECK_OK, text, "");
+	(void)cgroup_close(&g);
+}
+
 /* ---- the machine's network ---- */
 
 static void check_resolvers(struct doctor *d)
@@ -329,6 +347,7 @@ int exeat_doctor(void (*each)(void *user_data, const struct exeat_check *check),
 	check_tls(&d);
 	check_work_dir(&d, &id);
 	check_limits(&d);
+	check_pause(&d);
 	check_resolvers(&d);
 	check_ipv6(&d);
 	check_ports(&d);

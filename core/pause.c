@@ -1,10 +1,14 @@
 /* pause.c - a session that stands still
  * SPDX-License-Identifier: Apache-2.0
  *
- * Every process of every run is stopped by SIGSTOP to all of its pid namespace
- * at once: what is being forked meanwhile is stopped with its parent. (A cgroup
- * freezer of version 1 would keep what it froze from dying with its owner.)
- * The runs' own times stand still with them.
+ * Theory of operation
+ *
+ * Where we may make groups of version 2, one is made when a session is paused
+ * for the first time. The keeper freezes it, each run's child moves what the run
+ * has into it (backends/hold.h), and there it stays. Elsewhere the children use
+ * SIGSTOP, and watch. (A freezer of version 1 would keep what it froze from dying
+ * with its owner: there is no way to kill it.) Each run's own time stands still
+ * from the moment that the run does.
  */
 #include <errno.h>
 
@@ -12,18 +16,54 @@
 #include "core/proto.h"
 #include "core/session.h"
 
+enum { FILES = 5 };
+
+/* Of the groups to be frozen, as K_PAUSE has them; none: they are stopped. */
+static unsigned files_open(struct exeat_session *s, int fds[FILES])
+{
+	struct err err;
+	int n = 0, r;
+
+	if (!s->freezer_tried)
+		(void)cgroup_open_freezer(s->id, &s->freezer, &err);
+	s->freezer_tried = true;
+	if (s->freezer.nplaces == 0)
+		return 0;
+	/* runs that have groups of version 2 for their limits stay in them */
+	r = cgroup_freezer_files(&s->cgroup, fds);
+	if (r >= 0) {
+		n = r;
+		r = cgroup_freezer_files(&s->freezer, fds + n);
+	}
+	if (r >= 0) {
+		n += r;
+		r = cgroup_joins(&s->freezer, fds + n, &err);
+	}
+	if (r >= 0)
+		return (unsigned)(n + r);
+	while (n > 0)
+		fd_close(&fds[--n]);
+	return 0;
+}
+
 void session_pause_send(struct exeat_session *s, bool pause)
 {
 	uint8_t body[1] = { pause };
+	unsigned nfds = 0;
+	int fds[FILES];
 
 	if (s->paused == pause)
 		return;
+	if (pause)
+		nfds = files_open(s, fds);
 	s->paused = s->pausing = pause;
 	for (struct exeat_run *run = s->runs; !pause && run; run = run->next) {
 		run->active_ms = clock_ms();
 		due_watch(run);
 	}
-	session_send(s, HELPER_KEEPER, K_PAUSE, body, 1, NULL, 0);
+	session_send(s, HELPER_KEEPER, K_PAUSE, body, 1, fds, nfds);
+	while (nfds > 0)
+		fd_close(&fds[--nfds]);
 }
 
 int exeat_session_pause(struct exeat_session *s, struct exeat_error *error)

@@ -35,7 +35,7 @@ const struct msg_rule proto_keeper_caller_rules[] = {
 	{ K_KILL, ANY, 8, 8, 0, 0 },
 	{ K_END, ANY, 5, 5, 0, 0 },
 	{ K_LIFE, ANY, 8, 8, 0, 0 },
-	{ K_PAUSE, ANY, 1, 1, 0, 0 },
+	{ K_PAUSE, ANY, 1, 1, 0, 5 },
 	{ P_PING, ANY, 0, 0, 0, 0 },
 };
 const size_t proto_keeper_caller_nrules = COUNT(proto_keeper_caller_rules);

@@ -82,7 +82,9 @@ enum proto_message {
 	K_KILL,			/* u32 run, u32 signal; unknown runs are ignored */
 	K_LIFE,			/* u64 ms: then every run ends (TERM, KILL after
 				 * LIMIT_SESSION_GRACE_MS), and the session */
-	K_PAUSE,		/* u8: stop every run (1), or let them go on */
+	K_PAUSE,		/* u8: stop every run (1), or let them go on. fds: of
+				 * each of up to two groups cgroup.freeze and
+				 * cgroup.events, then one cgroup.procs; or none */
 	K_PAUSED,		/* u8, as asked: it is so */
 	K_END,			/* u32 run, u8 reason (RUN_IDLE, RUN_OUTPUT):
 				 * TERM, KILL after its grace */

@@ -104,6 +104,7 @@ int limits_open(struct exeat_session *s, const struct exeat_session_options *o,
 void limits_close(struct exeat_session *s)
 {
 	(void)cgroup_close(&s->cgroup);
+	(void)cgroup_close(&s->freezer);
 }
 
 /* ---- a run ---- */

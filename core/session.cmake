@@ -2,6 +2,7 @@
 target_sources(exeat_core PRIVATE
 	ca.c
 	cgroup.c
+	cgroup_place.c
 	alive.c
 	due.c
 	environ.c

@@ -208,6 +208,8 @@ struct exeat_session {
 	unsigned best_effort; /* of enum exeat_limit */
 	bool cgroup_tried;
 	struct cgroup cgroup; /* what there is of it */
+	bool freezer_tried;
+	struct cgroup freezer; /* of no places: pausing is by SIGSTOP */
 	void *session_image;  /* the session's own posture */
 	struct policy *session_policy;
 	void *ceiling_image;

@@ -156,7 +156,7 @@ static void caller_message(void *user, struct msg *m)
 	case K_LIFE:
 		return life_begin(k, rbuf_u64(&r));
 	case K_PAUSE:
-		return keeper_runs_pause(k, rbuf_u8(&r) != 0);
+		return rbuf_u8(&r) ? keeper_pause(k, m) : keeper_resume(k);
 	case K_END:
 		id = rbuf_u32(&r);
 		return keeper_run_end(k, id, rbuf_u8(&r));

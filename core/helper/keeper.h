@@ -83,12 +83,13 @@ struct keeper_run {
 	uint64_t timeout_ms, grace_ms;
 	uint64_t left_ms;	/* of its timer, while it is paused; 0: none */
 	int64_t due_us;		/* when its timer is up, if it runs */
-	unsigned stopping;	/* SIGSTOPs of which it has not said yet that
-				 * they have reached everybody */
+	unsigned stopping;	/* pauses of which it has not said yet that
+				 * everybody stands still */
 	int64_t born_us;
 	enum run_reason reason;
 	int killed_by;		/* the signal of the last K_KILL */
 	bool failed, flushed, over;
+	bool killed;		/* the grace is over */
 	bool has_status;
 	uint32_t status;	/* as of wait(2) */
 	uint64_t utime_us, stime_us, maxrss_kib;
@@ -105,6 +106,13 @@ enum keeper_rest {
 	REST_IDLE,		/* for long: let them go */
 };
 
+/* Files of a group of processes that stands still while `paused`. */
+struct keeper_freezer {
+	int freeze, events;
+};
+
+enum { KEEPER_FREEZERS = 2 };
+
 struct keeper {
 	const struct helper_ids *ids;
 	struct event_base *base;
@@ -115,6 +123,10 @@ struct keeper {
 	char hostname[65];
 	bool open;
 	bool paused;
+	bool pause_told;	/* the caller knows that all stand still */
+	struct keeper_freezer freezers[KEEPER_FREEZERS]; /* frozen ones */
+	unsigned nfreezers;
+	struct event *frozen_timer; /* NULL: none yet */
 	bool over;		/* its time is up: what lives is being ended */
 	struct event *life;	/* NULL: it has no time */
 	int spare_netns;	/* becomes the first posture's; -1: it has */
@@ -151,13 +163,23 @@ struct keeper_run *keeper_run_make(struct keeper *k, uint32_t posture,
 void keeper_run_kill(struct keeper *k, uint32_t id, int signal);
 /* TERM, then KILL after the run's grace: once, for the first reason. */
 void keeper_run_end(struct keeper *k, uint32_t id, enum run_reason reason);
-/* Stop all, or let all go on; K_PAUSED follows. Their time stands still. */
-void keeper_runs_pause(struct keeper *k, bool pause);
+/* The run's time, from now on; then the end that it has come to. */
+void keeper_run_timer(struct keeper_run *run, uint64_t ms);
 /* The session's time is up. */
 void keeper_runs_over(struct keeper *k);
 /* The posture of waiting runs is ready, or (err) will never be. */
 void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
 			    const struct err *err);
+
+/* ---- keeper_pause.c ---- */
+/* Stop all, or let all go on; K_PAUSED follows. Each one's time stands still
+ * from when it does. */
+void keeper_pause(struct keeper *k, struct msg *m);
+void keeper_resume(struct keeper *k);
+/* Its child has said so. */
+void keeper_run_stopped(struct keeper_run *run);
+/* One less is on the way: perhaps nobody is any more. */
+void keeper_pause_check(struct keeper *k);
 
 /* ---- keeper_spare.c ---- */
 /* A namespace and a child in it, whoever will need them. */

@@ -21,6 +21,9 @@
 
 #include "core/base/fd.h"
 
+/* From the KILL of a run's processes to that of all that it is. */
+enum { LAST_MS = 1000 };
+
 static struct keeper_run *run_find(struct keeper *k, uint32_t id)
 {
 	for (size_t i = 0; id != 0 && i < LIMIT_RUNS; i++)
@@ -125,19 +128,6 @@ static void run_flush(struct keeper_run *run)
 	keeper_posture_flush(run->keeper, p, run->id);
 }
 
-/* Once nobody is on the way any more. */
-static void paused_check(struct keeper *k)
-{
-	uint8_t body[1] = { 1 };
-
-	if (!k->paused)
-		return;
-	for (size_t i = 0; i < LIMIT_RUNS; i++)
-		if (k->runs[i] && k->runs[i]->stopping)
-			return;
-	wire_send(&k->caller, K_PAUSED, body, 1, NULL, 0);
-}
-
 /* The session's time is up and nothing lives: that is its end, as soon as the
  * caller has heard of theirs. */
 static void over_check(struct keeper *k)
@@ -176,7 +166,7 @@ static void run_over(struct keeper_run *run)
 	run->state = RUN_DONE;
 	if (run->stopping) {
 		run->stopping = 0;
-		paused_check(k);
+		keeper_pause_check(k);
 	}
 	over_check(k);
 	if (counted && p) {
@@ -267,11 +257,15 @@ static void child_message(void *user, struct msg *m)
 	case BACKEND_EXITED:
 		return child_exited(run, m);
 	case BACKEND_STOPPED:
-		if (run->stopping > 0 && --run->stopping == 0)
-			paused_check(run->keeper);
+		return keeper_run_stopped(run);
+	case BACKEND_LOOSE:
+		/* the child kills it */
+		if (run->state == RUN_RUNNING)
+			run->killed_by = SIGKILL;
 		return;
 	case BACKEND_COMMAND:
 	case BACKEND_SIGNAL:
+	case BACKEND_PAUSE:
 		return; /* not in the table of the chan */
 	}
 }
@@ -305,13 +299,11 @@ static void run_signal(struct keeper_run *run, int signal)
 		(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL, 0);
 		return;
 	}
-	/* each is answered, whoever asked for it */
-	run->stopping += signal == SIGSTOP;
 	wbuf_u32(&b, (uint32_t)signal);
 	wire_send(&run->control, BACKEND_SIGNAL, body, wbuf_len(&b), NULL, 0);
 }
 
-static void timer_start(struct keeper_run *run, uint64_t ms)
+void keeper_run_timer(struct keeper_run *run, uint64_t ms)
 {
 	struct timeval tv = {
 		.tv_sec = (time_t)(ms / 1000),
@@ -328,7 +320,7 @@ static void run_end(struct keeper_run *run, enum run_reason reason)
 {
 	run->reason = reason;
 	run_signal(run, SIGTERM);
-	timer_start(run, run->grace_ms);
+	keeper_run_timer(run, run->grace_ms);
 }
 
 static void run_timer_cb(evutil_socket_t fd, short what, void *user)
@@ -339,6 +331,13 @@ static void run_timer_cb(evutil_socket_t fd, short what, void *user)
 	(void)what;
 	if (run->reason == RUN_ENDED)
 		return run_end(run, RUN_TIMEOUT);
+	/* by its child, which then knows what all of it has used; but it has
+	 * to end though the child be busy */
+	if (run->state == RUN_RUNNING && !run->killed) {
+		run->killed = true;
+		run_signal(run, SIGKILL);
+		return keeper_run_timer(run, LAST_MS);
+	}
 	(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL, 0);
 }
 
@@ -351,62 +350,7 @@ void keeper_run_end(struct keeper *k, uint32_t id, enum run_reason reason)
 		run_end(run, reason);
 }
 
-/* ---- all of them ---- */
-
-/* What is left of the run's time, kept while it stands still. */
-static void time_stop(struct keeper_run *run)
-{
-	int64_t left_ms;
-
-	if (!event_pending(run->timer, EV_TIMEOUT, NULL))
-		return;
-	left_ms = (run->due_us - clock_us()) / 1000;
-	run->left_ms = left_ms > 0 ? (uint64_t)left_ms : 1;
-	(void)event_del(run->timer);
-}
-
-static void run_pause(struct keeper_run *run, bool pause)
-{
-	if (pause) {
-		time_stop(run);
-		run_signal(run, SIGSTOP);
-		return;
-	}
-	run_signal(run, SIGCONT);
-	if (run->left_ms)
-		timer_start(run, run->left_ms);
-}
-
-/* What was asked for while all stood still, and is ready. */
-static void begin_waiting(struct keeper *k)
-{
-	for (size_t i = 0; i < LIMIT_POSTURES; i++)
-		if (k->postures[i].id != 0 && !k->postures[i].missing)
-			keeper_runs_of_posture(k, k->postures[i].id, NULL);
-}
-
-void keeper_runs_pause(struct keeper *k, bool pause)
-{
-	uint8_t body[1] = { 0 };
-
-	/* its end is not to be put off */
-	if (k->over)
-		pause = false;
-	if (k->paused != pause)
-		for (size_t i = 0; i < LIMIT_RUNS; i++) {
-			struct keeper_run *run = k->runs[i];
-
-			if (run && (run->state == RUN_BORN ||
-				    run->state == RUN_RUNNING))
-				run_pause(run, pause);
-		}
-	k->paused = pause;
-	if (pause)
-		return paused_check(k);
-	if (!k->over)
-		begin_waiting(k);
-	wire_send(&k->caller, K_PAUSED, body, 1, NULL, 0);
-}
+/* ---- the session's time ---- */
 
 /* However long the grace that it has been given before. */
 static void end_in_time(struct keeper_run *run)
@@ -418,7 +362,7 @@ static void end_in_time(struct keeper_run *run)
 	if (run->reason == RUN_ENDED)
 		run_end(run, RUN_SESSION);
 	else if (run->due_us > last)
-		timer_start(run, LIMIT_SESSION_GRACE_MS);
+		keeper_run_timer(run, LIMIT_SESSION_GRACE_MS);
 }
 
 void keeper_runs_over(struct keeper *k)
@@ -431,7 +375,7 @@ void keeper_runs_over(struct keeper *k)
 		keeper_fatal(k, &err);
 	}
 	k->over = true;
-	keeper_runs_pause(k, false);
+	keeper_resume(k);
 	for (size_t i = 0; i < LIMIT_RUNS; i++) {
 		struct keeper_run *run = k->runs[i];
 
@@ -509,7 +453,7 @@ static void run_born(struct keeper_run *run, struct keeper_posture *p)
 		p->peak = p->live_runs;
 	keeper_posture_runs(run->keeper, p);
 	if (run->timeout_ms)
-		timer_start(run, run->timeout_ms);
+		keeper_run_timer(run, run->timeout_ms);
 	wire_send(&run->control, BACKEND_COMMAND, run->command,
 		  run->command_len, run->fds, run->nfds);
 	fds_close(run);

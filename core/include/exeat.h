@@ -356,12 +356,20 @@ EXEAT_API char *exeat_session_policy(const struct exeat_session *session);
  * Stop every process of every run; returns when all stand still. The runs'
  * times (timeout_ms, idle_timeout_ms) stand still with them, the session's does
  * not. exeat_run_start() resumes. SIGKILL ends a stopped run, other signals
- * wait. EXEAT_CONFLICT: called from a callback; EXEAT_TIMEOUT: after half a
- * minute not all of them stand still.
+ * wait.
+ *
+ * Where the caller may make cgroups of version 2 they are frozen, and nothing
+ * moves them. Elsewhere they get SIGSTOP, and are watched: what continues itself
+ * is stopped again, and a run that keeps on doing so is killed ("killed").
+ * exeat_doctor() says which it is.
+ *
+ * EXEAT_CONFLICT: called from a callback; EXEAT_TIMEOUT: after half a minute not
+ * all of them stand still (those that do stay so until exeat_session_resume()).
  */
 EXEAT_API int exeat_session_pause(struct exeat_session *session,
 				  struct exeat_error *error);
-/* Let them go on (SIGCONT). Not paused: nothing is done. */
+/* Let them go on; those that were stopped (SIGSTOP) before the pause stay so.
+ * Not paused: nothing is done. */
 EXEAT_API int exeat_session_resume(struct exeat_session *session,
 				   struct exeat_error *error);
 struct exeat_policy_options;
@@ -552,7 +560,8 @@ struct exeat_result {
 	 *
 	 * - "": it ended by itself
 	 * - "timeout", "idle_timeout", "output_limit": a limit of the run's
-	 * - "killed": by exeat_run_kill()
+	 * - "killed": by exeat_run_kill(), or because it would not stand still
+	 *   (exeat_session_pause())
 	 * - "oom": the kernel killed a process of it for lack of memory
 	 * - "session_closed": the session's time was up
 	 * - "signal:SIGNAME": another signal

@@ -146,6 +146,176 @@ static void time_and_end(void **state)
 	assert_int_equal(api_processes("1234567"), 0);
 }
 
+/* ---- who does not want to stand still ---- */
+
+/* Asks the kernel for SIGCONT, every five milliseconds for two seconds. (One
+ * that is to come again and again does not, once SIGSTOP has thrown it away.) */
+#define BY_TIMERS                                                                 \
+	"import ctypes, signal, struct, time\n"                                   \
+	"libc = ctypes.CDLL(None)\n"                                              \
+	"signal.signal(18, lambda *a: None)\n"                                    \
+	"for i in range(400):\n"                                                  \
+	"    timer = ctypes.c_void_p()\n"                                         \
+	"    event = struct.pack('qii48x', 0, 18, 0)\n"                           \
+	"    when = struct.pack('qqqq', 0, 0, i // 200, i % 200 * 5000000 + 1)\n" \
+	"    assert libc.timer_create(1, event, ctypes.byref(timer)) == 0\n"      \
+	"    assert libc.timer_settime(timer, 0, when, None) == 0\n"              \
+	"while True:\n"                                                           \
+	"    open('a', 'a').write('x')\n"                                         \
+	"    time.sleep(0.001)\n"
+/* Has SIGCONT for every byte on its stdin. */
+#define BY_INPUT                                                      \
+	"import fcntl, os, signal, time\n"                            \
+	"signal.signal(18, lambda *a: None)\n"                        \
+	"fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())\n"               \
+	"fcntl.fcntl(0, 10, 18)\n"                                    \
+	"fcntl.fcntl(0, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)\n" \
+	"while True:\n"                                               \
+	"    open('a', 'a').write('x')\n"                             \
+	"    time.sleep(0.001)\n"
+/* Children that wake each other, and are replaced all the time. */
+#define BY_FORKS                                          \
+	"import os, signal\n"                             \
+	"signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n" \
+	"for i in range(8):\n"                            \
+	"    if os.fork() == 0:\n"                        \
+	"        while True:\n"                           \
+	"            if os.fork(): os._exit(0)\n"         \
+	"            os.setsid()\n"                       \
+	"            os.kill(-1, 18)\n"                   \
+	"            open('a', 'a').write('x')\n"         \
+	"signal.pause()\n"                                \
+	"while True: signal.pause()\n"
+
+/* Is there a group in which the session's processes are frozen? */
+static bool is_frozen(void)
+{
+	static const char *const mounts[] = { "/sys/fs/cgroup",
+					      "/sys/fs/cgroup/unified" };
+	char line[4096], path[8192];
+	FILE *f = fopen("/proc/self/cgroup", "r");
+	bool found = false;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		for (int i = 0; strncmp(line, "0::", 3) == 0 && i < 2; i++) {
+			(void)snprintf(path, sizeof(path),
+				       "%s%s/exeat-%s-pause", mounts[i],
+				       line + 3, exeat_session_id(session));
+			found |= access(path, F_OK) == 0;
+		}
+	}
+	if (f)
+		(void)fclose(f);
+	return found;
+}
+
+static void does_not_move(void)
+{
+	size_t a = size_of("a");
+
+	usleep(STILL_MS * 1000);
+	assert_int_equal(size_of("a"), a);
+}
+
+/* In the end it is held or killed; frozen, it was held all the time. */
+static void is_held_or_killed(struct exeat_run *run, size_t begun)
+{
+	int64_t deadline = api_ms() + WAIT_MS;
+	bool frozen = is_frozen();
+	size_t a = begun;
+
+	print_message("%s\n", frozen ? "frozen" : "stopped by signals");
+	while (exeat_run_wait(run, STILL_MS, NULL) == 0 && size_of("a") != a) {
+		assert_false(frozen);
+		assert_true(api_ms() < deadline);
+		a = size_of("a");
+	}
+	if (!frozen && exeat_run_result(run)) {
+		assert_string_equal(exeat_run_result(run)->termination_reason,
+				    "killed");
+		assert_int_equal(exeat_session_resume(session, NULL), 0);
+		return;
+	}
+	assert_null(exeat_run_result(run));
+	does_not_move();
+	assert_int_equal(exeat_session_resume(session, NULL), 0);
+	until_larger("a", a);
+}
+
+static struct exeat_run *pause_one(const char *script, size_t *ret)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_run *run;
+
+	o.script = script;
+	o.script_type = "python";
+	assert_int_equal(exeat_spawn(session, &o, &run, NULL), 0);
+	until_larger("a", size_of("a") + 10);
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	*ret = size_of("a");
+	return run;
+}
+
+static void escapes(void **state)
+{
+	struct exeat_run *run;
+	int64_t deadline;
+	size_t a;
+
+	(void)state;
+	run = pause_one(BY_TIMERS, &a);
+	is_held_or_killed(run, a);
+	exeat_run_free(run);
+	run = pause_one(BY_FORKS, &a);
+	does_not_move();
+	is_held_or_killed(run, a);
+	exeat_run_free(run);
+	/* again and again: by signals it cannot be held, and is not left */
+	run = pause_one(BY_INPUT, &a);
+	deadline = api_ms() + WAIT_MS;
+	for (int i = 0; i < 100 || !is_frozen(); i++) {
+		assert_true(api_ms() < deadline);
+		if (exeat_run_wait(run, 1, NULL) != 0)
+			break;
+		(void)exeat_run_write(run, "x", 1, NULL);
+	}
+	assert_int_equal(exeat_run_result(run) == NULL, is_frozen());
+	is_held_or_killed(run, a);
+	exeat_run_free(run);
+	/* and others are no worse for it */
+	assert_string_equal(api_sh(session, "echo here", 0), "here\n");
+}
+
+/* What was stopped before is not continued by us, and a caller's SIGCONT waits
+ * like any other signal. */
+static void stopped_before(void **state)
+{
+	struct exeat_run *run =
+		start("sh -c 'while :; do echo >> a; sleep 0.01; done' & p=$!; "
+		      "while [ ! -s a ]; do sleep 0.01; done; kill -STOP $p; "
+		      "while :; do echo >> b; sleep 0.01; done");
+	size_t a, b;
+
+	(void)state;
+	until_larger("b", 5);
+	a = size_of("a");
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(exeat_session_pause(session, NULL), 0);
+		b = size_of("b");
+		assert_int_equal(exeat_session_resume(session, NULL), 0);
+		until_larger("b", b + 5);
+		assert_int_equal(size_of("a"), a);
+	}
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	assert_int_equal(exeat_run_kill(run, SIGCONT, NULL), 0);
+	assert_int_equal(exeat_run_wait(run, STILL_MS, NULL), 0);
+	b = size_of("b");
+	assert_int_equal(exeat_run_wait(run, STILL_MS, NULL), 0);
+	assert_int_equal(size_of("b"), b);
+	exeat_run_free(run);
+}
+
 /* ---- a session's own time ---- */
 
 static void time_is_up(void **state)
@@ -206,6 +376,7 @@ static const struct CMUnitTest tests[] = {
 	WITH_SESSION(stands_still), WITH_SESSION(begins_later),
 	WITH_SESSION(run_resumes),  WITH_SESSION(time_and_end),
 	WITH_SESSION(time_is_up),   WITH_SESSION(nobody_looks),
+	WITH_SESSION(escapes),	    WITH_SESSION(stopped_before),
 };
 
 API_MAIN("pause", tests)

@@ -14,6 +14,7 @@ exeat_fuzz(opens SOURCES fuzz_opens.c
 # the keeper's process with its runs, without processes
 exeat_fuzz(runs SOURCES fuzz_runs.c runs_fake.c
 	${CMAKE_SOURCE_DIR}/core/helper/keeper_run.c
+	${CMAKE_SOURCE_DIR}/core/helper/keeper_pause.c
 	${CMAKE_SOURCE_DIR}/core/helper/keeper_spare.c
 	${CMAKE_SOURCE_DIR}/core/helper/wire.c
 	${CMAKE_SOURCE_DIR}/core/proto.c

@@ -39,8 +39,11 @@ static bool right_form(bool to_child, const struct msg *m)
 		return to_child && m->len == 4 && m->nfds == 0;
 	case BACKEND_TTY:
 		return !to_child && m->len == 0 && m->nfds == 1;
+	case BACKEND_PAUSE:
+		return to_child && m->len == 1 && m->nfds <= 1;
 	case BACKEND_STARTED:
 	case BACKEND_STOPPED:
+	case BACKEND_LOOSE:
 		return !to_child && m->len == 0 && m->nfds == 0;
 	case BACKEND_EXITED:
 		return !to_child && m->len == 28 && m->nfds == 0;

@@ -118,9 +118,13 @@ static void child_hears(struct child *c, const struct msg *m)
 
 	if (m->type == BACKEND_COMMAND)
 		return child_hears_command(c, m);
+	assert(c->run);
+	if (m->type == BACKEND_PAUSE) {
+		c->stops += rbuf_u8(&r);
+		return;
+	}
 	sig = rbuf_u32(&r);
-	assert(m->type == BACKEND_SIGNAL && c->run && sig > 0 && sig < NSIG);
-	c->stops += sig == SIGSTOP;
+	assert(m->type == BACKEND_SIGNAL && sig > 0 && sig < NSIG);
 }
 
 static struct model *model_of(struct rbuf *r, uint32_t *ret_id)
@@ -269,7 +273,7 @@ static void step_child(const uint8_t *s)
 	if (fake.nchildren == 0 || c->dead)
 		return;
 	sbuf_init(&b, MSG_INLINE_MAX);
-	switch (s[2] % 6) {
+	switch (s[2] % 7) {
 	case 0:
 		say(&c->chan, BACKEND_STARTED, &b, 0);
 		break;
@@ -297,6 +301,9 @@ static void step_child(const uint8_t *s)
 	case 4:
 		c->stopped += c->stopped < c->stops;
 		say(&c->chan, BACKEND_STOPPED, &b, 0);
+		break;
+	case 5:
+		say(&c->chan, BACKEND_LOOSE, &b, 0);
 		break;
 	default:
 		child_dies(c);
@@ -386,7 +393,7 @@ static void step_broken(const uint8_t *s)
 	struct sbuf b;
 
 	if (s[2] == 0)
-		nfds += 4; /* none has so many */
+		nfds += 6; /* none has so many */
 	else if (s[2] & 1 && len >= s[2] / 2u + 1)
 		len -= s[2] / 2u + 1;
 	else if (forms[i].type == K_RUN)

@@ -1,0 +1,315 @@
+/* cgroup_place.c - where on the machine groups may be made
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "core/cgroup_place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/fd.h"
+
+enum {
+	PROC_MAX = 1 << 20, /* bytes of mountinfo */
+	PATH_SIZE = 4096,
+};
+
+const char *const cgroup_controllers[CGROUP_KINDS] = {
+	[CGROUP_MEMORY] = "memory",
+	[CGROUP_CPU] = "cpu",
+	[CGROUP_PIDS] = "pids",
+};
+
+/* ---- where a controller is ---- */
+
+/* Is `word` one of a list that is separated by commas or spaces? */
+static bool has_word(const char *list, size_t len, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t at = 0; at < len;) {
+		size_t part = 0;
+
+		while (at + part < len && !strchr(", \n", list[at + part]))
+			part++;
+		if (part == n && memcmp(list + at, word, n) == 0)
+			return true;
+		at += part + 1;
+	}
+	return false;
+}
+
+/* Fields of a line of mountinfo; false if it is of another kind. */
+struct mount_line {
+	char root[PATH_SIZE], point[PATH_SIZE], type[32], options[PATH_SIZE];
+};
+
+static bool mount_parse(const char *line, struct mount_line *ret)
+{
+	const char *dash = strstr(line, " - ");
+
+	/* paths with spaces are escaped there (\040): none of ours is */
+	return dash && dash < line + strcspn(line, "\n") &&
+	       sscanf(line, "%*s %*s %*s %4095s %4095s", ret->root,
+		      ret->point) == 2 &&
+	       sscanf(dash, " - %31s %*s %4095s", ret->type, ret->options) == 2;
+}
+
+/* Our own group in the tree of a controller ("": version 2), from `self`. */
+static bool own_path(const char *self, const char *controller, char *ret,
+		     size_t size)
+{
+	for (const char *line = self; *line;
+	     line += strcspn(line, "\n"), line += *line == '\n') {
+		const char *list = strchr(line, ':');
+		const char *path = list ? strchr(list + 1, ':') : NULL;
+		size_t len;
+
+		if (!path || path > line + strcspn(line, "\n"))
+			continue;
+		len = (size_t)(path - list) - 1;
+		if (*controller == '\0' ? len > 0 :
+					  !has_word(list + 1, len, controller))
+			continue;
+		(void)snprintf(ret, size, "%.*s", (int)strcspn(path + 1, "\n"),
+			       path + 1);
+		return true;
+	}
+	return false;
+}
+
+/* A path of the tree as it is named below its mount. */
+static void below_mount(const char *root, char *path)
+{
+	size_t len = strcmp(root, "/") == 0 ? 0 : strlen(root);
+
+	if (len > 0 && strncmp(path, root, len) == 0 &&
+	    (path[len] == '/' || path[len] == '\0'))
+		memmove(path, path + len, strlen(path + len) + 1);
+	else if (len > 0 || strstr(path, "/.."))
+		path[0] = '\0'; /* not below it: what is mounted, then */
+	if (strcmp(path, "/") == 0)
+		path[0] = '\0';
+}
+
+/* The tree of a controller of version 1, or ("") that of version 2. */
+static int tree_find(const char *mountinfo, const char *self,
+		     const char *controller, char *ret_mount, char *ret_own,
+		     size_t size)
+{
+	const bool v2 = *controller == '\0';
+	struct mount_line m;
+
+	for (const char *line = mountinfo; *line;
+	     line += strcspn(line, "\n"), line += *line == '\n') {
+		if (!mount_parse(line, &m) ||
+		    strcmp(m.type, v2 ? "cgroup2" : "cgroup") != 0 ||
+		    (!v2 &&
+		     !has_word(m.options, strlen(m.options), controller)) ||
+		    !own_path(self, controller, ret_own, size))
+			continue;
+		below_mount(m.root, ret_own);
+		(void)snprintf(ret_mount, size, "%s", m.point);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int cgroup_find(const char *mountinfo, const char *self, enum cgroup_kind kind,
+		bool *ret_v2, char *ret_mount, char *ret_own, size_t size)
+{
+	/* a controller that is in a tree of its own is not in the other */
+	int r = tree_find(mountinfo, self, cgroup_controllers[kind], ret_mount,
+			  ret_own, size);
+
+	*ret_v2 = r < 0;
+	return r < 0 ? tree_find(mountinfo, self, "", ret_mount, ret_own,
+				 size) :
+		       0;
+}
+
+/* ---- files ---- */
+
+int cgroup_put(int dirfd, const char *name, const char *text)
+{
+	cleanup_fd int fd = openat(dirfd, name, O_WRONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, strlen(text));
+	return n < 0 ? -errno : 0;
+}
+
+const char *cgroup_get(int dirfd, const char *name, char *buf, size_t size)
+{
+	cleanup_fd int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : fd_read_all(fd, buf, size - 1);
+
+	buf[n > 0 ? n : 0] = '\0';
+	return buf;
+}
+
+/* Which of these kinds does a file list? */
+static unsigned kinds_in(int dirfd, const char *file, unsigned kinds)
+{
+	char list[CGROUP_VALUE_SIZE];
+	size_t len = strlen(cgroup_get(dirfd, file, list, sizeof(list)));
+
+	for (unsigned k = 0; k < CGROUP_KINDS; k++)
+		if (!has_word(list, len, cgroup_controllers[k]))
+			kinds &= ~(1U << k);
+	return kinds;
+}
+
+/* ---- a place for groups ---- */
+
+/* May we make groups there, and move what is below into them? */
+static int may_make(int dirfd)
+{
+	if (faccessat(dirfd, "cgroup.procs", W_OK, AT_EACCESS) < 0 ||
+	    faccessat(dirfd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		return -errno;
+	return 0;
+}
+
+int cgroup_place_prepare(int dirfd, unsigned kinds)
+{
+	unsigned on = kinds_in(dirfd, "cgroup.subtree_control", kinds);
+	int error = may_make(dirfd);
+
+	if (error < 0)
+		return error;
+	error = -ENOENT;
+	kinds = kinds_in(dirfd, "cgroup.controllers", kinds);
+	for (unsigned k = 0; k < CGROUP_KINDS; k++) {
+		char text[16];
+		int r;
+
+		if (!(kinds & ~on & 1U << k))
+			continue;
+		(void)snprintf(text, sizeof(text), "+%s",
+			       cgroup_controllers[k]);
+		r = cgroup_put(dirfd, "cgroup.subtree_control", text);
+		if (r == 0)
+			on |= 1U << k;
+		else
+			error = r;
+	}
+	return on ? (int)on : error;
+}
+
+/* From our own group upwards; the nearest one and its reason stay. No kinds are
+ * asked for: whatever may have groups. */
+static int place_find_v2(const char *mount, char *own, unsigned *kinds,
+			 char **where)
+{
+	const bool any = *kinds == 0;
+	int first = 0;
+
+	for (;;) {
+		char path[2 * PATH_SIZE];
+		cleanup_fd int fd = -1;
+		char *slash;
+		int r;
+
+		(void)snprintf(path, sizeof(path), "%s%s", mount, own);
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = fd < 0 ? -errno :
+		    any	   ? may_make(fd) :
+			     cgroup_place_prepare(fd, *kinds);
+		if (r >= 0 || !first) {
+			free(*where);
+			*where = strdup(path);
+		}
+		if (r >= 0) {
+			*kinds = (unsigned)r;
+			return fd_steal(&fd);
+		}
+		first = first ? first : r;
+		slash = strrchr(own, '/');
+		if (!slash)
+			return first;
+		*slash = '\0';
+	}
+}
+
+static int place_find_v1(const char *mount, const char *own, char **where)
+{
+	char path[2 * PATH_SIZE];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s%s", mount, own);
+	*where = strdup(path);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0 && faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
+		int r = -errno;
+
+		(void)close(fd);
+		return r;
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+int cgroup_map_read(struct cgroup_map *ret, struct err *err)
+{
+	size_t len;
+	int r = fd_read_file(AT_FDCWD, "/proc/self/mountinfo", PROC_MAX,
+			     &ret->mountinfo, &len);
+
+	if (r == 0)
+		r = fd_read_file(AT_FDCWD, "/proc/self/cgroup", PROC_MAX,
+				 &ret->self, &len);
+	return r < 0 ? err_sys(err, -r, "read", "/proc/self") : 0;
+}
+
+void cgroup_map_done(struct cgroup_map *map)
+{
+	free(map->mountinfo);
+	free(map->self);
+	*map = (struct cgroup_map){ .mountinfo = NULL };
+}
+
+int cgroup_place_open(const struct cgroup_map *map, enum cgroup_kind kind,
+		      struct cgroup_place *ret, char **where)
+{
+	char mount[PATH_SIZE], own[PATH_SIZE], other[PATH_SIZE],
+		path[PATH_SIZE];
+	bool v2, other_v2;
+	int r = cgroup_find(map->mountinfo, map->self, kind, &v2, mount, own,
+			    sizeof(mount));
+
+	if (r < 0)
+		return r;
+	ret->v2 = v2;
+	ret->kinds = 0;
+	for (int k = 0; k < CGROUP_KINDS; k++)
+		if (cgroup_find(map->mountinfo, map->self, (enum cgroup_kind)k,
+				&other_v2, other, path, sizeof(other)) == 0 &&
+		    strcmp(mount, other) == 0)
+			ret->kinds |= 1U << k;
+	ret->fd = v2 ? place_find_v2(mount, own, &ret->kinds, where) :
+		       place_find_v1(mount, own, where);
+	if (ret->fd >= 0 && !(ret->kinds & 1U << kind)) {
+		fd_close(&ret->fd);
+		return -ENOENT;
+	}
+	return ret->fd < 0 ? ret->fd : 0;
+}
+
+int cgroup_place_any(const struct cgroup_map *map, struct cgroup_place *ret,
+		     char **where)
+{
+	char mount[PATH_SIZE], own[PATH_SIZE];
+	int r = tree_find(map->mountinfo, map->self, "", mount, own,
+			  sizeof(mount));
+
+	if (r < 0)
+		return r;
+	*ret = (struct cgroup_place){ .v2 = true };
+	ret->fd = place_find_v2(mount, own, &ret->kinds, where);
+	return ret->fd < 0 ? ret->fd : 0;
+}
