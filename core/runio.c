@@ -76,6 +76,8 @@ static int stdin_error(struct exeat_error *error, int errnum)
 
 	err_clear(&err);
 	r = err_sys(&err, errnum, "write", "stdin");
+	if (errnum == EPIPE) /* of the command's doing, or the caller's */
+		err.code = ERR_CONFLICT;
 	return session_error(error, &err, r);
 }
 

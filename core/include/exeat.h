@@ -296,17 +296,19 @@ enum exeat_limit {
 
 /*
  * Open a session and wait until it can run. EXEAT_INVALID: an option;
- * EXEAT_UNAVAILABLE: the kernel or machine cannot (remedy says what helps);
- * EXEAT_LIMIT: descriptors, namespaces; EXEAT_TIMEOUT: a helper process
- * said nothing for a minute. On success *ret is the caller's,
- * until exeat_session_close().
+ * EXEAT_POLICY: wider than network_ceiling (object: the rule); EXEAT_NOT_FOUND:
+ * the snapshot, or the folder of audit_file; EXEAT_UNAVAILABLE: the kernel or
+ * machine cannot (remedy says what helps); EXEAT_LIMIT: descriptors,
+ * namespaces; EXEAT_TIMEOUT: a helper process said nothing for a minute. On
+ * success *ret is the caller's, until exeat_session_close().
  */
 EXEAT_API int exeat_session_open(const struct exeat_session_options *options,
 				 struct exeat_session **ret,
 				 struct exeat_error *error);
 /*
  * Begin opening and return at once; runs may be started already, they wait. A
- * failure shows in every later call. With `snapshot` or `disk_bytes` it returns
+ * bad option is found now, as by exeat_session_open(); what fails later shows in
+ * every later call. With `snapshot` or `disk_bytes` it returns
  * when the work dir is there, which the session's first process makes.
  */
 EXEAT_API int exeat_session_begin(const struct exeat_session_options *options,
@@ -324,7 +326,8 @@ EXEAT_API void exeat_session_close(struct exeat_session *session);
 EXEAT_API int exeat_session_fd(const struct exeat_session *session);
 /*
  * Do what is due; wait for something at most timeout_ms (0: not at all, -1:
- * for ever). Returns 0, or the session's fatal error.
+ * for ever). Returns 0, or what the session failed with: EXEAT_TIMEOUT, its time
+ * is over; EXEAT_INTERNAL and others, it can do nothing any more but close.
  */
 EXEAT_API int exeat_session_dispatch(struct exeat_session *session,
 				     int timeout_ms, struct exeat_error *error);
@@ -350,8 +353,13 @@ exeat_session_work_dir_kind(const struct exeat_session *session);
 EXEAT_API const char *
 exeat_session_backend(const struct exeat_session *session);
 /* The session's own posture, as it is in force, as canonical policy JSON.
- * Heap; free(). */
+ * Heap; free(). NULL: no memory. */
 EXEAT_API char *exeat_session_policy(const struct exeat_session *session);
+/* The file view in force. Heap, NULL-terminated; one free() for each list.
+ * Returns 0 or -ENOMEM. */
+EXEAT_API int exeat_session_fs_allowlist(const struct exeat_session *session,
+					 char ***ret_read_only,
+					 char ***ret_read_write);
 /*
  * Stop every process of every run; returns when all stand still. The runs'
  * times (timeout_ms, idle_timeout_ms) stand still with them, the session's does
@@ -390,13 +398,17 @@ struct exeat_policy_options;
  *
  * EXEAT_INVALID: a bad policy, one that names neither mode nor list, a ceiling
  * in it; EXEAT_POLICY: wider than network_ceiling (object: the rule);
- * EXEAT_CONFLICT: called from a callback. Dispatches while it waits: callbacks
+ * EXEAT_CONFLICT: called from a callback; EXEAT_TIMEOUT: a helper process did
+ * not take it, and the session is over. Dispatches while it waits: callbacks
  * may come, in which no run can be started (EXEAT_CONFLICT).
  */
 EXEAT_API int
 exeat_session_set_policy(struct exeat_session *session,
 			 const struct exeat_policy_options *options,
 			 struct exeat_error *error);
+
+/* ---- snapshots ---- */
+
 /*
  * Keep what is in the work dir now, under this name (1 to 64 letters, digits,
  * '.', '_', '-', not beginning with '.'), in snapshot_dir, until it is removed:
@@ -428,19 +440,16 @@ struct exeat_snapshot {
 	uint64_t bytes;	  /* in them */
 };
 /* All snapshots of a store (NULL: the user's), by name. Borrowed for the call.
- * One that is damaged is left out; no store is none. */
+ * One that is damaged is left out; no store is none. EXEAT_INVALID: who else may
+ * write to it ("snapshot_dir"). */
 EXEAT_API int exeat_snapshots(
 	const char *snapshot_dir,
 	void (*each)(void *user_data, const struct exeat_snapshot *snapshot),
 	void *user_data, struct exeat_error *error);
-/* EXEAT_CONFLICT: a session that began with it is open. EXEAT_NOT_FOUND. */
+/* Remove one. EXEAT_NOT_FOUND: there is none of that name; EXEAT_CONFLICT: a
+ * session that began with it is open; EXEAT_INVALID: "name", "snapshot_dir". */
 EXEAT_API int exeat_snapshot_remove(const char *snapshot_dir, const char *name,
 				    struct exeat_error *error);
-
-/* The file view in force. Heap, NULL-terminated; one free() for each list. */
-EXEAT_API int exeat_session_fs_allowlist(const struct exeat_session *session,
-					 char ***ret_read_only,
-					 char ***ret_read_write);
 
 /* ---- runs ---- */
 
@@ -626,7 +635,8 @@ EXEAT_API int exeat_run_wait(struct exeat_run *run, int timeout_ms,
  * Wait until `needed` of n runs have ended, of one session or of several (then
  * all of them are used by this thread). Returns how many have, fewer than
  * `needed` after timeout_ms (-1: for ever); negative: a session's descriptor
- * failed, or every run that is left waits for its output to be read. Which
+ * failed, or every run that is left waits for its output to be read
+ * (EXEAT_LIMIT), or `needed` is more than n (EXEAT_INVALID). Which
  * ones: exeat_run_result(); a failed sandbox is an end, exeat_run_wait() says
  * why.
  */
@@ -642,7 +652,9 @@ EXEAT_API uint64_t exeat_run_id(const struct exeat_run *run);
 /*
  * What a piped stream has brought: returns how many bytes are in buf, at least
  * one and at most `size`, or 0 at its end. -EAGAIN: nothing within timeout_ms
- * (0: what is there, -1: wait for ever). Other errors: the sandbox failed.
+ * (0: what is there, -1: wait for ever); `error` says nothing then.
+ * EXEAT_INVALID: not an output ("stream"), no room ("size"). Other errors: the
+ * sandbox failed. All three readers have these, and may be mixed.
  */
 EXEAT_API ssize_t exeat_run_read(struct exeat_run *run,
 				 enum exeat_stream stream, void *buf,
@@ -668,8 +680,8 @@ EXEAT_API ssize_t exeat_run_read_text(struct exeat_run *run,
 				      size_t size, int timeout_ms,
 				      struct exeat_error *error);
 /*
- * Write to a piped stdin; waits until all is taken. -EPIPE: it is closed, or
- * the command does not read it any more; EXEAT_LIMIT: the command waits for its
+ * Write to a piped stdin; waits until all is taken. -EPIPE (EXEAT_CONFLICT): it
+ * is closed, or the command does not read it any more; EXEAT_LIMIT: the command waits for its
  * own output to be read.
  */
 EXEAT_API int exeat_run_write(struct exeat_run *run, const void *data,
@@ -714,8 +726,8 @@ EXEAT_API int exeat_exec(struct exeat_session *session,
 
 /*
  * Run Python text and collect what it prints: *ret_out is heap, terminated;
- * free(). `options` (NULL: none) may name everything but the command. Returns
- * 0, or 1 if the text did not end with 0: that is data. What it wrote to
+ * free(); NULL: not wanted. `options` (NULL: none) may name everything but the
+ * command. Returns 0, or 1 if the text did not end with 0: that is data. What it wrote to
  * stderr and its result are the run's, whose *ret is the caller's, to be freed
  * with exeat_run_free(); NULL: not wanted.
  */
@@ -744,7 +756,7 @@ EXEAT_API int exeat_spawn(struct exeat_session *session,
 /*
  * Make or replace a file with these bytes; nobody sees half of it. Missing
  * folders are made. `mode`: its permissions, 0 is 0644. It belongs to whom the
- * payload is.
+ * payload is. EXEAT_INVALID ("mode"): a bit above 0777.
  */
 EXEAT_API int exeat_put_bytes(struct exeat_session *session, const char *path,
 			      const void *data, size_t len, unsigned mode,
@@ -752,7 +764,8 @@ EXEAT_API int exeat_put_bytes(struct exeat_session *session, const char *path,
 /*
  * A whole file of at most max_bytes bytes: *ret is heap, terminated by a NUL
  * that *ret_len does not count; free(). EXEAT_LIMIT: it is longer. Root is
- * refused what neither the payload nor everybody may read.
+ * refused what neither the payload nor everybody may read. EXEAT_INVALID
+ * ("max_bytes"): half of the address space or more.
  */
 EXEAT_API int exeat_get_bytes(struct exeat_session *session, const char *path,
 			      size_t max_bytes, void **ret, size_t *ret_len,
@@ -776,7 +789,8 @@ struct exeat_file {
 EXEAT_API int exeat_stat_file(struct exeat_session *session, const char *path,
 			      struct exeat_file *ret,
 			      struct exeat_error *error);
-/* What a folder has ("": the work dir), by name. *ret: one free(). */
+/* What a folder has ("": the work dir), by name. *ret: one free().
+ * EXEAT_LIMIT: more than a million entries. */
 EXEAT_API int exeat_list_files(struct exeat_session *session, const char *path,
 			       struct exeat_file **ret, size_t *ret_n,
 			       struct exeat_error *error);
@@ -850,7 +864,7 @@ EXEAT_API int exeat_policy_new(const struct exeat_policy_options *options,
 			       struct exeat_error *error);
 /* Forget it. */
 EXEAT_API void exeat_policy_free(struct exeat_policy *policy);
-/* Canonical JSON, presets expanded. Heap; free(). */
+/* Canonical JSON, presets expanded. Heap; free(). NULL: no memory. */
 EXEAT_API char *exeat_policy_json(const struct exeat_policy *policy);
 
 struct exeat_policy_answer {

@@ -192,6 +192,7 @@ static void helper_is_killed(const char *mode)
 	assert_true(exeat_run_start(session, &o, &third, &error) < 0);
 	api_expect(&error, EXEAT_INTERNAL, "ended unexpectedly", "");
 	assert_int_equal(exeat_run_write(second, "x", 1, &error), -EPIPE);
+	assert_int_equal(error.code, EXEAT_CONFLICT);
 	assert_true(exeat_run_read(second, EXEAT_STDOUT, buf, sizeof(buf), -1,
 				   &error) <= 0);
 	/* nothing lives on, closed or not */
