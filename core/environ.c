@@ -138,10 +138,9 @@ static int put_ca(struct list *l)
 static int put_blocked(struct list *l)
 {
 	static const char *const no_retries[] = {
-		"npm_config_fetch_retries=0",
-		"PIP_RETRIES=0",
-		"CARGO_NET_RETRY=0",
-		"YARN_HTTP_RETRY=0",
+		"npm_config_fetch_retries=0", "PIP_RETRIES=0",
+		"CARGO_NET_RETRY=0",	      "YARN_HTTP_RETRY=0",
+		"UV_HTTP_RETRIES=0",
 	};
 	int r = 0;
 

@@ -20,6 +20,7 @@ target_sources(exeat_core PRIVATE
 	viewplan_etc.c
 	viewplan_mount.c
 	workdir.c
+	workdir_kept.c
 	workdir_tree.c
 	workdir_venv.c)
 target_compile_definitions(exeat_core PRIVATE

@@ -112,15 +112,18 @@ static int stdio_open(struct exeat_run *run, const struct exeat_run_options *o,
 
 /* ---- start ---- */
 
+static bool is_python(const struct exeat_run_options *o)
+{
+	return o->script && o->script_type &&
+	       strcmp(o->script_type, "python") == 0;
+}
+
 static const char *const *run_argv(const struct exeat_run_options *o,
 				   const char *ret[4])
 {
-	bool python = o->script && o->script_type &&
-		      strcmp(o->script_type, "python") == 0;
-
 	if (o->argv)
 		return o->argv;
-	ret[0] = python ? "python3" : o->shell ? o->shell : "/bin/sh";
+	ret[0] = is_python(o) ? "python3" : o->shell ? o->shell : "/bin/sh";
 	ret[1] = "-c";
 	ret[2] = o->command ? o->command : o->script;
 	ret[3] = NULL;
@@ -218,6 +221,7 @@ static struct exeat_run *run_new(struct exeat_session *s,
 	run->on_exit = o->on_exit;
 	run->on_stdin_ready = o->on_stdin_ready;
 	run->pty = o->pty != 0;
+	run->python = is_python(o);
 	run->rows = o->pty_rows ? o->pty_rows : TTY_ROWS;
 	run->cols = o->pty_cols ? o->pty_cols : TTY_COLS;
 	run->idle_ms = o->idle_timeout_ms;
@@ -372,12 +376,17 @@ void run_exited(struct exeat_run *run, int status, unsigned reason)
 	run_check(run);
 }
 
-/* What could not be started, and why: the step says nothing to the user. */
-static void err_start(const struct err *err, char *buf, size_t size)
+/* What could not be started, and why: the step says nothing to the user, who
+ * may not know the program that runs a script. */
+static void err_start(const struct err *err, bool no_python, char *buf,
+		      size_t size)
 {
 	struct err shown = *err;
 
 	shown.step[0] = shown.remedy[0] = '\0';
+	if (no_python)
+		err_remedy(&shown, "install python3: sessions see that of "
+				   "/usr and /opt");
 	(void)err_str(&shown, buf, size);
 }
 
@@ -390,7 +399,8 @@ void run_failed(struct exeat_run *run, unsigned exit_code,
 	if (exit_code == 125)
 		run->err = *err;
 	else
-		err_start(err, run->start_error, sizeof(run->start_error));
+		err_start(err, run->python && exit_code == 127,
+			  run->start_error, sizeof(run->start_error));
 	/* nothing ran: there is nothing to wait for */
 	run->exited = run->flushed = true;
 	stream_close(&run->streams[EXEAT_STDOUT]);

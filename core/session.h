@@ -149,6 +149,7 @@ struct exeat_run {
 	void (*on_stdin_ready)(void *user_data, struct exeat_run *run);
 	bool wants_stdin; /* on_stdin_ready is owed */
 	bool pty;	  /* its streams are a terminal, once that has come */
+	bool python;	  /* a script for python3 */
 	uint16_t rows, cols;
 	void *user_data;
 	bool callback[3];

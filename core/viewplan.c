@@ -317,7 +317,7 @@ static int plan_files(struct planner *p)
 }
 
 /* The first program `uv` of the caller's PATH, unless the view's own PATH has
- * it; a script that stands for it is none. */
+ * it; a script that stands for it is none, and the work dir's is shown there. */
 static int plan_uv(struct planner *p)
 {
 	const char *path = secure_getenv("PATH");
@@ -330,7 +330,7 @@ static int plan_uv(struct planner *p)
 		(void)snprintf(name, sizeof(name), "%.*s/uv", n, path);
 		path += n + (path[n] == ':');
 		if (*name != '/' || access(name, X_OK) < 0 ||
-		    !realpath(name, real))
+		    !realpath(name, real) || below(p->rq->work->path, real))
 			continue;
 		fd = open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (fd < 0 || pread(fd, magic, 4, 0) != 4 ||

@@ -48,13 +48,14 @@ int workdir_open(const char *path, struct workdir *ret, struct err *err);
 int workdir_fresh(const struct identity *id, struct workdir *ret,
 		  struct err *err);
 /*
- * Make what a session keeps in it: .exeat/ (.gitignore "*"), .exeat/home, and
- * the virtual environment .exeat/venv if Python is in view (PEP 405 layout
+ * Make what a session keeps in it: .exeat/ (.gitignore "*"); .exeat/home, in
+ * which npm, cargo and go, if they are here, install programs to .local/bin;
+ * and the virtual environment .exeat/venv if Python is in view (PEP 405 layout
  * written directly: pyvenv.cfg with system site packages, bin/python links,
  * lib/pythonX.Y/site-packages, a `pip` that calls `python -m pip`): no
  * process is started for it. Everything is owned by the identity; existing
- * files stay. No symlink is followed (a payload of an earlier session wrote
- * here).
+ * files stay, but for an environment whose Python the system has no more. No
+ * symlink is followed (a payload of an earlier session wrote here).
  */
 int workdir_populate(struct workdir *w, const struct identity *id,
 		     struct err *err);

@@ -117,8 +117,9 @@ static void environment_is_minimal(void **state)
 	names_of(text, names, sizeof(names));
 	assert_string_equal(names,
 			    "CARGO_NET_RETRY HOME LANG LOGNAME PATH "
-			    "PIP_RETRIES TERM TMPDIR TZ USER VIRTUAL_ENV "
-			    "YARN_HTTP_RETRY npm_config_fetch_retries ");
+			    "PIP_RETRIES TERM TMPDIR TZ USER "
+			    "UV_HTTP_RETRIES VIRTUAL_ENV YARN_HTTP_RETRY "
+			    "npm_config_fetch_retries ");
 	free(text);
 	(void)unsetenv("TZ");
 	exeat_session_close(s);
