@@ -75,6 +75,9 @@ class Trial:
             wrong = self._said()
         out = [Complaint(self._kind(text), "program: " + text)
                for text in wrong]
+        if "stderr" in spec and not spec["stderr"](self.result.err):
+            out.append(Complaint("leak", "stderr: not " + judge.show(
+                spec["stderr"]) + f": {self.result.err!r}"))
         if not spec.get("outside"):
             out += self._witnesses()
         return out

@@ -25,7 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS = 8, RULES = 8, FIELDS = 5, LINE = 4096 };
+enum { RUNS = 8, RULES = 8, FIELDS = 5, LINE = 64 << 10 };
 
 struct named_run {
 	char name[32];

@@ -14,7 +14,9 @@ import errno
 import fcntl
 import hashlib
 import json
+import mmap
 import os
+import resource
 import select
 import socket
 import ssl
@@ -1304,6 +1306,186 @@ def status():
                                       "Seccomp")}
 
 
+# ---- terminals, files that are shown, limits ----
+
+TERMINALS = ("/dev/tty", "/dev/tty0", "/dev/tty1", "/dev/console", "/dev/vcs",
+             "/dev/vcsa", "/dev/ttyS0", "/dev/ptmx/../pts/0", "/dev/uinput",
+             "/proc/1/fd/0", "/proc/1/fd/1", "/proc/1/fd/2")
+TIOCCONS, TIOCVHANGUP = 0x541d, 0x5437
+
+
+def _attempts():
+    """(names of what worked, what tries one)"""
+    gained = []
+
+    def attempt(name, call):
+        try:
+            call()
+            gained.append(name)
+        except (OSError, ValueError):
+            pass
+    return gained, attempt
+
+
+def _opened(path, flags=os.O_RDWR):
+    os.close(os.open(path, flags | os.O_NOCTTY))
+
+
+def terminals(*how):
+    """Every terminal that we find, and what can be done to the one on stdin.
+    "all": also what would do harm outside."""
+    return in_child(["each_terminal", *how])
+
+
+def each_terminal(*how):
+    gained, attempt = _attempts()
+    found = sorted(x for x in os.listdir("/dev/pts") if x.isdigit())
+    for path in (*TERMINALS, *("/dev/pts/" + x for x in found)):
+        attempt("open " + path, lambda p=path: _opened(p))
+    attempt("foreground", lambda: os.tcsetpgrp(0, os.getpgrp()))
+    if "all" in how and not _capable(gained):
+        attempt("console", lambda: fcntl.ioctl(0, TIOCCONS))
+        attempt("hang up", lambda: fcntl.ioctl(0, TIOCVHANGUP))
+        attempt("hang up ours", lambda: check(libc.vhangup()))
+        os.setsid()
+        attempt("take", lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        attempt("steal", lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 1))
+    return {"gained": gained, "terminals": found, "tty": os.isatty(0)}
+
+
+def _capable(gained):
+    """With a capability we could, and where nothing confines us that would do
+    harm to the machine: it is said, and not done."""
+    able = int(status()["CapEff"], 16) != 0
+    if able:
+        gained.append("capable")
+    return able
+
+
+FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
+SYS_OPEN_TREE, SYS_MOUNT_SETATTR = 428, 442
+MS_RDONLY, MS_REMOUNT, MS_BIND, MNT_DETACH = 1, 32, 4096, 2
+OPEN_TREE_CLONE, AT_RECURSIVE = 1, 0x8000
+
+
+def changed(path):
+    """Every way to change a file, or what stands at its place. It may be one of
+    the machine's, and nothing confine us: what succeeds changes nothing."""
+    gained, attempt = _attempts()
+    _by_descriptor(path, attempt)
+    _by_name(path, attempt)
+    if not _capable(gained):
+        _by_mount(os.path.dirname(path).encode(), path.encode(), attempt)
+    return {"gained": gained}
+
+
+def _by_descriptor(path, attempt):
+    fd = os.open(path, os.O_RDONLY)
+    own, now = f"/proc/self/fd/{fd}", os.fstat(fd)
+
+    def flags():
+        value = fcntl.ioctl(fd, FS_IOC_GETFLAGS, bytes(8))
+        fcntl.ioctl(fd, FS_IOC_SETFLAGS, value)
+
+    def memory(by):
+        with mmap.mmap(by, 1, mmap.MAP_SHARED, mmap.PROT_WRITE):
+            pass
+
+    def memory_again():
+        other = os.open(own, os.O_RDWR)
+        try:
+            memory(other)
+        finally:
+            os.close(other)
+    for name, how in (("write", os.O_WRONLY), ("both", os.O_RDWR),
+                      ("append", os.O_WRONLY | os.O_APPEND)):
+        attempt(name, lambda h=how: _opened(path, h))
+        attempt(name + " again", lambda h=how: _opened(own, h))
+    attempt("map", lambda: memory(fd))
+    attempt("map again", memory_again)
+    attempt("fchmod", lambda: os.fchmod(fd, now.st_mode & 0o7777))
+    attempt("fchown", lambda: os.fchown(fd, now.st_uid, now.st_gid))
+    attempt("flags", flags)
+    os.close(fd)
+
+
+def _by_name(path, attempt):
+    folder, now = os.path.dirname(path), os.stat(path)
+    free = path + ".not-there"
+
+    def remove(call):
+        try:
+            call(free)
+        except FileNotFoundError:
+            pass  # it may be done, and there is nothing to do it to
+    attempt("chmod", lambda: os.chmod(path, now.st_mode & 0o7777))
+    attempt("chown", lambda: os.chown(path, now.st_uid, now.st_gid))
+    attempt("time", lambda: os.utime(path, ns=(now.st_atime_ns,
+                                               now.st_mtime_ns)))
+    attempt("length", lambda: os.truncate(path, now.st_size))
+    attempt("rename", lambda: os.rename(path, path))
+    attempt("remove", lambda: remove(os.unlink))
+    attempt("remove folder", lambda: remove(os.rmdir))
+    attempt("unnamed", lambda: os.close(os.open(
+        folder, os.O_TMPFILE | os.O_RDWR, 0o600)))
+
+
+def _by_mount(folder, raw, attempt):
+    """Without a capability none of these can do anything."""
+    attr = struct.pack("=4Q", 0, MS_RDONLY, 0, 0)
+    for what, where in (("file", raw), ("folder", folder)):
+        attempt("remount " + what, lambda w=where: check(libc.mount(
+            None, w, None, MS_REMOUNT | MS_BIND, None)))
+        attempt("unmount " + what, lambda w=where: check(
+            libc.umount2(w, MNT_DETACH)))
+        attempt("bind " + what, lambda w=where: check(libc.mount(
+            w, w, None, MS_BIND, None)))
+        attempt("attributes of " + what, lambda w=where: check(libc.syscall(
+            SYS_MOUNT_SETATTR, -100, w, AT_RECURSIVE, attr, len(attr))))
+        attempt("tree of " + what, lambda w=where: os.close(check(
+            libc.syscall(SYS_OPEN_TREE, -100, w, OPEN_TREE_CLONE))))
+    attempt("root", lambda: os.chroot("/tmp"))
+    attempt("pivot", lambda: check(libc.pivot_root(b"/tmp", b"/tmp")))
+    attempt("namespace", lambda: check(libc.unshare(CLONE_NEWNS)))
+
+
+PRIO_PROCESS, IOPRIO_SET, IOPRIO_REALTIME = 0, 251, 1 << 13
+
+
+def limits():
+    """Every limit above what it is, and what else is scarce."""
+    return in_child(["each_limit"])
+
+
+def each_limit():
+    gained, attempt = _attempts()
+    able = _capable(gained)
+    for name in (x for x in dir(resource) if x.startswith("RLIMIT_")):
+        which = getattr(resource, name)
+        for pid in [0] if able else [0, 1]:
+            hard = resource.prlimit(pid, which)[1]
+            if hard == resource.RLIM_INFINITY:
+                continue
+            for soft in (hard, hard + 1):
+                attempt(f"{name} of {pid}", lambda p=pid, w=which, s=soft,
+                        h=hard + 1: resource.prlimit(p, w, (s, h)))
+    attempt("nice", lambda: os.setpriority(PRIO_PROCESS, 0, -20))
+    attempt("real time", lambda: os.sched_setscheduler(
+        0, os.SCHED_FIFO, os.sched_param(1)))
+    attempt("disk", lambda: check(libc.syscall(
+        IOPRIO_SET, 1, 0, IOPRIO_REALTIME)))
+    attempt("unkillable", lambda: _written("/proc/self/oom_score_adj",
+                                           "-1000"))
+    for name in ("/sys/fs/cgroup/cgroup.procs", "/proc/sys/kernel/pid_max"):
+        attempt(name, lambda p=name: _opened(p, os.O_WRONLY))
+    return {"gained": gained}
+
+
+def _written(path, word):
+    with open(path, "w", encoding="ascii") as f:
+        f.write(word)
+
+
 PROBES = {f.__name__: f for f in (
     tcp, banner_then, duplex, websocket, mapped, http, h2, tls, hello,
     late, crowd, quic_then_tcp, resolve, dns,
@@ -1311,7 +1493,8 @@ PROBES = {f.__name__: f for f in (
     ping, open_socket, vsock, io_uring, bind_send, program, nftables,
     link_add, nested, nest, unix_bind,
     unix_connect, others, setuid_bits, file_caps, discipline, typed, type_key,
-    reopen, write, status)}
+    reopen, write, status, terminals, each_terminal, changed, limits,
+    each_limit)}
 
 
 PROBES.update((f.__name__, f) for f in (speak, large, extension, closed_port,

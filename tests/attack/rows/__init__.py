@@ -24,6 +24,7 @@ SPDX-License-Identifier: Apache-2.0
     after       called likewise before the control: what the host complains of
     work        rows of the same work dir, by this name
     env         of the caller
+    stderr      called with what the command's stderr got: is it right?
     stdin       text of a file outside of the view, which is standard input
                 and must be the same afterwards
     prompt_ms   an answer must take less than this
