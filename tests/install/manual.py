@@ -154,6 +154,19 @@ def prose(texts, known, functions, header):
             check(f"{name}: {word}", word in words or word.endswith("_"))
 
 
+def paths(readme):
+    """Files that a README names are there."""
+    top = os.path.dirname(os.path.realpath(readme))
+    for name in (readme, os.path.join(top, "core/README.md")):
+        with open(name, encoding="utf-8") as file:
+            text = file.read()
+        found = re.findall(r"`((?:core|policy|proxy|backends|tests|examples)/"
+                           r"[\w./-]*)`", text)
+        check(f"{name} names files", found)
+        for path in found:
+            check(f"{name}: {path}", os.path.exists(os.path.join(top, path)))
+
+
 def main(exeat, folder, header, readme):
     all_pages = pages(folder)
     with open(header, encoding="utf-8") as file:
@@ -165,6 +178,7 @@ def main(exeat, folder, header, readme):
     texts.update((f"{name}({section})", text)
                  for (name, section), text in all_pages.items())
     prose(texts, known, functions, header)
+    paths(readme)
     print(f"{len(all_pages)} pages, {len(known)} options: {len(wrong)} wrong")
     return 1 if wrong else 0
 
