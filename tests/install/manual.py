@@ -16,7 +16,7 @@ import sys
 
 # options of other programs, in examples
 FOREIGN = {"scope", "cflags", "libs", "static", "build", "parallel", "install",
-           "prefix"}
+           "prefix", "offline"}
 wrong = []
 
 
@@ -146,7 +146,7 @@ def prose(texts, known, functions, header):
     for name, text in texts.items():
         text = plain(text)
         for option in re.findall(r"(?<![\w-])--([a-z][a-z-]+)", text):
-            check(f"{name}: --{option} is no option",
+            check(f"{name}: --{option} is no option, nor in FOREIGN",
                   option in known | FOREIGN)
         for function in re.findall(r"\b(exeat_\w+)\(", text):
             check(f"{name}: {function}()", function in functions)
