@@ -306,6 +306,18 @@ static int become(const struct command *c, struct chan *control, const int *fds,
 
 /* -- exec -- */
 
+/* What execve() says of it would not help who asks why. */
+static int exec_error(const char *path, int errnum)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errnum;
+	if (errnum == ENOENT)
+		return -ELIBACC; /* it is there: what it names is not */
+	return errnum == EACCES && S_ISDIR(st.st_mode) ? -EISDIR : -errnum;
+}
+
 /* execve(), and what a shell does with a text that names no interpreter. */
 static int exec_path(const char *path, const struct command *c)
 {
@@ -316,7 +328,7 @@ static int exec_path(const char *path, const struct command *c)
 	(void)execve(path, (char *const *)(uintptr_t)c->argv,
 		     (char *const *)(uintptr_t)c->envp);
 	if (errno != ENOEXEC)
-		return -errno;
+		return exec_error(path, errno);
 	while (c->argv[n])
 		n++;
 	argv = calloc(n + 2, sizeof(*argv));
@@ -339,10 +351,16 @@ static const char *get_search_path(const struct command *c)
 	return "/usr/bin:/bin";
 }
 
+/* Found, and not to be executed: better than nothing found at all. */
+static bool is_there(int error)
+{
+	return error == -EACCES || error == -EISDIR || error == -ELIBACC;
+}
+
 /* The errno of a directory that says "not here, look on". */
 static bool goes_on(int error)
 {
-	return error == -ENOENT || error == -ENOTDIR || error == -EACCES ||
+	return is_there(error) || error == -ENOENT || error == -ENOTDIR ||
 	       error == -ENAMETOOLONG || error == -ELOOP;
 }
 
@@ -368,7 +386,7 @@ static int exec_search(const struct command *c)
 
 			if (!goes_on(r))
 				return r;
-			if (r == -EACCES)
+			if (is_there(r))
 				best = r;
 		}
 		if (dir[len] == '\0')
@@ -414,7 +432,11 @@ static void execute(struct payload *p, struct payload_failure *failure)
 	if (become(c, p->control, m->fds, m->nfds, &failure->err) < 0)
 		return;
 	r = exec_search(c);
-	(void)err_sys(&failure->err, -r, "execute", "%s", c->argv[0]);
+	if (r == -ELIBACC)
+		(void)err_new(&failure->err, ERR_NOT_FOUND, "execute",
+			      c->argv[0], "its interpreter is not there");
+	else
+		(void)err_sys(&failure->err, -r, "execute", "%s", c->argv[0]);
 	failure->exit_code = r == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXEC;
 }
 

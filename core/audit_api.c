@@ -2,6 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/audit/verify.h"
@@ -103,6 +106,20 @@ static int verify(struct exeat_audit_options *o, struct exeat_audit_totals *ret,
 	return 0;
 }
 
+static int fd_check(int fd, struct err *err)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct stat st;
+
+	if (flags < 0 || flags & O_PATH || (flags & O_ACCMODE) == O_WRONLY ||
+	    fstat(fd, &st) < 0)
+		return err_new(err, ERR_INVALID, "verify", "fd",
+			       "not a descriptor to read from");
+	return S_ISDIR(st.st_mode) ? err_new(err, ERR_INVALID, "verify", "fd",
+					     "%s", strerrordesc_np(EISDIR)) :
+				     0;
+}
+
 int exeat_audit_verify(const struct exeat_audit_options *options,
 		       struct exeat_audit_totals *ret,
 		       struct exeat_error *error)
@@ -111,8 +128,12 @@ int exeat_audit_verify(const struct exeat_audit_options *options,
 	struct err err;
 	int r;
 
+	if (error_needs(error, "verify", ERROR_ARGS({ "ret", ret })) < 0)
+		return -EINVAL;
 	err_clear(&err);
 	r = options_from_caller(&o, sizeof(o), options, "audit", &err);
+	if (r == 0)
+		r = fd_check(o.fd, &err);
 	if (r == 0)
 		r = verify(&o, ret, &err);
 	if (r < 0)

@@ -34,6 +34,35 @@ void exeat_error_from(struct exeat_error *ret, const struct err *err)
 	(void)snprintf(ret->remedy, sizeof(ret->remedy), "%s", err->remedy);
 }
 
+int error_needs(struct exeat_error *ret, const char *step,
+		const struct error_arg *args)
+{
+	struct err err;
+	int r;
+
+	for (; args->name; args++) {
+		if (args->value)
+			continue;
+		r = err_new(&err, ERR_INVALID, step, args->name, "is NULL");
+		exeat_error_from(ret, &err);
+		return r;
+	}
+	return 0;
+}
+
+int error_timeout(struct exeat_error *ret, const char *step, int timeout_ms)
+{
+	struct err err;
+	int r;
+
+	if (timeout_ms >= -1)
+		return 0;
+	r = err_new(&err, ERR_INVALID, step, "timeout_ms",
+		    "less than -1, which is for ever");
+	exeat_error_from(ret, &err);
+	return r;
+}
+
 const char *exeat_code_name(enum exeat_code code)
 {
 	return code == EXEAT_OK ? "ok" : err_code_name((enum err_code)code);
@@ -42,8 +71,14 @@ const char *exeat_code_name(enum exeat_code code)
 const char *exeat_error_text(const struct exeat_error *error, char *buf,
 			     size_t size)
 {
-	struct err err = { .code = (enum err_code)error->code };
+	struct err err = { 0 };
 
+	if (!buf || size == 0)
+		return buf;
+	buf[0] = '\0';
+	if (!error)
+		return buf;
+	err.code = (enum err_code)error->code;
 	(void)snprintf(err.step, sizeof(err.step), "%s", error->step);
 	(void)snprintf(err.object, sizeof(err.object), "%s", error->object);
 	(void)snprintf(err.message, sizeof(err.message), "%s", error->message);

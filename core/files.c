@@ -143,12 +143,18 @@ int exeat_put_bytes(struct exeat_session *s, const char *path, const void *data,
 	struct err err;
 	int r;
 
+	if (error_needs(error, "put",
+			ERROR_ARGS({ "session", s }, { "path", path })) < 0 ||
+	    (len > 0 &&
+	     error_needs(error, "put", ERROR_ARGS({ "data", data })) < 0))
+		return -EINVAL;
 	err_clear(&err);
 	r = workpath_take(s, path, true, &at, &err);
 	if (r == 0 && *at == '\0')
 		r = workpath_bad(&err, path, "is the work dir");
-	if (r == 0 && !data && len > 0)
-		r = err_new(&err, ERR_INVALID, "put", "data", "none");
+	if (r == 0 && len > PTRDIFF_MAX)
+		r = err_new(&err, ERR_INVALID, "put", "len",
+			    "nothing is so long");
 	if (r == 0 && mode > FILE_MODES)
 		r = err_new(&err, ERR_INVALID, "put", "mode",
 			    "more than permissions of a file");
@@ -264,6 +270,10 @@ int exeat_get_bytes(struct exeat_session *s, const char *path, size_t max_bytes,
 	size_t len = 0;
 	int r;
 
+	if (error_needs(error, "get",
+			ERROR_ARGS({ "session", s }, { "path", path },
+				   { "ret", ret })) < 0)
+		return -EINVAL;
 	err_clear(&err);
 	r = workpath_take(s, path, false, &at, &err);
 	if (r == 0 && max_bytes >= SIZE_MAX / 2)
@@ -282,7 +292,8 @@ int exeat_get_bytes(struct exeat_session *s, const char *path, size_t max_bytes,
 	if (r < 0)
 		return session_error(error, &err, r);
 	*ret = data;
-	*ret_len = len;
+	if (ret_len)
+		*ret_len = len;
 	return 0;
 }
 
@@ -327,6 +338,10 @@ int exeat_stat_file(struct exeat_session *s, const char *path,
 	struct err err;
 	int r;
 
+	if (error_needs(error, "stat",
+			ERROR_ARGS({ "session", s }, { "path", path },
+				   { "ret", ret })) < 0)
+		return -EINVAL;
 	err_clear(&err);
 	r = workpath_take(s, path, false, &at, &err);
 	if (r < 0)
@@ -447,6 +462,10 @@ int exeat_list_files(struct exeat_session *s, const char *path,
 	struct err err;
 	int r;
 
+	if (error_needs(error, "list",
+			ERROR_ARGS({ "session", s }, { "path", path },
+				   { "ret", ret }, { "ret_n", ret_n })) < 0)
+		return -EINVAL;
 	err_clear(&err);
 	r = workpath_take(s, path, false, &at, &err);
 	if (r < 0)
@@ -493,6 +512,9 @@ int exeat_remove_file(struct exeat_session *s, const char *path, int recursive,
 	struct err err;
 	int r;
 
+	if (error_needs(error, "remove",
+			ERROR_ARGS({ "session", s }, { "path", path })) < 0)
+		return -EINVAL;
 	err_clear(&err);
 	r = workpath_take(s, path, false, &at, &err);
 	if (r == 0 && *at == '\0')

@@ -254,6 +254,10 @@ static int tar_run(struct tar *t, struct exeat_error *error)
 	struct err err;
 	int r, whole;
 
+	if (error_needs(error, "tar",
+			ERROR_ARGS({ "session", t->session },
+				   { "path", t->path })) < 0)
+		return -EINVAL;
 	err_clear(&err);
 	r = t->session->dispatching > 0 ?
 		    err_new(&err, ERR_CONFLICT, "tar", NULL,

@@ -90,6 +90,13 @@ static void policy_answered(struct exeat_session *s, uint32_t type,
 		take_err(r, &s->change_err);
 }
 
+/* The keeper says so of each run once, whether or not its owner still has it. */
+static void run_is_over(struct exeat_session *s)
+{
+	if (s->unended > 0)
+		s->unended--;
+}
+
 static void run_ended(struct exeat_session *s, struct rbuf *r)
 {
 	struct exeat_run *run = run_by_id(s, rbuf_u32(r));
@@ -214,8 +221,10 @@ void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 		s->pausing = s->pausing && !rbuf_u8(&r);
 		return;
 	case K_RUN_FAILED:
+		run_is_over(s);
 		return run_not_started(s, &r);
 	case K_EXITED:
+		run_is_over(s);
 		return run_ended(s, &r);
 	case F_FLUSHED:
 		run = run_by_id(s, rbuf_u32(&r));

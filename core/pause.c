@@ -70,8 +70,10 @@ int exeat_session_pause(struct exeat_session *s, struct exeat_error *error)
 {
 	int64_t deadline = clock_ms() + LIMIT_PAUSE_MS;
 	struct err err;
-	int r = 0;
+	int r = error_needs(error, "pause", ERROR_ARGS({ "session", s }));
 
+	if (r < 0)
+		return r;
 	err_clear(&err);
 	if (s->dispatching > 0)
 		return session_error(error, &err,
@@ -100,6 +102,8 @@ int exeat_session_pause(struct exeat_session *s, struct exeat_error *error)
 
 int exeat_session_resume(struct exeat_session *s, struct exeat_error *error)
 {
+	if (error_needs(error, "resume", ERROR_ARGS({ "session", s })) < 0)
+		return -EINVAL;
 	session_pause_send(s, false);
 	return exeat_session_dispatch(s, 0, error);
 }

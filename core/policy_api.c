@@ -148,12 +148,15 @@ static int take_upstream(struct policy_file *f, struct exeat_policy *ret,
 int exeat_policy_new(const struct exeat_policy_options *options,
 		     struct exeat_policy **ret, struct exeat_error *error)
 {
-	struct exeat_policy *p = calloc(1, sizeof(*p));
+	struct exeat_policy *p;
 	struct exeat_policy_options o = EXEAT_POLICY_OPTIONS_INIT;
 	struct source source = { 0 };
 	struct err err = { 0 };
-	int r;
+	int r = error_needs(error, "policy", ERROR_ARGS({ "ret", ret }));
 
+	if (r < 0)
+		return r;
+	p = calloc(1, sizeof(*p));
 	if (!p) {
 		r = err_sys(&err, ENOMEM, "compile policy", NULL);
 		exeat_error_from(error, &err);
@@ -193,11 +196,14 @@ void exeat_policy_free(struct exeat_policy *policy)
 
 char *exeat_policy_json(const struct exeat_policy *policy)
 {
-	const struct policy_upstream upstream = { &policy->proxy,
-						  policy->direct.policy };
+	struct policy_upstream upstream;
 	struct sbuf b;
 	int r;
 
+	if (!policy)
+		return NULL;
+	upstream = (struct policy_upstream){ &policy->proxy,
+					     policy->direct.policy };
 	sbuf_init(&b, JSON_MAX);
 	r = policy_json_with(policy->view, &upstream, &b);
 	if (r == 0)
@@ -300,8 +306,13 @@ int exeat_policy_test(const struct exeat_policy *policy, const char *target,
 	struct sbuf text;
 	struct rule to = { 0 };
 	uint16_t port = 0;
-	int r = parse_target(target, &to, &port, &err);
+	int r = error_needs(error, "test target",
+			    ERROR_ARGS({ "policy", policy },
+				       { "target", target }, { "ret", ret }));
 
+	if (r < 0)
+		return r;
+	r = parse_target(target, &to, &port, &err);
 	if (r < 0) {
 		exeat_error_from(error, &err);
 		return r;
@@ -340,7 +351,8 @@ static void warn_one(void *user, const struct policy_warning *w)
 		.advice = w->advice,
 	};
 
-	warn->each(warn->user_data, &warning);
+	if (warn->each)
+		warn->each(warn->user_data, &warning);
 }
 
 int exeat_policy_warnings(
@@ -349,10 +361,15 @@ int exeat_policy_warnings(
 		     const struct exeat_policy_warning *warning),
 	void *user_data, struct exeat_error *error)
 {
-	struct warn warn = { policy->view, each, user_data };
+	struct warn warn = { .each = each, .user_data = user_data };
 	struct err err = { 0 };
-	int r = policy_lint(policy->view, warn_one, &warn);
+	int r = error_needs(error, "check policy",
+			    ERROR_ARGS({ "policy", policy }));
 
+	if (r < 0)
+		return r;
+	warn.policy = policy->view;
+	r = policy_lint(policy->view, warn_one, &warn);
 	if (r < 0) {
 		(void)err_sys(&err, -r, "check policy", NULL);
 		exeat_error_from(error, &err);
@@ -424,6 +441,12 @@ static int tell_preset(const char *name, bool in_list, each_preset *each,
 	return r;
 }
 
+static void tell_nobody(void *user_data, const struct exeat_preset_info *info)
+{
+	(void)user_data;
+	(void)info;
+}
+
 int exeat_presets(const char *name,
 		  void (*each)(void *user_data,
 			       const struct exeat_preset_info *info),
@@ -433,6 +456,8 @@ int exeat_presets(const char *name,
 	struct err err = { 0 };
 	int r;
 
+	if (!each)
+		each = tell_nobody;
 	if (name) {
 		r = tell_preset(*name == '@' ? name + 1 : name, false, each,
 				user_data, &err);

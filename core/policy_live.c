@@ -298,6 +298,9 @@ int exeat_session_set_policy(struct exeat_session *s,
 	struct err err;
 	int r;
 
+	if (error_needs(error, "change policy", ERROR_ARGS({ "session", s })) <
+	    0)
+		return -EINVAL;
 	err_clear(&err);
 	if (s->fatal.code != ERR_NONE)
 		return session_error(error, &s->fatal, -EIO);

@@ -195,9 +195,11 @@ static int run_send(struct exeat_run *run, const struct exeat_run_options *o,
 				    stdio_open(run, o, i, err);
 		r = fds[i] < 0 ? fds[i] : 0;
 	}
-	if (r == 0)
+	if (r == 0) {
 		session_send(s, HELPER_KEEPER, K_RUN, body.s, body.len, fds,
 			     (unsigned)n);
+		s->unended++;
+	}
 	for (int i = 0; i < FDS; i++)
 		fd_close(&fds[i]);
 	sbuf_done(&body);
@@ -244,7 +246,6 @@ static struct exeat_run *run_new(struct exeat_session *s,
 		stream_init(run, (enum exeat_stream)i);
 	run->next = s->runs;
 	s->runs = run;
-	s->unended++;
 	return run;
 }
 
@@ -310,6 +311,9 @@ int exeat_run_start(struct exeat_session *s,
 	struct err err;
 	int r;
 
+	if (error_needs(error, "run",
+			ERROR_ARGS({ "session", s }, { "ret", ret })) < 0)
+		return -EINVAL;
 	err_clear(&err);
 	r = options_from_caller(&o, sizeof(o), options, "run", &err);
 	resolv_watch_poll(s);
@@ -368,7 +372,6 @@ void run_exited(struct exeat_run *run, int status, unsigned reason)
 	limits_ended(run, status);
 	run->exited = true;
 	run->exited_ms = clock_ms();
-	run->session->unended--;
 	if (!run->flushed)
 		due_watch(run);
 	stream_drain(&run->streams[EXEAT_STDOUT]);
@@ -430,12 +433,12 @@ void run_lost(struct exeat_run *run, const struct err *err)
 
 const struct exeat_result *exeat_run_result(const struct exeat_run *run)
 {
-	return run->phase == PHASE_OVER ? &run->result : NULL;
+	return run && run->phase == PHASE_OVER ? &run->result : NULL;
 }
 
 uint64_t exeat_run_id(const struct exeat_run *run)
 {
-	return run->id;
+	return run ? run->id : 0;
 }
 
 int exeat_run_kill(struct exeat_run *run, int signal, struct exeat_error *error)
@@ -445,9 +448,12 @@ int exeat_run_kill(struct exeat_run *run, int signal, struct exeat_error *error)
 	struct err err;
 	int r;
 
+	if (error_needs(error, "kill", ERROR_ARGS({ "run", run })) < 0)
+		return -EINVAL;
 	if (signal < 1 || signal >= NSIG) {
 		err_clear(&err);
-		r = err_new(&err, ERR_INVALID, "run", "signal", "no such");
+		r = err_new(&err, ERR_INVALID, "kill", "signal",
+			    "there is no signal %d", signal);
 		return session_error(error, &err, r);
 	}
 	if (run->phase == PHASE_OVER)

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,7 +38,10 @@ static int stdio_check(const struct exeat_run_options *o, struct err *err)
 				return invalid(err, "stdio",
 					       "bytes are for stdin");
 			if (!o->stdin_bytes && o->stdin_len > 0)
-				return invalid(err, "stdin_bytes", "none");
+				return invalid(err, "stdin_bytes", "is NULL");
+			if (o->stdin_len > PTRDIFF_MAX)
+				return invalid(err, "stdin_len",
+					       "nothing is so long");
 			continue;
 		case EXEAT_STDIO_CALLBACK:
 			if (i == EXEAT_STDIN || !o->on_output)
@@ -49,7 +53,9 @@ static int stdio_check(const struct exeat_run_options *o, struct err *err)
 		}
 		return invalid(err, "stdio", "no such kind");
 	}
-	return 0;
+	return o->stdin_len == 0 || o->stdio[EXEAT_STDIN] == EXEAT_STDIO_BYTES ?
+		       0 :
+		       invalid(err, "stdin_bytes", "stdin is of another kind");
 }
 
 /* What is written past us cannot be counted. */
@@ -96,13 +102,9 @@ static int times_check(const struct exeat_run_options *o, struct err *err)
 		{ "idle_timeout_ms", o->idle_timeout_ms },
 	};
 
-	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
-		if (times[i].ms < 0)
-			return invalid(err, times[i].name, "negative");
-		if (times[i].ms > LIMIT_TIME_MS)
-			return invalid(err, times[i].name,
-				       "more than ten years");
-	}
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+		if (time_check("run", times[i].name, times[i].ms, err) < 0)
+			return -EINVAL;
 	return 0;
 }
 
@@ -151,28 +153,54 @@ static int cwd_check(const char *cwd, struct err *err)
 	return 0;
 }
 
-int run_check_options(const struct exeat_run_options *o, struct err *err)
+/* Is what is given the command, and nothing beside it that it has no use for? */
+static int command_check(const struct exeat_run_options *o, struct err *err)
 {
 	int given =
 		(o->argv != NULL) + (o->command != NULL) + (o->script != NULL);
+	bool python = o->script_type && strcmp(o->script_type, "python") == 0;
 
 	if (given != 1)
 		return invalid(err, "command",
 			       "exactly one of argv, command and script");
 	if (o->argv && (!o->argv[0] || o->argv[0][0] == '\0'))
 		return invalid(err, "argv", "the command is empty");
-	if (o->script_type && strcmp(o->script_type, "shell") != 0 &&
-	    strcmp(o->script_type, "python") != 0)
-		return invalid(err, "script_type", "must be shell or python");
+	if (o->command && o->command[0] == '\0')
+		return invalid(err, "command", "empty");
 	if (o->command && strlen(o->command) > SCRIPT_MAX)
 		return invalid(err, "command", "longer than 128 KiB");
 	if (o->script && strlen(o->script) > SCRIPT_MAX)
 		return invalid(err, "script", "longer than 128 KiB");
-	if (times_check(o, err) < 0 || texts_check(o, err) < 0 ||
-	    cwd_check(o->cwd, err) < 0)
+	if (o->script_type && !python && strcmp(o->script_type, "shell") != 0)
+		return invalid(err, "script_type", "must be shell or python");
+	if (o->script_type && !o->script)
+		return invalid(err, "script_type", "there is no script");
+	if (o->shell && o->shell[0] == '\0')
+		return invalid(err, "shell", "empty");
+	if (o->shell && (o->argv || python))
+		return invalid(err, "shell", "the command needs none");
+	return 0;
+}
+
+static int pty_check(const struct exeat_run_options *o, struct err *err)
+{
+	if (o->pty)
+		return pty_stdio(o) ? 0 :
+				      invalid(err, "pty",
+					      "a terminal is all three "
+					      "streams");
+	if (o->pty_rows || o->pty_cols)
+		return invalid(err, o->pty_rows ? "pty_rows" : "pty_cols",
+			       "there is no terminal");
+	return 0;
+}
+
+int run_check_options(const struct exeat_run_options *o, struct err *err)
+{
+	if (command_check(o, err) < 0 || times_check(o, err) < 0 ||
+	    texts_check(o, err) < 0 || cwd_check(o->cwd, err) < 0 ||
+	    pty_check(o, err) < 0)
 		return -EINVAL;
-	if (o->pty && !pty_stdio(o))
-		return invalid(err, "pty", "a terminal is all three streams");
 	if (o->merge_output && o->stdio[EXEAT_STDERR] != EXEAT_STDIO_DEFAULT)
 		return invalid(err, "merge_output",
 			       "stderr has a place of its own");

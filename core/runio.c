@@ -92,12 +92,32 @@ static int stdin_stuck(struct exeat_error *error)
 	return session_error(error, &err, r);
 }
 
+static int write_check(const struct exeat_run *run, const void *data,
+		       size_t len, struct exeat_error *error)
+{
+	struct err err;
+	int r;
+
+	if (error_needs(error, "write", ERROR_ARGS({ "run", run })) < 0 ||
+	    (len > 0 &&
+	     error_needs(error, "write", ERROR_ARGS({ "data", data })) < 0))
+		return -EINVAL;
+	if (len <= PTRDIFF_MAX)
+		return 0;
+	r = err_new(&err, ERR_INVALID, "write", "len", "nothing is so long");
+	return session_error(error, &err, r);
+}
+
 int exeat_run_write(struct exeat_run *run, const void *data, size_t len,
 		    struct exeat_error *error)
 {
-	struct stream *st = &run->streams[EXEAT_STDIN];
-	int r = st->close_when_empty ? -EPIPE : stream_queue(st, data, len);
+	struct stream *st;
+	int r = write_check(run, data, len, error);
 
+	if (r < 0)
+		return r;
+	st = &run->streams[EXEAT_STDIN];
+	r = st->close_when_empty ? -EPIPE : stream_queue(st, data, len);
 	if (r < 0)
 		return stdin_error(error, -r);
 	while (st->len > 0 && (st->fd >= 0 || st->awaited)) {
@@ -114,8 +134,11 @@ int exeat_run_write(struct exeat_run *run, const void *data, size_t len,
 ssize_t exeat_run_write_some(struct exeat_run *run, const void *data,
 			     size_t len, struct exeat_error *error)
 {
-	ssize_t n = stream_queue_some(&run->streams[EXEAT_STDIN], data, len);
+	ssize_t n = write_check(run, data, len, error);
 
+	if (n < 0)
+		return n;
+	n = stream_queue_some(&run->streams[EXEAT_STDIN], data, len);
 	if (n < 0 && n != -EAGAIN)
 		return stdin_error(error, (int)-n);
 	run->wants_stdin = n == -EAGAIN || (size_t)n < len;
@@ -124,8 +147,11 @@ ssize_t exeat_run_write_some(struct exeat_run *run, const void *data,
 
 void exeat_run_close_stdin(struct exeat_run *run)
 {
-	struct stream *st = &run->streams[EXEAT_STDIN];
+	struct stream *st;
 
+	if (!run)
+		return;
+	st = &run->streams[EXEAT_STDIN];
 	/* a terminal ends by a character, without which nobody hears of it */
 	if (run->pty && !st->close_when_empty)
 		(void)stream_queue(st, &(const char){ END_OF_FILE }, 1);
@@ -154,12 +180,15 @@ int exeat_exec(struct exeat_session *s, const struct exeat_run_options *options,
 {
 	char *out = NULL, *errors = NULL;
 	size_t out_len = 0, errors_len = 0;
-	struct exeat_run *run;
+	struct exeat_run *run = NULL;
 	struct err err;
-	int r = exeat_run_start(s, options, &run, error);
+	int r = error_needs(error, "run", ERROR_ARGS({ "ret", ret }));
 
+	if (r == 0)
+		r = exeat_run_start(s, options, &run, error);
 	if (r < 0)
 		return r;
+	assert(run);
 	r = exeat_run_wait(run, -1, error);
 	if (r < 0) {
 		exeat_run_free(run);
@@ -198,13 +227,14 @@ int exeat_run_code(struct exeat_session *s, const char *code,
 	struct err err;
 	int r;
 
+	if (error_needs(error, "run",
+			ERROR_ARGS({ "session", s }, { "code", code })) < 0)
+		return -EINVAL;
 	err_clear(&err);
 	r = options_from_caller(&o, sizeof(o), options, "run", &err);
 	if (r == 0 && (o.argv || o.command || o.script))
 		r = err_new(&err, ERR_INVALID, "run", "command",
 			    "the code is the command");
-	if (r == 0 && !code)
-		r = err_new(&err, ERR_INVALID, "run", "code", "none");
 	if (r < 0)
 		return session_error(error, &err, r);
 	o.script = code;

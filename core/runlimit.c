@@ -10,10 +10,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "core/base/fd.h"
 #include "core/session.h"
 #include "core/sys/command.h"
+
+#define RUN_LIMITS (EXEAT_LIMIT_MEMORY | EXEAT_LIMIT_CPUS | EXEAT_LIMIT_PIDS)
 
 /* An option, by the kind that it is a limit of. */
 static const struct {
@@ -26,7 +29,11 @@ static const struct {
 	[CGROUP_PIDS] = { "pids", EXEAT_LIMIT_PIDS, "rlimit" },
 };
 
-enum { CPUS_MAX = 1 << 20 };
+enum {
+	CPUS_MAX = 8192,     /* more no kernel is made for (CONFIG_NR_CPUS) */
+	PIDS_MAX = 4 << 20,  /* PID_MAX_LIMIT of Linux */
+	OPEN_FILES_MIN = 16, /* what a command needs until it is executed */
+};
 
 static uint64_t limit_of(const struct cgroup_limits *l, int kind)
 {
@@ -35,24 +42,60 @@ static uint64_t limit_of(const struct cgroup_limits *l, int kind)
 				       l->pids;
 }
 
-static int limits_take(uint64_t memory, double cpus, uint64_t pids,
-		       unsigned best_effort, struct cgroup_limits *ret,
-		       struct err *err)
+static int invalid(struct err *err, const char *what, const char *why)
 {
+	return err_new(err, ERR_INVALID, "limit", what, "%s", why);
+}
+
+static int limits_take(uint64_t memory, double cpus, uint64_t pids,
+		       struct cgroup_limits *ret, struct err *err)
+{
+	if (memory != 0 &&
+	    (memory < LIMIT_MEMORY_MIN || memory > LIMIT_MEMORY_MAX))
+		return invalid(err, "memory_bytes", "from 1 MiB to 1 PiB");
 	/* also what is no number */
 	if (!(cpus >= 0 && cpus <= CPUS_MAX) || (cpus > 0 && cpus < 0.01))
-		return err_new(err, ERR_INVALID, "limit", "cpus",
-			       "from 0.01 to %d", CPUS_MAX);
-	if (best_effort & ~(EXEAT_LIMIT_MEMORY | EXEAT_LIMIT_CPUS |
-			    EXEAT_LIMIT_PIDS | EXEAT_LIMIT_DISK))
-		return err_new(err, ERR_INVALID, "limit", "best_effort",
-			       "no such limit");
+		return invalid(err, "cpus", "from 0.01 to 8192");
+	if (pids > PIDS_MAX)
+		return invalid(err, "pids", "at most 4194304");
 	*ret = (struct cgroup_limits){
 		.memory = memory,
 		.cpu_millis = (uint64_t)(cpus * 1000 + 0.5),
 		.pids = pids,
 	};
 	return 0;
+}
+
+static int effort_check(unsigned best_effort, unsigned known, struct err *err)
+{
+	return best_effort & ~known ?
+		       invalid(err, "limits_best_effort", "no such limit") :
+		       0;
+}
+
+/* What setrlimit(2) may raise nobody here can. */
+static int within(int resource, uint64_t wanted, const char *name,
+		  struct err *err)
+{
+	struct rlimit own;
+
+	if (getrlimit(resource, &own) < 0)
+		return err_sys(err, errno, "read limit", "%s", name);
+	if (wanted <= own.rlim_max)
+		return 0;
+	return err_new(err, ERR_INVALID, "limit", name,
+		       "more than the caller's own hard limit, %llu",
+		       (unsigned long long)own.rlim_max);
+}
+
+static int rlimits_check(const struct exeat_run_options *o, struct err *err)
+{
+	if (o->open_files != 0 && o->open_files < OPEN_FILES_MIN)
+		return invalid(err, "open_files", "at least 16");
+	return within(RLIMIT_FSIZE, o->file_size_bytes, "file_size_bytes",
+		      err) < 0 ?
+		       -EINVAL :
+		       within(RLIMIT_NOFILE, o->open_files, "open_files", err);
 }
 
 /* The session's group, made when first asked for. */
@@ -90,9 +133,11 @@ int limits_open(struct exeat_session *s, const struct exeat_session_options *o,
 		struct err *err)
 {
 	bool grouped = false;
-	int r = limits_take(o->memory_bytes, o->cpus, o->pids,
-			    o->limits_best_effort, &s->limits, err);
+	int r = limits_take(o->memory_bytes, o->cpus, o->pids, &s->limits, err);
 
+	if (r == 0)
+		r = effort_check(o->limits_best_effort,
+				 RUN_LIMITS | EXEAT_LIMIT_DISK, err);
 	s->best_effort = o->limits_best_effort;
 	if (r == 0)
 		r = keepers(s, &s->limits, s->best_effort, &grouped, err);
@@ -183,9 +228,12 @@ int limits_run(struct exeat_run *run, const struct exeat_run_options *o,
 	struct exeat_session *s = run->session;
 	struct cgroup_limits own = { 0 };
 	bool grouped = false;
-	int r = limits_take(o->memory_bytes, o->cpus, o->pids,
-			    o->limits_best_effort, &own, err);
+	int r = limits_take(o->memory_bytes, o->cpus, o->pids, &own, err);
 
+	if (r == 0)
+		r = effort_check(o->limits_best_effort, RUN_LIMITS, err);
+	if (r == 0)
+		r = rlimits_check(o, err);
 	if (r == 0)
 		r = keepers(s, &own, o->limits_best_effort, &grouped, err);
 	if (r < 0)

@@ -26,12 +26,16 @@ struct wait {
 };
 
 static int wait_begin(struct wait *w, struct exeat_run *run,
-		      enum exeat_stream stream, bool has_room, int timeout_ms,
-		      struct exeat_error *error)
+		      enum exeat_stream stream, const void *buf, bool has_room,
+		      int timeout_ms, struct exeat_error *error)
 {
 	bool output = stream == EXEAT_STDOUT || stream == EXEAT_STDERR;
 	struct err err;
 
+	if (error_needs(error, "read",
+			ERROR_ARGS({ "run", run }, { "buf", buf })) < 0 ||
+	    error_timeout(error, "read", timeout_ms) < 0)
+		return -EINVAL;
 	if (!output || !has_room) {
 		err_clear(&err);
 		(void)err_new(&err, ERR_INVALID, "read",
@@ -82,7 +86,7 @@ ssize_t exeat_run_read(struct exeat_run *run, enum exeat_stream stream,
 		       struct exeat_error *error)
 {
 	struct wait w;
-	int r = wait_begin(&w, run, stream, size > 0, timeout_ms, error);
+	int r = wait_begin(&w, run, stream, buf, size > 0, timeout_ms, error);
 
 	while (r == 0 && w.st->len == 0 && more_comes(&w))
 		r = wait_turn(&w);
@@ -112,7 +116,7 @@ ssize_t exeat_run_read_line(struct exeat_run *run, enum exeat_stream stream,
 {
 	size_t len = 0, searched = 0;
 	struct wait w;
-	int r = wait_begin(&w, run, stream, size > 1, timeout_ms, error);
+	int r = wait_begin(&w, run, stream, buf, size > 1, timeout_ms, error);
 
 	while (r == 0) {
 		if (w.st->len > 0)
@@ -195,7 +199,7 @@ ssize_t exeat_run_read_text(struct exeat_run *run, enum exeat_stream stream,
 {
 	struct wait w;
 	size_t n = 0;
-	int r = wait_begin(&w, run, stream, size >= TEXT_ROOM, timeout_ms,
+	int r = wait_begin(&w, run, stream, buf, size >= TEXT_ROOM, timeout_ms,
 			   error);
 
 	while (r == 0) {

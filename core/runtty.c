@@ -76,13 +76,15 @@ int exeat_run_resize(struct exeat_run *run, unsigned short rows,
 	struct err err;
 	int r;
 
+	if (error_needs(error, "resize", ERROR_ARGS({ "run", run })) < 0)
+		return -EINVAL;
 	err_clear(&err);
 	if (!run->pty)
 		r = err_new(&err, ERR_INVALID, "resize", "pty",
 			    "the run has no terminal");
 	else if (rows == 0 || cols == 0)
-		r = err_new(&err, ERR_INVALID, "resize", "size",
-			    "of no rows or columns");
+		r = err_new(&err, ERR_INVALID, "resize",
+			    rows == 0 ? "rows" : "cols", "is 0");
 	else {
 		run->rows = rows;
 		run->cols = cols;

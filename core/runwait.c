@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/base/fd.h"
@@ -28,8 +29,10 @@ static int error_stuck(struct exeat_error *error)
 int exeat_run_wait(struct exeat_run *run, int timeout_ms,
 		   struct exeat_error *error)
 {
-	int r = exeat_runs_wait(&run, 1, 1, timeout_ms, error);
+	int r = error_needs(error, "wait", ERROR_ARGS({ "run", run }));
 
+	if (r == 0)
+		r = exeat_runs_wait(&run, 1, 1, timeout_ms, error);
 	if (r > 0 && run->err.code != ERR_NONE)
 		return session_error(error, &run->err, -EIO);
 	return r;
@@ -120,6 +123,25 @@ static int wait_many(struct waiting *w, size_t needed, int timeout_ms,
 	}
 }
 
+static int runs_check(struct exeat_run *const *runs, size_t n, size_t needed,
+		      struct err *err)
+{
+	char name[32];
+
+	if (needed > n || n > INT32_MAX)
+		return err_new(err, ERR_INVALID, "wait", "needed",
+			       "more than there are runs");
+	if (!runs && n > 0)
+		return err_new(err, ERR_INVALID, "wait", "runs", "is NULL");
+	for (size_t i = 0; i < n; i++) {
+		if (runs[i])
+			continue;
+		(void)snprintf(name, sizeof(name), "runs[%zu]", i);
+		return err_new(err, ERR_INVALID, "wait", name, "is NULL");
+	}
+	return 0;
+}
+
 int exeat_runs_wait(struct exeat_run *const *runs, size_t n, size_t needed,
 		    int timeout_ms, struct exeat_error *error)
 {
@@ -135,11 +157,11 @@ int exeat_runs_wait(struct exeat_run *const *runs, size_t n, size_t needed,
 	int r;
 
 	err_clear(&err);
-	if (needed > n || n > INT32_MAX)
-		return session_error(error, &err,
-				     err_new(&err, ERR_INVALID, "wait",
-					     "needed",
-					     "more than there are runs"));
+	if (error_timeout(error, "wait", timeout_ms) < 0)
+		return -EINVAL;
+	r = runs_check(runs, n, needed, &err);
+	if (r < 0)
+		return session_error(error, &err, r);
 	if (n > 1) {
 		w.polled = calloc(n, sizeof(*w.polled));
 		w.sessions = calloc(n, sizeof(struct exeat_session *));

@@ -24,7 +24,6 @@
 
 #include "backends/backend.h"
 #include "core/base/fd.h"
-#include "core/base/text.h"
 #include "core/error.h"
 #include "core/options.h"
 #include "core/proto.h"
@@ -38,10 +37,6 @@ enum {
 	LAST_WORDS = 4096, /* the same, when it or another has ended */
 	LAST_MS = 100,	   /* for the ends that follow from one */
 };
-
-/* Of disk_bytes: room for what a session makes, and what is no number. */
-#define DISK_MIN (1ULL << 20)
-#define DISK_MAX (1ULL << 50)
 
 int session_error(struct exeat_error *error, const struct err *err, int r)
 {
@@ -229,9 +224,14 @@ int exeat_session_dispatch(struct exeat_session *s, int timeout_ms,
 			   struct exeat_error *error)
 {
 	struct epoll_event events[EVENTS];
-	bool broken = s->fatal.code != ERR_NONE;
-	int n = epoll_wait(s->epoll, events, EVENTS, broken ? 0 : timeout_ms);
+	int n;
 
+	if (error_needs(error, "dispatch", ERROR_ARGS({ "session", s })) < 0 ||
+	    error_timeout(error, "dispatch", timeout_ms) < 0)
+		return -EINVAL;
+	if (s->fatal.code != ERR_NONE)
+		timeout_ms = 0;
+	n = epoll_wait(s->epoll, events, EVENTS, timeout_ms);
 	s->dispatching++;
 	for (int i = 0; i < n; i++) {
 		struct source *source = events[i].data.ptr;
@@ -265,7 +265,7 @@ int exeat_session_dispatch(struct exeat_session *s, int timeout_ms,
 
 int exeat_session_fd(const struct exeat_session *s)
 {
-	return s->epoll;
+	return s ? s->epoll : -1;
 }
 
 /* ---- opening ---- */
@@ -343,10 +343,6 @@ static int disk_take(struct exeat_session *s,
 {
 	int r;
 
-	if (o->disk_bytes != 0 &&
-	    (o->disk_bytes < DISK_MIN || o->disk_bytes > DISK_MAX))
-		return err_new(err, ERR_INVALID, "limit", "disk",
-			       "from 1 MiB to 1 PiB");
 	s->disk_bytes = o->disk_bytes;
 	if (!o->disk_bytes || !o->host_work_dir ||
 	    (o->limits_best_effort & EXEAT_LIMIT_DISK))
@@ -370,15 +366,6 @@ static int options_take(struct exeat_session *s,
 		return err_new(err, ERR_INVALID, "backend", backend,
 			       "no such backend; there are: %s",
 			       backend_names());
-	if (o->timeout_ms < 0)
-		return err_new(err, ERR_INVALID, "session", "timeout_ms",
-			       "negative");
-	if (o->timeout_ms > LIMIT_TIME_MS)
-		return err_new(err, ERR_INVALID, "session", "timeout_ms",
-			       "more than ten years");
-	if (o->label && !text_is_utf8(o->label))
-		return err_new(err, ERR_INVALID, "session", "label",
-			       "not UTF-8");
 	s->timeout_ms = (uint64_t)o->timeout_ms;
 	s->backend = found->name;
 	s->work_dir_sockets = o->work_dir_sockets != 0;
@@ -557,8 +544,12 @@ int exeat_session_begin(const struct exeat_session_options *options,
 	struct err err;
 	int r;
 
+	if (error_needs(error, "session", ERROR_ARGS({ "ret", ret })) < 0)
+		return -EINVAL;
 	err_clear(&err);
 	r = options_from_caller(&o, sizeof(o), options, "session", &err);
+	if (r == 0)
+		r = session_check_options(&o, &err);
 	if (r < 0)
 		return session_error(error, &err, r);
 	s = session_new();
@@ -580,8 +571,10 @@ int exeat_session_open(const struct exeat_session_options *options,
 		       struct exeat_session **ret, struct exeat_error *error)
 {
 	struct exeat_session *s = NULL;
-	int r = exeat_session_begin(options, &s, error);
+	int r = error_needs(error, "session", ERROR_ARGS({ "ret", ret }));
 
+	if (r == 0)
+		r = exeat_session_begin(options, &s, error);
 	if (r < 0)
 		return r;
 	assert(s);
@@ -634,17 +627,17 @@ void exeat_session_close(struct exeat_session *s)
 
 const char *exeat_session_id(const struct exeat_session *s)
 {
-	return s->id;
+	return s ? s->id : NULL;
 }
 
 const char *exeat_session_work_dir(const struct exeat_session *s)
 {
-	return s->work.path;
+	return s ? s->work.path : NULL;
 }
 
 int exeat_session_work_dir_is_fresh(const struct exeat_session *s)
 {
-	return s->work.fresh;
+	return s && s->work.fresh;
 }
 
 const char *exeat_session_work_dir_kind(const struct exeat_session *s)
@@ -655,10 +648,10 @@ const char *exeat_session_work_dir_kind(const struct exeat_session *s)
 		[WORKDIR_REFLINK] = "reflink", [WORKDIR_COPY] = "copy",
 	};
 
-	return kinds[s->work.kind];
+	return s ? kinds[s->work.kind] : NULL;
 }
 
 const char *exeat_session_backend(const struct exeat_session *s)
 {
-	return s->backend;
+	return s ? s->backend : NULL;
 }

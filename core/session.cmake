@@ -29,6 +29,7 @@ target_sources(exeat_core PRIVATE
 	treecopy.c
 	workmount.c
 	session.c
+	sessioncheck.c
 	sessioninfo.c
 	upproxy.c
 	stream.c

@@ -27,6 +27,7 @@
 #include "core/budgets.h"
 #include "core/ca.h"
 #include "core/cgroup.h"
+#include "core/error.h"
 #include "core/governs.h"
 #include "core/identity.h"
 #include "core/include/exeat.h"
@@ -234,7 +235,7 @@ struct exeat_session {
 	unsigned dispatching; /* depth; while it is, runs are buried: */
 	struct exeat_run *dead;
 	unsigned started;      /* runs so far */
-	unsigned unended;      /* whose end the keeper has not reported */
+	unsigned unended;      /* sent, and no end reported by the keeper */
 	void (*on_event)(void *user_data, const struct exeat_event *event);
 	void *user_data;
 };
@@ -251,6 +252,13 @@ int session_watch(struct exeat_session *s, int fd, struct source *source,
 		  uint32_t events, bool add);
 /* Take what the helpers have said so far. */
 void session_hear(struct exeat_session *s);
+
+/* ---- sessioncheck.c ---- */
+
+/* A time that is an option. */
+int time_check(const char *step, const char *name, int64_t ms, struct err *err);
+int session_check_options(const struct exeat_session_options *o,
+			  struct err *err);
 
 /* ---- helpers.c ---- */
 
@@ -351,6 +359,7 @@ struct helper *alive_silent(struct exeat_session *s);
 
 /* ---- runcheck.c ---- */
 
+/* The error's object is the option's name. */
 int run_check_options(const struct exeat_run_options *o, struct err *err);
 
 /* ---- run.c ---- */

@@ -32,9 +32,12 @@ static char **list_flat(char *const *texts)
 int exeat_session_fs_allowlist(const struct exeat_session *s,
 			       char ***ret_read_only, char ***ret_read_write)
 {
-	char **ro = list_flat(s->view.read_only.texts);
-	char **rw = list_flat(s->view.read_write.texts);
+	char **ro, **rw;
 
+	if (!s || !ret_read_only || !ret_read_write)
+		return -EINVAL;
+	ro = list_flat(s->view.read_only.texts);
+	rw = list_flat(s->view.read_write.texts);
 	if (!ro || !rw) {
 		free(ro);
 		free(rw);
@@ -47,10 +50,13 @@ int exeat_session_fs_allowlist(const struct exeat_session *s,
 
 char *exeat_session_policy(const struct exeat_session *s)
 {
-	const struct policy_upstream upstream = { &s->proxy,
-						  s->proxy_direct.policy };
+	struct policy_upstream upstream;
 	struct sbuf text;
 
+	if (!s)
+		return NULL;
+	upstream =
+		(struct policy_upstream){ &s->proxy, s->proxy_direct.policy };
 	sbuf_init(&text, LIMIT_POLICY_FILE);
 	if (policy_json_with(s->session_policy, &upstream, &text) < 0) {
 		sbuf_done(&text);

@@ -388,10 +388,14 @@ static int make(struct exeat_session *s, const char *name, struct err *err)
 int exeat_session_snapshot(struct exeat_session *s, const char *name,
 			   struct exeat_error *error)
 {
-	bool paused = s->paused;
 	struct err err;
+	bool paused;
 	int r;
 
+	if (error_needs(error, step,
+			ERROR_ARGS({ "session", s }, { "name", name })) < 0)
+		return -EINVAL;
+	paused = s->paused;
 	err_clear(&err);
 	r = check_name(name, &err);
 	if (r < 0)
@@ -532,7 +536,7 @@ static void tell(int store, const char *name,
 		store, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct about a = { 0 };
 
-	if (dir >= 0 && about_read(dir, &a) == 0) {
+	if (each && dir >= 0 && about_read(dir, &a) == 0) {
 		const struct exeat_snapshot snapshot = {
 			.name = name,
 			.path = a.path,
@@ -610,6 +614,8 @@ int exeat_snapshot_remove(const char *snapshot_dir, const char *name,
 	struct err err;
 	int r;
 
+	if (error_needs(error, step, ERROR_ARGS({ "name", name })) < 0)
+		return -EINVAL;
 	err_clear(&err);
 	r = check_name(name, &err);
 	if (r == 0)

@@ -118,6 +118,8 @@ static char *reserve(struct stream *st, size_t n)
 		memmove(st->buf, st->buf + st->start, st->len);
 		st->start = 0;
 	}
+	if (n > SIZE_MAX / 4)
+		return NULL;
 	while (size < st->start + st->len + n)
 		size *= 2;
 	if (size != st->size) {

@@ -89,8 +89,6 @@ int workpath_take(const struct exeat_session *s, const char *path, bool making,
 	size_t len = strlen(root);
 	char *out;
 
-	if (!path)
-		return err_new(err, ERR_INVALID, "path", "path", "none");
 	if (making && !text_is_utf8(path))
 		return err_new(err, ERR_INVALID, "path", "path", "not UTF-8");
 	if (at[0] == '/' && (strncmp(at, root, len) != 0 ||

@@ -40,6 +40,7 @@ enum {
 	LIMIT_PAUSE_MS = 30000,		/* every process stands still: else the
 					 * call fails */
 	LIMIT_POLICY_MS = 30000,	/* a new policy is in force: likewise */
+	LIMIT_SESSION_LABEL = 255,	/* bytes */
 	LIMIT_REFUSALS = 64,		/* kept in one result */
 	LIMIT_ARGS_BYTES = 4 << 20,	/* argv and envp of one run */
 
@@ -111,7 +112,9 @@ enum {
 					 * more it cannot be told */
 };
 
-/* The longest time that an option may name: ten years. */
-#define LIMIT_TIME_MS INT64_C(315576000000)
+/* What an option may name: more, or less, is not what anybody means. */
+#define LIMIT_TIME_MS INT64_C(315576000000) /* ten years */
+#define LIMIT_MEMORY_MIN (UINT64_C(1) << 20) /* of a memory, of a disk */
+#define LIMIT_MEMORY_MAX (UINT64_C(1) << 50)
 
 #endif

@@ -114,7 +114,9 @@ static int store(const struct cli_option *o, const char *value, void *ret,
 			return err_sys(err, ENOMEM, "option", "--%s", o->name);
 		return 0;
 	case CLI_DURATION:
-		if (num_duration_ms(value, field))
+	case CLI_DURATION_ANY:
+		if (num_duration_ms(value, field) &&
+		    (o->type == CLI_DURATION_ANY || *(int64_t *)field > 0))
 			return 0;
 		return err_new(err, ERR_INVALID, "option", value,
 			       "--%s takes seconds, or 90s, 5m, 1h", o->name);

@@ -15,7 +15,8 @@ enum cli_type {
 	CLI_FLAG,		/* bool */
 	CLI_TEXT,		/* const char * */
 	CLI_LIST,		/* struct cli_list: repeatable */
-	CLI_DURATION,		/* int64_t, milliseconds */
+	CLI_DURATION,		/* int64_t, milliseconds, at least one */
+	CLI_DURATION_ANY,	/* the same, or 0 */
 	CLI_SIZE,		/* uint64_t, bytes, at least 1 */
 	CLI_SIZE_ANY,		/* the same, or 0 */
 	CLI_COUNT,		/* uint64_t, at least 1 */

@@ -133,8 +133,8 @@ const struct cli_option cli_run_options[] = {
 	{ 0, "max-output", CLI_SIZE, AT(max_output), "SIZE",
 	  "end it when it has written more than that (64K, 10M) to stdout and "
 	  "stderr together; the rest is cut" },
-	{ 0, "kill-grace", CLI_DURATION, AT(kill_grace_ms), "TIME",
-	  "from TERM to KILL (default 2s)" },
+	{ 0, "kill-grace", CLI_DURATION_ANY, AT(kill_grace_ms), "TIME",
+	  "from TERM to KILL (default 2s; 0: at once)" },
 	{ 0, "backend", CLI_TEXT, AT(backend), "NAME",
 	  "how the command is confined (default userns)" },
 	{ 0, "private-network", CLI_FLAG, AT(private_network), NULL,
@@ -235,7 +235,8 @@ static int env_complete(struct cli_list *env, struct err *err)
 		const char *text = env->texts[i], *value;
 		char *pair;
 
-		if (strchr(text, '=')) {
+		/* "" is no variable: the session says so */
+		if (*text == '\0' || strchr(text, '=')) {
 			if (cli_list_add(&full, text) < 0)
 				goto no_memory;
 			continue;
@@ -381,7 +382,9 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 	r->shell = o->shell;
 	r->cwd = o->cwd;
 	r->timeout_ms = o->timeout_ms;
-	r->kill_grace_ms = o->kill_grace_ms;
+	/* the library's 0 is its default */
+	if (o->kill_grace_ms >= 0)
+		r->kill_grace_ms = o->kill_grace_ms ? o->kill_grace_ms : 1;
 	r->private_network = o->private_network;
 	limits_choose(r, o);
 	stdio_choose(x, o);
@@ -439,7 +442,7 @@ static int run(struct run_context *x)
 
 int cli_run(const struct cli_command *c, int argc, char *argv[])
 {
-	struct run_options o = { .core = UINT64_MAX };
+	struct run_options o = { .core = UINT64_MAX, .kill_grace_ms = -1 };
 	struct run_context x = {
 		.o = &o,
 		.session_options = EXEAT_SESSION_OPTIONS_INIT,

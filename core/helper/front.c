@@ -64,7 +64,7 @@ struct front_process {
 	struct front *front;
 	struct audit_writer audit;
 	uint64_t unwritten; /* records of it that the caller knows of */
-	char session[64], label[256];
+	char session[64], label[LIMIT_SESSION_LABEL + 1];
 	struct front_posture postures[LIMIT_POSTURES];
 };
 

@@ -87,7 +87,9 @@ struct keeper_run {
 				 * everybody stands still */
 	int64_t born_us;
 	enum run_reason reason;
-	int killed_by;		/* the signal of the last K_KILL */
+	uint64_t kills;		/* the signals of K_KILL: 1 << number - 1 */
+	int ended_by;		/* the signal that ended it unborn; 0: none */
+	bool stopped;		/* unborn: it is to begin so */
 	bool failed, flushed, over;
 	bool killed;		/* the grace is over */
 	bool has_status;

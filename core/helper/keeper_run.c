@@ -95,15 +95,19 @@ static void report_failed(struct keeper *k, uint32_t id, uint32_t exit_code,
 	sbuf_done(&body);
 }
 
+static uint64_t signal_bit(int signal)
+{
+	return signal >= 1 && signal < NSIG ? UINT64_C(1) << (signal - 1) : 0;
+}
+
 static void report_exited(struct keeper_run *run)
 {
 	uint8_t body[64];
 	struct wbuf b = wbuf_make(body, sizeof(body));
 	enum run_reason reason = run->reason;
 
-	if (reason == RUN_ENDED && run->killed_by &&
-	    WIFSIGNALED((int)run->status) &&
-	    WTERMSIG((int)run->status) == run->killed_by)
+	if (reason == RUN_ENDED && WIFSIGNALED((int)run->status) &&
+	    run->kills & signal_bit(WTERMSIG((int)run->status)))
 		reason = RUN_KILLED;
 	wbuf_u32(&b, run->id);
 	wbuf_u32(&b, run->status);
@@ -187,9 +191,7 @@ static void run_gone_cb(evutil_socket_t fd, short what, void *user)
 	(void)waitpid(run->child.pid, NULL, 0);
 	/* a wait status: ended by that signal */
 	if (!run->has_status)
-		run->status = run->state == RUN_WAITING && run->killed_by ?
-				      (uint32_t)run->killed_by :
-				      SIGKILL;
+		run->status = run->ended_by ? (uint32_t)run->ended_by : SIGKILL;
 	run_over(run);
 	run_free(run);
 }
@@ -261,7 +263,7 @@ static void child_message(void *user, struct msg *m)
 	case BACKEND_LOOSE:
 		/* the child kills it */
 		if (run->state == RUN_RUNNING)
-			run->killed_by = SIGKILL;
+			run->kills |= signal_bit(SIGKILL);
 		return;
 	case BACKEND_COMMAND:
 	case BACKEND_SIGNAL:
@@ -289,16 +291,42 @@ static void child_end(void *user, int error)
 
 /* ---- time and signals ---- */
 
+/* What it does to a program that has not said what it shall do. */
+static bool is_deadly(int signal)
+{
+	switch (signal) {
+	case SIGCHLD:
+	case SIGCONT:
+	case SIGURG:
+	case SIGWINCH:
+	/* these stop nobody who has a session to himself */
+	case SIGTSTP:
+	case SIGTTIN:
+	case SIGTTOU:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* As if the command had begun, and had got no further. */
+static void run_signal_unborn(struct keeper_run *run, int signal)
+{
+	if (signal == SIGSTOP || signal == SIGCONT)
+		run->stopped = signal == SIGSTOP;
+	else if (is_deadly(signal) && !run->ended_by) {
+		run->ended_by = signal;
+		(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL, 0);
+	}
+}
+
 static void run_signal(struct keeper_run *run, int signal)
 {
 	uint8_t body[4];
 	struct wbuf b = wbuf_make(body, sizeof(body));
 
-	if (run->state < RUN_BORN) {
-		/* nothing of the command exists yet */
-		(void)pidfd_send_signal(run->child.pidfd, SIGKILL, NULL, 0);
-		return;
-	}
+	if (run->state < RUN_BORN)
+		return run_signal_unborn(run, signal);
 	wbuf_u32(&b, (uint32_t)signal);
 	wire_send(&run->control, BACKEND_SIGNAL, body, wbuf_len(&b), NULL, 0);
 }
@@ -391,7 +419,7 @@ void keeper_run_kill(struct keeper *k, uint32_t id, int signal)
 
 	if (!run || run->state == RUN_DONE || signal < 1 || signal >= NSIG)
 		return;
-	run->killed_by = signal;
+	run->kills |= signal_bit(signal);
 	run_signal(run, signal);
 }
 
@@ -459,6 +487,8 @@ static void run_born(struct keeper_run *run, struct keeper_posture *p)
 	fds_close(run);
 	free(run->command);
 	run->command = NULL;
+	if (run->stopped)
+		run_signal(run, SIGSTOP);
 }
 
 /* 0: run_free() is due with the error that is set. */
@@ -525,8 +555,7 @@ void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
 		struct keeper_run *run = k->runs[i];
 
 		if (!run || run->posture != posture ||
-		    run->state != RUN_WAITING || run->killed_by ||
-		    run->reason != RUN_ENDED)
+		    run->state != RUN_WAITING || run->ended_by)
 			continue;
 		if (!err && !k->paused)
 			run_born(run, p);

@@ -44,6 +44,16 @@
  *   must be zero, else EXEAT_INVALID names "size".
  * - Lists of strings are NULL-terminated arrays. A NULL list is unset; an
  *   empty list ({NULL}) is an empty list: an empty allow-list allows nothing.
+ * - Text is UTF-8 (RFC 3629), and "" names nothing. What is not so is refused,
+ *   and so is every number out of the range that is told: nothing is cut to fit,
+ *   and nothing that was asked for is left out: EXEAT_INVALID says which.
+ * - NULL is EXEAT_INVALID, too, where something is needed: a session, a run, a
+ *   path, the place for a result. Functions that cannot fail answer it with
+ *   NULL, 0 or, for a descriptor, -1. It may be given for options, for errors,
+ *   for the lengths of results, for callbacks (which are not called), and where
+ *   a function says so.
+ * - A time to wait is in milliseconds: 0 is not at all, -1 for ever, and less
+ *   than that EXEAT_INVALID.
  * - Whatever a function returns by `ret_x` belongs to the caller only where
  *   it says so; everything else is borrowed and lives as long as its owner.
  * - A session is used by one thread at a time; different sessions may be used
@@ -74,7 +84,8 @@ extern "C" {
 
 enum exeat_code {
 	EXEAT_OK = 0,	   /* no error */
-	EXEAT_INVALID,	   /* an argument is wrong; object names it */
+	EXEAT_INVALID,	   /* an argument is wrong; object is its name, or
+			    * what it names, and step is the rest */
 	EXEAT_POLICY,	   /* wider than a bound; object is the rule */
 	EXEAT_UNAVAILABLE, /* the machine lacks something; see remedy */
 	EXEAT_NOT_FOUND,   /* there is no such thing */
@@ -98,7 +109,8 @@ struct exeat_error {
 
 /* "invalid", "policy", "unavailable", ...: the code's name in lower case. */
 EXEAT_API const char *exeat_code_name(enum exeat_code code);
-/* One line for people: "STEP OBJECT: MESSAGE (REMEDY)". Returns buf. */
+/* One line for people: "STEP OBJECT: MESSAGE (REMEDY)"; of NULL "". Returns
+ * buf. */
 EXEAT_API const char *exeat_error_text(const struct exeat_error *error,
 				       char *buf, size_t size);
 /* The library's version, "0.1.0". */
@@ -163,9 +175,10 @@ struct exeat_session_options {
 				 * the work dir, else 65534 */
 	int work_dir_sockets;	/* unix sockets allowed in the work dir */
 	int with_credentials;	/* presets hand in credentials too */
-	const char *label;	/* in every line of the audit */
-	int audit_fd;		/* JSON lines (exeat-audit(5)); borrowed until
-				 * close; -1: none */
+	const char *label;	/* in every line of the audit; "" is none, at
+				 * most 255 bytes */
+	int audit_fd;		/* JSON lines (exeat-audit(5)); open for
+				 * writing, borrowed until close; -1: none */
 	/* Called from dispatch for every refusal and failure; the event is
 	 * borrowed for the call. */
 	void (*on_event)(void *user_data, const struct exeat_event *event);
@@ -227,9 +240,10 @@ struct exeat_session_options {
 	 * EXEAT_INVALID, as for audit_fd: a run could write to it. */
 	const char *audit_file;
 	/*
-	 * What all runs together may use: bytes of memory (swap counts),
-	 * processors (1.5: the time of one and a half), processes and threads.
-	 * 0: no limit. A cgroup keeps them; where none can be had
+	 * What all runs together may use: bytes of memory (swap counts; from
+	 * 1 MiB to 1 PiB), processors (1.5: the time of one and a half; 0.01
+	 * to 8192), processes and threads (at most 4194304). 0: no limit. A
+	 * cgroup keeps them; where none can be had
 	 * EXEAT_UNAVAILABLE says why, unless `limits_best_effort` has its bit:
 	 * then limits of each process do. A result's ..._enforced says which.
 	 */
@@ -240,11 +254,12 @@ struct exeat_session_options {
 	/*
 	 * The session's whole time; 0: none. Then every run is ended (TERM,
 	 * KILL after 10 s; "session_closed"), and what follows fails with
-	 * EXEAT_TIMEOUT. It holds whether or not the caller dispatches.
+	 * EXEAT_TIMEOUT. It holds whether or not the caller dispatches. At
+	 * most ten years.
 	 */
 	int64_t timeout_ms;
 	/*
-	 * What the work dir may hold, in bytes, at least 1 MiB; 0: no limit. A
+	 * What the work dir may hold, 1 MiB to 1 PiB; 0: no limit. A
 	 * fresh one, or one from a snapshot, is in memory then (tmpfs; the
 	 * cgroup that writes is charged), and who writes more gets ENOSPC; HOME
 	 * and caches count, they lie in it. For host_work_dir nobody can keep
@@ -356,7 +371,7 @@ exeat_session_backend(const struct exeat_session *session);
  * Heap; free(). NULL: no memory. */
 EXEAT_API char *exeat_session_policy(const struct exeat_session *session);
 /* The file view in force. Heap, NULL-terminated; one free() for each list.
- * Returns 0 or -ENOMEM. */
+ * Returns 0, -EINVAL (an argument is NULL) or -ENOMEM. */
 EXEAT_API int exeat_session_fs_allowlist(const struct exeat_session *session,
 					 char ***ret_read_only,
 					 char ***ret_read_write);
@@ -478,9 +493,10 @@ struct exeat_run_options {
 				  * program is looked for in the run's PATH */
 	const char *command;	 /* shell string: `shell` -c COMMAND; at most
 				  * 128 KiB */
-	const char *script;	 /* script text for `script_type`; as long */
-	const char *shell;	 /* NULL: "/bin/sh" */
-	const char *script_type; /* NULL "shell" | "python" */
+	const char *script;	 /* script text for `script_type`; as long; ""
+				  * does nothing */
+	const char *shell;	 /* NULL: "/bin/sh"; for what is a shell's */
+	const char *script_type; /* of script: NULL "shell" | "python" */
 	/* Posture; NULL: the session's. A list without a mode: allowlist. */
 	const char *network_mode;
 	const char *const *network_allowlist;
@@ -501,8 +517,10 @@ struct exeat_run_options {
 	void (*on_exit)(void *user_data, struct exeat_run *run);
 	void *user_data;	/* the callbacks' first argument */
 	const char *const *env; /* "K=V", over the session's */
-	const char *cwd;	/* NULL: the work dir; relative: under it */
-	int64_t timeout_ms;	/* then it is ended ("timeout"); 0: never */
+	const char *cwd;	/* NULL: the work dir; relative: under it,
+				 * without ".."; absolute: in the view */
+	int64_t timeout_ms;	/* then it is ended ("timeout"); 0: never. All
+				 * times: at most ten years */
 	int64_t kill_grace_ms;	/* TERM, then KILL after it; 0: 2000 */
 	int proxy_env;		/* as a session's, for this run */
 	/* stderr goes where stdout goes, in the order in which it is written.
@@ -526,16 +544,19 @@ struct exeat_run_options {
 	 * and controlling terminal, in a devpts of its own. What it shows is
 	 * read as stdout; what is written to stdin is typed. stdio: stdin
 	 * unset, a pipe or bytes; stdout unset, a pipe or a callback; stderr
-	 * unset. Rows and columns 0: 24 and 80.
+	 * unset. Rows and columns 0: 24 and 80; without pty they must be 0.
 	 */
 	int pty;
 	unsigned short pty_rows, pty_cols;
-	/* What this run may use, within what the session may: as there. */
+	/* What this run may use, within what the session may: as there, but
+	 * for EXEAT_LIMIT_DISK. */
 	uint64_t memory_bytes;
 	double cpus;
 	uint64_t pids;
 	unsigned limits_best_effort;
-	/* Of each of its processes (setrlimit(2)); 0: as the caller has it. */
+	/* Of each of its processes (setrlimit(2)); 0: as the caller has it.
+	 * EXEAT_INVALID: files larger, or open files more, than his own hard
+	 * limit allows; open files fewer than 16. */
 	uint64_t file_size_bytes, open_files, core_bytes;
 	/* Called from dispatch when a piped stdin takes more, after
 	 * exeat_run_write_some() took less than it was given. */
@@ -704,6 +725,11 @@ EXEAT_API int exeat_run_resize(struct exeat_run *run, unsigned short rows,
  * Send a signal to the whole process tree, whatever sessions its processes
  * made. A command that it ends is "killed". Returns 0 also if the run has ended
  * already; EXEAT_INVALID: there is no such signal.
+ *
+ * Before the command has begun (the session opens, its posture is made) a signal
+ * does what it would do to a program that handles none: TERM, INT and most
+ * others end the run (returncode -N, "killed") without a start, WINCH, CHLD and
+ * their like do nothing, and after STOP it begins stopped, until CONT.
  */
 EXEAT_API int exeat_run_kill(struct exeat_run *run, int signal,
 			     struct exeat_error *error);
@@ -894,7 +920,8 @@ struct exeat_policy_warning {
 /*
  * What opens more than it seems to: hosts of many tenants that no budget
  * bounds, wildcards under which anybody can have a name, wide ranges, all
- * ports. Borrowed for the call. Returns their number, or a negative errno.
+ * ports. Borrowed for the call. Returns their number, also if `each` is NULL, or
+ * a negative errno.
  */
 EXEAT_API int
 exeat_policy_warnings(const struct exeat_policy *policy,

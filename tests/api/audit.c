@@ -109,8 +109,10 @@ static void wrong_use(void **state)
 	struct exeat_error error;
 
 	(void)state;
-	assert_int_equal(exeat_audit_verify(&o, &totals, &error), -EBADF);
-	assert_int_equal(exeat_audit_verify(NULL, &totals, &error), -EBADF);
+	assert_int_equal(exeat_audit_verify(&o, &totals, &error), -EINVAL);
+	api_expect(&error, EXEAT_INVALID, "verify fd", "descriptor");
+	assert_int_equal(exeat_audit_verify(NULL, &totals, &error), -EINVAL);
+	api_expect(&error, EXEAT_INVALID, "verify fd", "descriptor");
 	o.size = 3;
 	assert_true(exeat_audit_verify(&o, &totals, &error) < 0);
 	api_expect(&error, EXEAT_INVALID, "size", "");

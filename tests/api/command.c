@@ -249,7 +249,7 @@ static void command_not_found(void **state)
 		{ "no-such-program", 127, "No such file" },
 		{ "/no/such/program", 127, "No such file" },
 		{ "/etc/passwd", 126, "Permission denied" },
-		{ "/etc", 126, "Permission denied" },
+		{ "/etc", 126, "Is a directory" },
 	};
 	struct exeat_run_options o = RUN_OPTIONS;
 

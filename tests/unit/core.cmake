@@ -1,4 +1,5 @@
-foreach(module api cgroup doctor identity preset proto viewplan workdir)
+foreach(module api cgroup doctor identity preset proto run viewplan
+	workdir)
 	exeat_unit(core_${module} SOURCES core_${module}.c
 		LINK exeat_core)
 endforeach()
