@@ -119,7 +119,7 @@ static void write_to_nobody(void **state)
 	while ((r = exeat_run_write(run, "x", 1, &error)) == 0)
 		assert_true(api_ms() < deadline);
 	assert_int_equal(r, -EPIPE);
-	api_expect(&error, EXEAT_INTERNAL, "stdin", "");
+	api_expect(&error, EXEAT_CONFLICT, "stdin", "");
 	assert_int_equal(exeat_run_write(run, "x", 1, NULL), -EPIPE);
 	exeat_run_free(run);
 
