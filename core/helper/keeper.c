@@ -237,7 +237,7 @@ int keeper_main(const struct helper_ids *ids)
 
 	err_clear(&err);
 	k.ids = ids;
-	k.spare_netns = -1;
+	k.spare_netns = k.join_frozen = -1;
 	if (keeper_isolate(ids, &err) < 0 ||
 	    helper_hello(KEEPER_FD_CALLER, &err) < 0)
 		return helper_fail(KEEPER_FD_CALLER, &err);

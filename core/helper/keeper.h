@@ -125,9 +125,11 @@ struct keeper {
 	char hostname[65];
 	bool open;
 	bool paused;
+	bool pause_begun;	/* no run was on its way to its command */
 	bool pause_told;	/* the caller knows that all stand still */
 	struct keeper_freezer freezers[KEEPER_FREEZERS]; /* frozen ones */
 	unsigned nfreezers;
+	int join_frozen;	/* cgroup.procs of the last one; -1: none */
 	struct event *frozen_timer; /* NULL: none yet */
 	bool over;		/* its time is up: what lives is being ended */
 	struct event *life;	/* NULL: it has no time */

@@ -3,13 +3,17 @@
  *
  * Theory of operation
  *
+ * A run that has its command and has not executed it yet is waited for first:
+ * its child has no ear until then, and in a frozen group it would not get there.
+ * None begins meanwhile.
+ *
  * With K_PAUSE come the files of a group that can be frozen, or of two: one
  * that processes are moved to, and the session's of version 2, in which the
- * runs that have limits are already. Both are frozen first, and while they
- * are empty; then each run's child moves what is in neither (backends/hold.h).
- * Without such files, or where they cannot be used, the children stop what
- * they have by signals. Only when each has answered, and the kernel says that
- * the groups are frozen, is the caller told.
+ * runs that have limits are already. Both are frozen; then each run's child
+ * moves what is in neither (backends/hold.h). Without such files, or where they
+ * cannot be used, the children stop what they have by signals. Only when each
+ * has answered, and the kernel says that the groups are frozen, is the caller
+ * told.
  *
  * The files are kept until all go on: if the session's time is up meanwhile, it
  * is we who thaw them. If we end, what is frozen ends, too: of version 2 the
@@ -24,7 +28,7 @@
 #include "core/base/fd.h"
 
 enum {
-	FDS_OF_ONE = 2,	  /* cgroup.freeze, cgroup.events; then comes the file
+	FDS_OF_ONE = 2, /* cgroup.freeze, cgroup.events; then comes the file
 			   * by which a process joins */
 	FROZEN_POLL_MS = 2,
 };
@@ -49,14 +53,13 @@ static void freezers_drop(struct keeper *k)
 		fd_close(&f->freeze);
 		fd_close(&f->events);
 	}
+	fd_close(&k->join_frozen);
 }
 
-/* The descriptor by which processes join; -1: they are to be stopped. */
-static int freezers_take(struct keeper *k, struct msg *m)
+static void freezers_take(struct keeper *k, struct msg *m)
 {
 	int *fd = m->fds;
 
-	freezers_drop(k);
 	while (m->nfds > FDS_OF_ONE && k->nfreezers < KEEPER_FREEZERS &&
 	       fd + FDS_OF_ONE < m->fds + m->nfds) {
 		struct keeper_freezer *f = &k->freezers[k->nfreezers++];
@@ -64,10 +67,8 @@ static int freezers_take(struct keeper *k, struct msg *m)
 		f->freeze = fd_steal(fd++);
 		f->events = fd_steal(fd++);
 	}
-	if (k->nfreezers > 0 && freeze_put(k, "1"))
-		return fd_steal(fd);
-	freezers_drop(k);
-	return -1;
+	if (k->nfreezers > 0)
+		k->join_frozen = fd_steal(fd);
 }
 
 /* cgroups(7): "frozen 1", when nobody in it runs any more. */
@@ -112,11 +113,43 @@ static void look_later(struct keeper *k)
 
 /* ---- the runs ---- */
 
+static void run_pause(struct keeper_run *run, bool pause)
+{
+	const int *group = &run->keeper->join_frozen;
+	const uint8_t body[1] = { pause };
+
+	run->stopping += pause;
+	wire_send(&run->control, BACKEND_PAUSE, body, 1, group,
+		  pause && *group >= 0);
+	if (!pause && run->left_ms)
+		keeper_run_timer(run, run->left_ms);
+}
+
+static void runs_pause(struct keeper *k, bool pause)
+{
+	for (size_t i = 0; i < LIMIT_RUNS; i++)
+		if (k->runs[i] && k->runs[i]->state == RUN_RUNNING)
+			run_pause(k->runs[i], pause);
+}
+
+/* False: one is on its way to its command. */
+static bool pause_begin(struct keeper *k)
+{
+	for (size_t i = 0; i < LIMIT_RUNS; i++)
+		if (k->runs[i] && k->runs[i]->state == RUN_BORN)
+			return false;
+	k->pause_begun = true;
+	if (!freeze_put(k, "1"))
+		freezers_drop(k);
+	runs_pause(k, true);
+	return true;
+}
+
 void keeper_pause_check(struct keeper *k)
 {
 	uint8_t body[1] = { 1 };
 
-	if (!k->paused || k->pause_told)
+	if (!k->paused || k->pause_told || (!k->pause_begun && !pause_begin(k)))
 		return;
 	for (size_t i = 0; i < LIMIT_RUNS; i++)
 		if (k->runs[i] && k->runs[i]->stopping)
@@ -148,27 +181,6 @@ void keeper_run_stopped(struct keeper_run *run)
 	keeper_pause_check(run->keeper);
 }
 
-static void run_pause(struct keeper_run *run, bool pause, int group)
-{
-	const uint8_t body[1] = { pause };
-
-	run->stopping += pause;
-	wire_send(&run->control, BACKEND_PAUSE, body, 1, &group, group >= 0);
-	if (!pause && run->left_ms)
-		keeper_run_timer(run, run->left_ms);
-}
-
-static void runs_pause(struct keeper *k, bool pause, int group)
-{
-	for (size_t i = 0; i < LIMIT_RUNS; i++) {
-		struct keeper_run *run = k->runs[i];
-
-		if (run &&
-		    (run->state == RUN_BORN || run->state == RUN_RUNNING))
-			run_pause(run, pause, group);
-	}
-}
-
 /* What was asked for while all stood still, and is ready. */
 static void begin_waiting(struct keeper *k)
 {
@@ -179,15 +191,13 @@ static void begin_waiting(struct keeper *k)
 
 void keeper_pause(struct keeper *k, struct msg *m)
 {
-	cleanup_fd int group = -1;
-
 	/* its end is not to be put off */
 	if (k->over)
 		return keeper_resume(k);
 	if (!k->paused) {
-		group = freezers_take(k, m);
+		freezers_take(k, m);
 		k->paused = true;
-		runs_pause(k, true, group);
+		k->pause_begun = false;
 	}
 	k->pause_told = false;
 	keeper_pause_check(k);
@@ -202,7 +212,8 @@ void keeper_resume(struct keeper *k)
 		freezers_drop(k);
 		if (k->frozen_timer)
 			(void)event_del(k->frozen_timer);
-		runs_pause(k, false, -1);
+		if (k->pause_begun)
+			runs_pause(k, false);
 	}
 	if (!k->over)
 		begin_waiting(k);

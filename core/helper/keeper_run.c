@@ -168,10 +168,8 @@ static void run_over(struct keeper_run *run)
 	if (run->state != RUN_PREPARED && !run->failed)
 		report_exited(run);
 	run->state = RUN_DONE;
-	if (run->stopping) {
-		run->stopping = 0;
-		keeper_pause_check(k);
-	}
+	run->stopping = 0;
+	keeper_pause_check(k);
 	over_check(k);
 	if (counted && p) {
 		p->live_runs--;
@@ -253,7 +251,7 @@ static void child_message(void *user, struct msg *m)
 	case BACKEND_STARTED:
 		if (run->state == RUN_BORN)
 			run->state = RUN_RUNNING;
-		return;
+		return keeper_pause_check(run->keeper);
 	case BACKEND_FAILED:
 		return child_failed(run, m);
 	case BACKEND_EXITED:

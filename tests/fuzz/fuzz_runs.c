@@ -120,6 +120,8 @@ static void child_hears(struct child *c, const struct msg *m)
 		return child_hears_command(c, m);
 	assert(c->run);
 	if (m->type == BACKEND_PAUSE) {
+		/* before its command has begun it would not hear */
+		assert(c->started || c->raw);
 		c->stops += rbuf_u8(&r);
 		return;
 	}
@@ -275,6 +277,7 @@ static void step_child(const uint8_t *s)
 	sbuf_init(&b, MSG_INLINE_MAX);
 	switch (s[2] % 7) {
 	case 0:
+		c->started = true;
 		say(&c->chan, BACKEND_STARTED, &b, 0);
 		break;
 	case 1:
@@ -559,7 +562,7 @@ static void harness_begin(void)
 	fake.nchildren = 0;
 	told = 0;
 	over = fake.refuse = paused = is_over = false;
-	k->spare_netns = -1;
+	k->spare_netns = k->join_frozen = -1;
 	for (size_t i = 0; i < LIMIT_POSTURES; i++)
 		k->postures[i].netns = k->postures[i].next_image = -1;
 	k->base = event_base_new();

@@ -24,9 +24,9 @@ struct child {
 	int netns;	  /* that it was born into */
 	bool dead;
 	uint32_t run; /* whose command it got; 0: none */
-	bool exited, raw, tty;
+	bool started, exited, raw, tty;
 	uint32_t status;	 /* that it said first */
-	unsigned stops, stopped; /* SIGSTOPs that came, and were answered */
+	unsigned stops, stopped; /* pauses that came, and were answered */
 };
 
 struct fake {
