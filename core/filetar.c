@@ -12,7 +12,8 @@
  *
  * The tar is the system's: in the PATH of runs a payload could have one of its
  * own, which would be given the caller's descriptor. Its options are those
- * that GNU tar and BusyBox have in common.
+ * that GNU tar and BusyBox have in common; but to leave out what the session
+ * keeps in the work dir takes one that some BusyBox lacks, which is said then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -241,6 +242,13 @@ static int tar_ended(struct tar *t, const struct exeat_result *result,
 	}
 	if (result->returncode == 0 || has_changed_only(t, result->returncode))
 		return 0;
+	if (strstr(t->said, "tar: unrecognized option '--exclude")) {
+		int r = err_new(err, ERR_UNAVAILABLE, "tar", t->path,
+				"this tar can leave nothing out (--exclude)");
+
+		err_remedy(err, "install GNU tar, or name a folder of it");
+		return r;
+	}
 	if (*result->termination_reason)
 		return ended_early(t, result, err);
 	return said_failure(t, err);

@@ -839,7 +839,7 @@ EXEAT_API int exeat_remove_file(struct exeat_session *session, const char *path,
  * thread. Who waits for its end sees that when the caller has closed his own.
  *
  * EXEAT_INVALID: "fd"; a path, as above. EXEAT_UNAVAILABLE: there is no tar in
- * view. EXEAT_LIMIT: no space. EXEAT_TIMEOUT: the session's time is over.
+ * view, or for the whole work dir one that can leave nothing out (BusyBox). EXEAT_LIMIT: no space. EXEAT_TIMEOUT: the session's time is over.
  * EXEAT_CONFLICT: called from a callback, or as below.
  */
 

@@ -112,13 +112,18 @@ static void the_view_is_told(void **state)
 {
 	struct exeat_session_options so = SESSION_OPTIONS;
 	struct exeat_session *session;
-	char extra[sizeof(api_dir) + 16], command[3 * sizeof(extra)];
+	char extra[sizeof(api_dir) + 16], more[sizeof(api_dir) + 16];
+	char command[3 * sizeof(extra)];
 	char **ro, **rw;
 
 	(void)state;
 	(void)snprintf(extra, sizeof(extra), "%s/extra", api_dir);
 	assert_int_equal(mkdir(extra, 0755), 0);
 	so.read_only_paths = LIST(extra);
+	(void)snprintf(more, sizeof(more), "%s/more", api_dir);
+	assert_int_equal(mkdir(more, 0777), 0);
+	assert_int_equal(chmod(more, 0777), 0);
+	so.read_write_paths = LIST(more);
 	session = api_open(&so);
 	assert_int_equal(exeat_session_fs_allowlist(session, &ro, &rw), 0);
 	assert_true(has(ro, "/usr"));
@@ -127,6 +132,8 @@ static void the_view_is_told(void **state)
 	assert_false(has(ro, "/home"));
 	assert_true(has(rw, exeat_session_work_dir(session)));
 	assert_false(has(rw, extra));
+	assert_true(has(rw, more));
+	assert_false(has(ro, more));
 	free(ro);
 	free(rw);
 	(void)snprintf(command, sizeof(command),
@@ -134,6 +141,70 @@ static void the_view_is_told(void **state)
 		       "! test -r /etc/shadow && ! ls /root",
 		       extra, extra);
 	api_sh(session, command, 0);
+	(void)snprintf(command, sizeof(command),
+		       "echo kept > %s/f && test -O %s/f", more, more);
+	api_sh(session, command, 0);
+	exeat_session_close(session);
+	(void)snprintf(command, sizeof(command), "%s/f", more);
+	assert_int_equal(access(command, F_OK), 0);
+}
+
+/* What is in it, and what is not, path by path; `$PWD` is the work dir. */
+static const char view_checks[] =
+	"fail() { echo \"$*\"; exit 1; }\n"
+	"writes() { (: > \"$1/.x\") 2>/dev/null; }\n"
+	"test \"$PWD\" = \"$EXPECTED\" || fail the work dir is $PWD\n"
+	"for p in / /usr /usr/bin /bin /sbin /lib /opt /etc /var/lib/dpkg "
+	"/var/lib/apt /var/cache/apt /sys/devices/system/cpu /proc /proc/sys "
+	"/sys /var; do\n"
+	"    ! writes $p || fail $p can be written\n"
+	"done\n"
+	"for p in /tmp /dev/shm /run \"$PWD\"; do\n"
+	"    writes $p || fail $p cannot be written\n"
+	"done\n"
+	"for p in /etc/shadow /etc/gshadow /etc/sudoers; do\n"
+	"    test -z \"$(cat $p 2>/dev/null)\" || fail $p shows\n"
+	"done\n"
+	"for p in /home /root /srv /mnt /media /boot; do\n"
+	"    case $PWD/ in $p/*) continue ;; esac\n"
+	"    test -z \"$(ls -A $p 2>/dev/null)\" || fail $p shows\n"
+	"done\n"
+	"test -z \"$(find /dev -type b)\" || fail a disk\n"
+	"test ! -e /dev/mem && test ! -e /dev/kmsg || fail /dev\n"
+	"test -z \"$(find /run /var -type s 2>/dev/null)\" || fail sockets\n"
+	"for p in /sys/*; do\n"
+	"    test $p = /sys/devices || fail $p shows\n"
+	"done\n";
+
+static void the_view_is(void **state)
+{
+	struct exeat_session *session = api_open(NULL);
+	struct exeat_run_options o = RUN_OPTIONS;
+	char expected[sizeof(api_dir) + 64];
+
+	(void)state;
+	(void)snprintf(expected, sizeof(expected), "EXPECTED=%s",
+		       exeat_session_work_dir(session));
+	o.command = view_checks;
+	o.env = LIST(expected);
+	assert_string_equal(api_exec(session, &o, 0), "");
+	/* each run has its own of these, and of no others */
+	assert_string_equal(api_sh(session,
+				   "ls -A /tmp /dev/shm | grep '^\\.x'; "
+				   "ls -A /run | grep '^\\.x'; ls -A . | "
+				   "grep -x '\\.x'",
+				   0),
+			    ".x\n");
+	/* no socket but where a run has its own, unless it was asked for; nor
+	 * in /tmp, if the work dir lies below it, as one of a test may */
+	assert_string_equal(
+		api_sh(session,
+		       "python3 -c \"import socket\n"
+		       "for p in 's', '/dev/shm/s':\n"
+		       "    try: socket.socket(socket.AF_UNIX).bind(p)\n"
+		       "    except OSError: print(p)\"",
+		       0),
+		"s\n");
 	exeat_session_close(session);
 }
 
@@ -304,6 +375,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_fresh_dir_goes),
 	cmocka_unit_test(a_fresh_dir_goes_from_under_a_writer),
 	cmocka_unit_test(the_view_is_told),
+	cmocka_unit_test(the_view_is),
 	cmocka_unit_test(venv_in_place),
 	cmocka_unit_test(governing_files_stay),
 	cmocka_unit_test(governing_files_refused),

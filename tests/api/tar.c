@@ -3,9 +3,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -220,6 +222,68 @@ static void streams(void **state)
 	exeat_run_free(beside);
 }
 
+/* ---- long names, and nothing ---- */
+
+/* What follows one of these is a name that its header has no room for. */
+static void add_long(int fd, char type, const char *text)
+{
+	char data[BLOCK] = "";
+
+	assert_true(strlen(text) < BLOCK);
+	(void)snprintf(data, sizeof(data), "%s", text);
+	add(fd, type, "././@LongLink", "", 0644,
+	    strlen(text) + (type == 'L' ? 1 : 0));
+	assert_int_equal(write(fd, data, BLOCK), BLOCK);
+}
+
+static void long_names(void **state)
+{
+	char gnu[202] = "", pax[202] = "", record[256], command[512];
+	int fd = nameless();
+
+	(void)state;
+	memset(gnu, 'g', 200);
+	memset(pax, 'p', 200);
+	add_long(fd, 'L', gnu);
+	add_file(fd, "short", 0644);
+	(void)snprintf(record, sizeof(record), "210 path=%s\n", pax);
+	assert_int_equal(strlen(record), 210);
+	add_long(fd, 'x', record);
+	add_file(fd, "short", 0644);
+	finish(fd);
+	put_tar("a", fd);
+	(void)close(fd);
+	(void)snprintf(command, sizeof(command),
+		       "cd a && cat %s %s && ls | wc -l && "
+		       "mkdir -p \"$(seq -s/ -w 1000 1120)\" && "
+		       "mv g* \"$(seq -s/ -w 1000 1120)\"",
+		       gnu, pax);
+	assert_string_equal(api_sh(session, command, 0), "text\ntext\n2\n");
+	fd = get_tar("a");
+	put_tar("b", fd);
+	(void)close(fd);
+	assert_string_equal(
+		api_sh(session, "diff -r a b && find b -name 'g*' | wc -l", 0),
+		"1\n");
+}
+
+static void empty(void **state)
+{
+	int fd = nameless();
+
+	(void)state;
+	finish(fd);
+	put_tar("a/b", fd);
+	(void)close(fd);
+	assert_string_equal(api_sh(session, "ls -A a a/b", 0),
+			    "a:\nb\n\na/b:\n");
+	fd = get_tar("a/b");
+	put_tar("c", fd);
+	(void)close(fd);
+	assert_string_equal(api_sh(session, "ls -A c", 0), "");
+	assert_int_equal(exeat_remove_file(session, "a", 1, &error), 0);
+}
+
 /* ---- hostile ones ---- */
 
 /* Whatever it says, it says it about the folder. */
@@ -350,6 +414,50 @@ static void not_the_payloads(void **state)
 	assert_string_equal(api_sh(session, "ls", 0), "a\nb\n");
 }
 
+/* In another's place, as it is in view: a tar with fewer options. */
+static void with_another_tar(void)
+{
+	static const char text[] =
+		"#!/bin/sh\ncase \"$*\" in *--exclude*) echo \"tar: "
+		"unrecognized option '--exclude=./.exeat'\" >&2; exit 1;; "
+		"esac\necho packed\n";
+	char tar[PATH_MAX], dir[4200], path[4300];
+	int fd = nameless(), out;
+
+	(void)snprintf(dir, sizeof(dir), "%s/small", api_dir);
+	(void)snprintf(path, sizeof(path), "%s/tar", dir);
+	assert_int_equal(mkdir(dir, 0711), 0);
+	assert_non_null(realpath("/usr/bin/tar", tar));
+	api_small_disk(dir);
+	out = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+	assert_int_equal(write(out, text, strlen(text)), strlen(text));
+	(void)close(out);
+	assert_int_equal(mount(path, tar, NULL, MS_BIND, NULL), 0);
+	session = api_open(NULL);
+	assert_true(exeat_get_tar(session, "", fd, &error) < 0);
+	api_expect(&error, EXEAT_UNAVAILABLE, "--exclude", "GNU tar");
+	(void)api_sh(session, "mkdir a", 0);
+	assert_int_equal(exeat_get_tar(session, "a", fd, &error), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_END), strlen("packed\n"));
+	exeat_session_close(session);
+}
+
+static void another_tar(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)setenv("CMOCKA_TEST_ABORT", "1", 1);
+		with_another_tar();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void in_callback(void *user_data, struct exeat_run *run)
 {
 	(void)run;
@@ -380,7 +488,8 @@ static const struct CMUnitTest tests[] = {
 	WITH_SESSION(there_and_back),  WITH_SESSION(streams),
 	WITH_SESSION(hostile),	       WITH_SESSION(broken),
 	WITH_SESSION(bad_arguments),   WITH_SESSION(not_the_payloads),
-	WITH_SESSION(from_a_callback),
+	WITH_SESSION(from_a_callback), WITH_SESSION(long_names),
+	WITH_SESSION(empty),	       cmocka_unit_test(another_tar),
 };
 
 API_MAIN("tar", tests)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "api.h"
@@ -195,6 +196,179 @@ static void paths(void **state)
 	api_expect(&error, EXEAT_INVALID, "path", "UTF-8");
 	assert_true(exeat_put_bytes(session, "x", NULL, 1, 0, &error) < 0);
 	api_expect(&error, EXEAT_INVALID, "data", "");
+}
+
+/* Whichever component of a path is a link, for every way in. */
+static void every_component(void **state)
+{
+	static const char *const at[] = { "a", "a/b", "a/b/c", "a/b/c/d" };
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char *outside, command[4400];
+	struct exeat_file *files;
+	void *data;
+	size_t n;
+
+	(void)state;
+	assert_true(null >= 0);
+	assert_true(asprintf(&outside, "%s/real", api_dir) > 0);
+	assert_int_equal(mkdir(outside, 0777), 0);
+	assert_int_equal(chmod(outside, 0777), 0);
+	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		/* to a folder outside, and to the one that was there */
+		for (int in = 0; in < 2; in++) {
+			(void)snprintf(command, sizeof(command),
+				       "rm -rf a real; mkdir -p a/b/c/d; "
+				       "echo x > a/b/c/d/f; mv %s real; "
+				       "ln -s %s %s",
+				       at[i], in ? "$PWD/real" : outside,
+				       at[i]);
+			(void)api_sh(session, command, 0);
+			put_fails("a/b/c/d/f", EXEAT_INVALID);
+			put_fails("a/b/c/d/new/f", EXEAT_INVALID);
+			get_fails("a/b/c/d/f", EXEAT_INVALID);
+			assert_true(exeat_stat_file(session, "a/b/c/d/f",
+						    &(struct exeat_file){ 0 },
+						    &error) < 0);
+			api_expect(&error, EXEAT_INVALID, "link", "");
+			assert_true(exeat_list_files(session, "a/b/c/d", &files,
+						     &n, &error) < 0);
+			api_expect(&error, EXEAT_INVALID, "link", "");
+			assert_true(exeat_remove_file(session, "a/b/c/d/f", 1,
+						      &error) < 0);
+			api_expect(&error, EXEAT_INVALID, "link", "");
+			assert_true(exeat_put_tar(session, "a/b/c/d/x", null,
+						  &error) < 0);
+			api_expect(&error, EXEAT_INVALID, "link", "");
+			assert_true(exeat_get_tar(session, "a/b/c/d", null,
+						  &error) < 0);
+			api_expect(&error, EXEAT_INVALID, "link", "");
+			/* the link itself can be looked at, and removed */
+			assert_int_equal(exeat_remove_file(session, at[i], 1,
+							   &error),
+					 0);
+			assert_int_equal(api_entries(outside), 0);
+		}
+	}
+	assert_int_equal(
+		exeat_get_bytes(session, "real/f", MAX, &data, &n, &error), 0);
+	free(data);
+	assert_int_equal(rmdir(outside), 0);
+	free(outside);
+	(void)close(null);
+}
+
+/* ---- what is no file, or does not stay as it is ---- */
+
+static void no_files(void **state)
+{
+	struct exeat_session_options so = SESSION_OPTIONS;
+	struct exeat_session *of;
+	struct exeat_file file;
+	void *data;
+	size_t len;
+
+	(void)state;
+	so.work_dir_sockets = 1;
+	of = api_open(&so);
+	(void)api_sh(of,
+		     "mkfifo fifo && python3 -c \"import socket; "
+		     "socket.socket(socket.AF_UNIX).bind('sock')\"",
+		     0);
+	assert_true(exeat_get_bytes(of, "fifo", MAX, &data, &len, &error) < 0);
+	api_expect(&error, EXEAT_CONFLICT, "fifo", "not a file");
+	assert_true(exeat_get_bytes(of, "sock", MAX, &data, &len, &error) < 0);
+	api_expect(&error, EXEAT_CONFLICT, "sock", "not a file");
+	assert_int_equal(exeat_stat_file(of, "sock", &file, &error), 0);
+	assert_int_equal(file.kind, EXEAT_FILE_OTHER);
+	/* replaced, not written to; removed, not opened */
+	assert_int_equal(exeat_put_bytes(of, "fifo", "x", 1, 0, &error), 0);
+	assert_int_equal(exeat_put_bytes(of, "sock", "x", 1, 0, &error), 0);
+	assert_string_equal(
+		api_sh(of, "cat fifo sock; rm fifo sock; mkfifo fifo", 0),
+		"xx");
+	assert_int_equal(exeat_remove_file(of, "fifo", 0, &error), 0);
+	exeat_session_close(of);
+}
+
+/* A device can come only by the host's root; it is not opened. */
+static void devices(void **state)
+{
+	char path[8192];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/zero",
+		       exeat_session_work_dir(session));
+	if (mknod(path, S_IFCHR | 0666, makedev(1, 5)) < 0)
+		skip();
+	get_fails("zero", EXEAT_CONFLICT);
+	put("zero", "file");
+	gives("zero", "file");
+}
+
+/* While it is read it grows without end; there is an end of it, or a limit. */
+static void growing(void **state)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+	unsigned limited = 0;
+	struct exeat_run *run;
+	void *data;
+	size_t len;
+
+	(void)state;
+	o.script = "import os\n"
+		   "f = os.open('f', os.O_WRONLY | os.O_CREAT)\n"
+		   "n = 0\n"
+		   "while not os.path.exists('stop'):\n"
+		   "    os.write(f, b'x' * 4096)\n"
+		   "    n += 1\n"
+		   "    if n == 10: print('go', flush=True)\n"
+		   "    if n % 512 == 0:\n"
+		   "        os.ftruncate(f, 0); os.lseek(f, 0, 0)\n";
+	o.script_type = "python";
+	run = api_start(session, &o);
+	assert_true(exeat_run_read(run, EXEAT_STDOUT, (char[4]){ 0 }, 4, 60000,
+				   NULL) > 0);
+	for (int i = 0; i < 300; i++) {
+		if (exeat_get_bytes(session, "f", MAX, &data, &len, &error) <
+		    0) {
+			api_expect(&error, EXEAT_LIMIT, "max_bytes", "");
+			limited++;
+			continue;
+		}
+		assert_true(len <= MAX);
+		assert_int_equal(((char *)data)[len], '\0');
+		free(data);
+	}
+	print_message("over the limit: %u of 300\n", limited);
+	put("stop", "");
+	assert_int_equal(api_wait(run)->returncode, 0);
+	exeat_run_free(run);
+}
+
+static void limits(void **state)
+{
+	void *data = NULL;
+	size_t len;
+
+	(void)state;
+	put("f", "12345");
+	assert_true(exeat_get_bytes(session, "f", SIZE_MAX, &data, &len,
+				    &error) < 0);
+	api_expect(&error, EXEAT_INVALID, "max_bytes", "");
+	assert_null(data);
+	/* as much room as the file takes, not as might be */
+	assert_int_equal(exeat_get_bytes(session, "f", SIZE_MAX / 2 - 1, &data,
+					 &len, &error),
+			 0);
+	assert_int_equal(len, 5);
+	free(data);
+	assert_true(exeat_get_bytes(session, "f", 0, &data, &len, &error) < 0);
+	api_expect(&error, EXEAT_LIMIT, "max_bytes", "");
+	put("none", "");
+	assert_int_equal(
+		exeat_get_bytes(session, "none", 0, &data, &len, &error), 0);
+	assert_int_equal(len, 0);
+	free(data);
 }
 
 /* A payload that changes folders for links as fast as it can. */
@@ -395,11 +569,14 @@ static void removed(void **state)
 	cmocka_unit_test_setup_teardown(test, open_session, close_session)
 
 static const struct CMUnitTest tests[] = {
-	WITH_SESSION(there_and_back), WITH_SESSION(never_half),
-	WITH_SESSION(paths),	      WITH_SESSION(a_race),
-	WITH_SESSION(of_others),      WITH_SESSION(listed),
-	WITH_SESSION(removed),	      WITH_SESSION(odd_and_many),
-	WITH_SESSION(leased),	      WITH_SESSION(no_traces),
+	WITH_SESSION(there_and_back),  WITH_SESSION(never_half),
+	WITH_SESSION(paths),	       WITH_SESSION(a_race),
+	WITH_SESSION(of_others),       WITH_SESSION(listed),
+	WITH_SESSION(removed),	       WITH_SESSION(odd_and_many),
+	WITH_SESSION(leased),	       WITH_SESSION(no_traces),
+	WITH_SESSION(every_component), WITH_SESSION(no_files),
+	WITH_SESSION(devices),	       WITH_SESSION(growing),
+	WITH_SESSION(limits),
 };
 
 API_MAIN("workfiles", tests)
