@@ -3,7 +3,8 @@
  *
  * Core owns the network, backends own the rest. The keeper calls them; it has
  * entered the posture's network namespace before `prepare`, and every child
- * is born into it.
+ * is born into it. Its bounding set is empty, and it has no_new_privs: so do
+ * all that it starts.
  *
  * Life of a run, as the backend sees it
  *

@@ -221,33 +221,40 @@ static bool is_of_run_alone(const struct view *view, const char *dir)
 	return true;
 }
 
+/* Where sockets may be made, or NULL if there is no memory. */
+static char *socket_dir(const struct view_op *op)
+{
+	char *path;
+
+	return asprintf(&path, "/%s%s", op->target,
+			op->kind == VIEW_DEV ? "/shm" : "") < 0 ?
+		       NULL :
+		       path;
+}
+
 static int forbid_sockets(const struct view *view, struct err *err)
 {
-	const char **dirs = calloc(view->nops + 1, sizeof(*dirs));
-	char *paths = calloc(view->nops + 1, PATH_MAX);
+	char **dirs = calloc(view->nops + 1, sizeof(*dirs));
+	bool full = !dirs;
 	size_t n = 0;
 	int r;
 
-	if (!dirs || !paths) {
-		free(dirs);
-		free(paths);
-		return err_sys(err, ENOMEM, "restrict unix sockets", NULL);
-	}
-	for (size_t i = 0; i < view->nops; i++) {
+	for (size_t i = 0; !full && i < view->nops; i++) {
 		const struct view_op *op = &view->ops[i];
-		char *path = paths + n * PATH_MAX;
-		bool tmpfs = op->kind == VIEW_TMPFS && op->per_run;
 
-		if (!op->target || !(tmpfs || op->kind == VIEW_DEV) ||
+		if (!op->target ||
+		    !((op->kind == VIEW_TMPFS && op->per_run) ||
+		      op->kind == VIEW_DEV) ||
 		    !is_of_run_alone(view, op->target))
 			continue;
-		(void)snprintf(path, PATH_MAX, "/%s%s", op->target,
-			       tmpfs ? "" : "/shm");
-		dirs[n++] = path;
+		dirs[n] = socket_dir(op);
+		full = !dirs[n++];
 	}
-	r = landlock_sockets(dirs, err);
+	r = full ? err_sys(err, ENOMEM, "restrict unix sockets", NULL) :
+		   landlock_sockets((const char *const *)dirs, err);
+	while (n > 0)
+		free(dirs[--n]);
 	free(dirs);
-	free(paths);
 	return r;
 }
 

@@ -111,8 +111,6 @@ static void start(struct stub *s)
 		err_sys(&failure.err, errno, "make pipe", NULL);
 		give_up(s, &failure.err, EXIT_SANDBOX);
 	}
-	if (isolate_bound(&failure.err) < 0)
-		give_up(s, &failure.err, EXIT_SANDBOX);
 	payload_init(&payload, s->spec, &s->control);
 	payload.report = ends[1];
 	s->payload =

@@ -59,6 +59,7 @@ struct keeper_posture {
 	bool many;		/* more runs may come: */
 	uint32_t spares;	/* children to have ready for them */
 	uint32_t peak;		/* the most live_runs of late */
+	uint32_t streak;	/* runs since nothing began or ended for long */
 	/* another policy; without ACK_PINS it is in force in the kernel: */
 	int next_image;		/* front has still to get it; -1: none */
 	unsigned unchanged;	/* enum keeper_ack: who has not got it yet */

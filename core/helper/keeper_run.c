@@ -555,8 +555,10 @@ void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
 		if (!run || run->posture != posture ||
 		    run->state != RUN_WAITING || run->ended_by)
 			continue;
-		if (!err && !k->paused)
+		if (!err && !k->paused) {
 			run_born(run, p);
+			keeper_spare_used(k, p);
+		}
 		if (!err)
 			continue;
 		report_failed(k, run->id, 125, err);

@@ -6,15 +6,16 @@
  * A run that finds a child in its posture costs little more than a fork. The
  * first is made as soon as the view stands, in a namespace that the first
  * posture takes over. A posture of which the caller has said that more runs
- * may come (K_PREPARE) has SPARES_MIN of them ready, or as many as it had runs
- * at a time of late.
+ * may come (K_PREPARE) has one ready, and once it had a run SPARES_MIN of them,
+ * or as many as it had runs at a time of late.
  *
  * To make one is as much work as a small run is, and to a run's beginning and
  * end several processes want the processors. So they are made when nothing has
  * begun or ended for QUIET_MS, one a turn of the loop, so that what comes
  * meanwhile does not wait for all of them. Only the last one is replaced at
- * once when it is taken: who runs one command right after the other finds one,
- * too.
+ * once when it is taken, and not for the first run in a while: who runs one
+ * command right after the other finds one, too, and who opens a session for a
+ * single command does not wait until a second child is made and cleared away.
  *
  * After LIMIT_SPARE_IDLE_MS without a run the posture that was used last keeps
  * SPARES_MIN, all others none.
@@ -117,6 +118,8 @@ static void timer_start(struct keeper *k, enum keeper_rest rest, int ms)
 
 	if (!k->spare_timer)
 		k->spare_timer = event_new(k->base, -1, 0, timer_cb, k);
+	/* counted from now: to make a posture takes longer than this */
+	(void)event_base_update_cache_time(k->base);
 	/* without a timer runs make their children themselves */
 	if (k->spare_timer && event_add(k->spare_timer, &tv) == 0)
 		k->rest = rest;
@@ -156,6 +159,7 @@ static void make_some(struct keeper *k)
 	for (size_t i = 0; i < LIMIT_POSTURES; i++) {
 		struct keeper_posture *p = &k->postures[i];
 
+		p->streak = 0;
 		if (p->many && p->peak > 0)
 			follow(p);
 		if (!lacks_some(k, p))
@@ -202,7 +206,8 @@ void keeper_spare_want(struct keeper *k, uint32_t posture)
 	if (!p)
 		return;
 	p->many = true;
-	p->spares = SPARES_MIN;
+	if (p->spares == 0)
+		p->spares = 1;
 	keeper_spare_used(k, p);
 }
 
@@ -212,7 +217,7 @@ void keeper_spare_used(struct keeper *k, struct keeper_posture *p)
 	if (!p->many || k->over)
 		return;
 	k->spare_tries = LIMIT_SPARES;
-	if (p->live_runs > 0 && count(k, p->id) == 0)
+	if (p->live_runs > 0 && ++p->streak > 1 && count(k, p->id) == 0)
 		make(k, p);
 	timer_start(k, REST_QUIET, QUIET_MS);
 }

@@ -36,7 +36,7 @@ int isolate_empty_root(struct err *err);
 int isolate_drop(struct err *err);
 
 /* Two parts of it. Bounding and ambient set empty, no_new_privs: from now on
- * what is held can only be lost. */
+ * what is held can only be lost, by children too. */
 int isolate_bound(struct err *err);
 /* Effective, permitted and inheritable set empty: one system call, which cannot
  * fail. 0 or -errno. */

@@ -138,24 +138,25 @@ static void clone_one(void)
 
 /* ---- runs ---- */
 
-static struct exeat_run *start(const struct exeat_run_options *options)
+static struct exeat_run *start(struct exeat_session *in,
+			       const struct exeat_run_options *options)
 {
 	struct exeat_error error;
 	struct exeat_run *run;
 
-	if (exeat_run_start(session, options, &run, &error) < 0)
+	if (exeat_run_start(in, options, &run, &error) < 0)
 		die(&error);
 	return run;
 }
 
-static struct exeat_run *start_true(void)
+static struct exeat_run *start_true(struct exeat_session *in)
 {
 	struct exeat_run_options options = EXEAT_RUN_OPTIONS_INIT;
 
 	options.argv = true_argv;
 	options.stdio[EXEAT_STDOUT] = EXEAT_STDIO_NONE;
 	options.stdio[EXEAT_STDERR] = EXEAT_STDIO_NONE;
-	return start(&options);
+	return start(in, &options);
 }
 
 static void finish(struct exeat_run *run)
@@ -171,7 +172,7 @@ static void finish(struct exeat_run *run)
 
 static void run_one(void)
 {
-	finish(start_true());
+	finish(start_true(session));
 }
 
 static void run_many(void)
@@ -179,7 +180,7 @@ static void run_many(void)
 	struct exeat_run *runs[AT_ONCE];
 
 	for (int i = 0; i < AT_ONCE; i++)
-		runs[i] = start_true();
+		runs[i] = start_true(session);
 	for (int i = 0; i < AT_ONCE; i++)
 		finish(runs[i]);
 }
@@ -193,7 +194,7 @@ static void run_gigabyte(void)
 	ssize_t n;
 
 	options.argv = gigabyte_argv;
-	run = start(&options);
+	run = start(session, &options);
 	while ((n = exeat_run_read(run, EXEAT_STDOUT, chunk, sizeof(chunk), -1,
 				   &error)) > 0)
 		total += (uint64_t)n;
@@ -220,7 +221,7 @@ static void call_gigabyte(void)
 	options.stdio[EXEAT_STDOUT] = EXEAT_STDIO_CALLBACK;
 	options.on_output = count;
 	options.user_data = &total;
-	finish(start(&options));
+	finish(start(session, &options));
 	if (total != GIGABYTE)
 		exit(1);
 }
@@ -232,6 +233,17 @@ static void open_close(void)
 
 	if (exeat_session_open(NULL, &other, &error) < 0)
 		die(&error);
+	exeat_session_close(other);
+}
+
+static void open_run_close(void)
+{
+	struct exeat_session *other;
+	struct exeat_error error;
+
+	if (exeat_session_open(NULL, &other, &error) < 0)
+		die(&error);
+	finish(start_true(other));
 	exeat_session_close(other);
 }
 
@@ -250,6 +262,8 @@ static const struct comparison {
 	{ "100 runs at once", "100 posix_spawn", run_many, spawn_many, true,
 	  true },
 	{ "session open + close", "clone", open_close, clone_one, false,
+	  false },
+	{ "open + run + close", "clone", open_run_close, clone_one, false,
 	  false },
 	{ "1 GiB, exeat_run_read", "pipe, read(2)", run_gigabyte,
 	  spawn_gigabyte, true, true },
