@@ -160,7 +160,56 @@ static bool is_zombie(pid_t pid)
 	return state && state[1] == ' ' && state[2] == 'Z';
 }
 
-/* The number of living processes, and the least pid, that match. */
+/* Field 22 of proc_pid_stat(5); pids begin anew when they are used up. */
+static unsigned long long started(pid_t pid)
+{
+	char stat[1024], *at;
+	unsigned long long ticks = 0;
+
+	if (!read_proc(pid, "stat", stat, sizeof(stat)))
+		return 0;
+	at = strrchr(stat, ')');
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	for (at = at ? at + 1 : at; at && *at >= '0' && *at <= '9'; at++)
+		ticks = ticks * 10 + (unsigned)(*at - '0');
+	return ticks;
+}
+
+static bool is_older(pid_t a, pid_t b)
+{
+	const unsigned long long when_a = started(a), when_b = started(b);
+
+	return when_a < when_b || (when_a == when_b && a < b);
+}
+
+/* Pid 1 of a namespace right below ours: what was started forks it, and it
+ * forks what is pid 1 of one further below. */
+static bool is_the_helper(pid_t pid)
+{
+	static const char key[] = "\nNSpid:\t";
+	char status[4096], *at;
+
+	if (!read_proc(pid, "status", status, sizeof(status)))
+		return false;
+	at = strstr(status, key);
+	if (!at)
+		return false;
+	at += sizeof(key) - 1;
+	at[strcspn(at, "\n")] = '\0';
+	at = strchr(at, '\t');
+	return at && strcmp(at, "\t1") == 0;
+}
+
+static bool comes_first(pid_t a, pid_t b, bool helper)
+{
+	if (helper && is_the_helper(a) != is_the_helper(b))
+		return is_the_helper(a);
+	return is_older(a, b);
+}
+
+/* The number of living processes that match, and the first of them: the
+ * oldest, or (more) the one that is the helper. */
 static unsigned find(const char *file, const char *text, const char *more,
 		     pid_t *ret_first)
 {
@@ -181,7 +230,8 @@ static unsigned find(const char *file, const char *text, const char *more,
 			     !strstr(buf, more)))
 			continue;
 		n++;
-		if (ret_first && (*ret_first == 0 || pid < *ret_first))
+		if (ret_first && (*ret_first == 0 ||
+				  comes_first(pid, *ret_first, more != NULL)))
 			*ret_first = pid;
 	}
 	(void)closedir(proc);
@@ -315,6 +365,15 @@ static int remove_one(const char *path, const struct stat *st, int type,
 	return remove(path);
 }
 
+static bool link_helper(const char *helper, const char *suffix)
+{
+	char from[sizeof(api_helper)], to[sizeof(api_helper)];
+
+	(void)snprintf(from, sizeof(from), "%.4000s%s", helper, suffix);
+	(void)snprintf(to, sizeof(to), "%.4000s%s", api_helper, suffix);
+	return symlink(from, to) == 0;
+}
+
 static bool make_place(void)
 {
 	const char *tmp = getenv("TMPDIR"), *helper = getenv("EXEAT_HELPER");
@@ -330,10 +389,10 @@ static bool make_place(void)
 	/* the payload of root is somebody else */
 	(void)chmod(api_dir, 0711);
 	(void)setenv("TMPDIR", api_dir, 1);
-	(void)snprintf(helper_name, sizeof(helper_name), "x%d", getpid());
+	(void)snprintf(helper_name, sizeof(helper_name), "x%07d", getpid());
 	(void)snprintf(api_helper, sizeof(api_helper), "%.4000s/%s", api_dir,
 		       helper_name);
-	return symlink(helper, api_helper) == 0;
+	return link_helper(helper, "") && link_helper(helper, "-tls");
 }
 
 void api_signal(int number, void (*handler)(int number))

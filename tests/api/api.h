@@ -69,7 +69,7 @@ void api_signal(int number, void (*handler)(int number));
 
 /* Live processes of this test's sessions: helpers, and runs not executed yet. */
 unsigned api_helpers(void);
-/* The oldest helper in that mode; 0: none. */
+/* The helper in that mode, or what is about to fork it; 0: none. */
 pid_t api_helper_pid(const char *mode);
 /* Live processes with this text in their command line. */
 unsigned api_processes(const char *text);

@@ -12,12 +12,15 @@
  * A state that would pass by itself is held by a helper that is stopped; it
  * goes on when the victim is dead.
  */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,7 +33,7 @@ enum victim {
 	FRONT = 2,
 	DIALER = 4,
 	TLS = 8,
-	HELPERS = KEEPER | FRONT | DIALER,
+	HELPERS = KEEPER | FRONT | DIALER | TLS,
 	STUB = 16,
 	PAYLOAD = 32,
 };
@@ -50,15 +53,19 @@ struct scene {
 	struct exeat_run *run;
 	unsigned exits;
 	pid_t held;	    /* stopped; 0: nobody */
+	int client;	    /* of the proxy that we are; 0: none */
 	const char *reason; /* why its run ends, but for the kill; NULL */
 };
 
+/* An https:// proxy where TLS is killed: there it is a helper. NULL: none */
+static const char *proxy;
 static char marker[64];
 static const char *const sleeping[] = { "sleep", marker, NULL };
 
 static int make_marker(void **state)
 {
 	(void)state;
+	proxy = NULL;
 	(void)snprintf(marker, sizeof(marker), "3606.%d", getpid());
 	return 0;
 }
@@ -174,6 +181,8 @@ static void open_scene(struct scene *scene)
 	struct exeat_session_options o = SESSION_OPTIONS;
 
 	o.network_mode = "open";
+	o.upstream_proxy = proxy;
+	o.snapshot_dir = api_dir;
 	scene->session = api_open(&o);
 }
 
@@ -182,6 +191,7 @@ static void beginning(struct scene *scene)
 	struct exeat_session_options o = SESSION_OPTIONS;
 
 	o.network_mode = "open";
+	o.upstream_proxy = proxy;
 	assert_int_equal(exeat_session_begin(&o, &scene->session, NULL), 0);
 }
 
@@ -292,6 +302,41 @@ static void ending(struct scene *scene)
 	scene->reason = "output_limit";
 }
 
+/* The proxy is there, and says nothing: TLS has only begun. */
+static void wrapping(struct scene *scene)
+{
+	const struct sockaddr_in any = {
+		.sin_family = AF_INET,
+		.sin_addr = { htonl(INADDR_LOOPBACK) },
+	};
+	struct sockaddr_in sa;
+	socklen_t len = sizeof(sa);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), client;
+	struct exeat_run_options o = lasting(scene);
+	char url[64];
+
+	assert_int_equal(bind(fd, (const struct sockaddr *)&any, len), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	(void)snprintf(url, sizeof(url), "https://127.0.0.1:%u",
+		       ntohs(sa.sin_port));
+	proxy = url;
+	open_scene(scene);
+	proxy = NULL;
+	o.argv = LIST("python3", "-c",
+		      "import os, socket, sys\n"
+		      "socket.create_connection(('198.51.100.1', 443))\n"
+		      "os.execvp('sleep', ['sleep', sys.argv[1]])\n",
+		      marker);
+	scene->run = api_start(scene->session, &o);
+	client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(client >= 0);
+	scene->client = client;
+	/* its hello: from now on it waits for ours */
+	assert_int_equal(recv(client, url, 1, 0), 1);
+	(void)close(fd);
+}
+
 #define LIVE (HELPERS | STUB | PAYLOAD)
 
 static const struct {
@@ -310,6 +355,7 @@ static const struct {
 	{ "terminal", terminal, LIVE },
 	{ "paused", paused, LIVE },
 	{ "ending", ending, LIVE },
+	{ "wrapping", wrapping, TLS },
 };
 
 /* ---- what follows ---- */
@@ -438,6 +484,8 @@ static void killed(void (*enter)(struct scene *scene), unsigned victims)
 	enter(&scene);
 	kill_them(victims);
 	let_go(&scene);
+	if (scene.client > 0)
+		(void)close(scene.client);
 	if (victims & ~(unsigned)(STUB | PAYLOAD))
 		without_a_helper(&scene, victims);
 	else
@@ -472,6 +520,13 @@ static void dialer(void **state)
 	in_every_state(DIALER);
 }
 
+static void tls(void **state)
+{
+	(void)state;
+	proxy = "https://127.0.0.1:1";
+	in_every_state(TLS);
+}
+
 static void stub(void **state)
 {
 	(void)state;
@@ -490,7 +545,7 @@ static void several(void **state)
 		KEEPER | FRONT,
 		KEEPER | DIALER,
 		FRONT | DIALER,
-		HELPERS,
+		KEEPER | FRONT | DIALER,
 	};
 
 	(void)state;
@@ -524,15 +579,75 @@ static void policy_changing(void **state)
 	in_a_change(KEEPER);
 	in_a_change(FRONT);
 	in_a_change(DIALER);
+	proxy = "https://127.0.0.1:1";
+	in_a_change(TLS);
 }
 
-static void in_close(enum victim victim)
+/* Held by the keeper, which does not say that every run stands still. */
+static void in_a_snapshot(enum victim victim)
+{
+	struct exeat_error error = { 0 };
+	struct scene scene = { 0 };
+	pid_t killer;
+
+	running(&scene);
+	hold(&scene, "keeper");
+	killer = kill_them_soon(&scene, victim);
+	assert_int_equal(exeat_session_snapshot(scene.session, "s", &error),
+			 -EIO);
+	is_told(&error, victim);
+	killed_soon(&scene, killer);
+	assert_int_equal(exeat_snapshot_remove(api_dir, "s", &error), -ENOENT);
+	without_a_helper(&scene, victim);
+}
+
+static void snapshot(void **state)
+{
+	(void)state;
+	in_a_snapshot(KEEPER);
+	in_a_snapshot(FRONT);
+	in_a_snapshot(DIALER);
+	proxy = "https://127.0.0.1:1";
+	in_a_snapshot(TLS);
+}
+
+/* Nothing comes: tar waits. */
+static void in_a_tar(enum victim victim)
+{
+	struct exeat_error error = { 0 };
+	struct scene scene = { 0 };
+	pid_t killer;
+	int ends[2];
+
+	running(&scene);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	killer = kill_them_soon(&scene, victim);
+	assert_int_equal(exeat_put_tar(scene.session, "t", ends[0], &error),
+			 -EIO);
+	is_told(&error, victim);
+	killed_soon(&scene, killer);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	without_a_helper(&scene, victim);
+}
+
+static void put_tar(void **state)
+{
+	(void)state;
+	in_a_tar(KEEPER);
+	in_a_tar(FRONT);
+	in_a_tar(DIALER);
+	proxy = "https://127.0.0.1:1";
+	in_a_tar(TLS);
+}
+
+static void in_close(enum victim victim, const char *mode)
 {
 	struct scene scene = { 0 };
 	pid_t killer;
 
 	idle(&scene);
-	hold(&scene, "front");
+	hold(&scene, mode);
 	/* the keeper is the first that close kills: that one need not be */
 	killer = kill_them_soon(&scene, victim);
 	exeat_session_close(scene.session);
@@ -543,7 +658,10 @@ static void in_close(enum victim victim)
 static void closing(void **state)
 {
 	(void)state;
-	in_close(FRONT);
+	in_close(FRONT, "front");
+	in_close(DIALER, "dialer");
+	proxy = "https://127.0.0.1:1";
+	in_close(TLS, "tls");
 }
 
 /* ---- helpers that do not end, and do nothing ---- */
@@ -579,17 +697,19 @@ static void hanging(void **state)
 	(void)state;
 	hangs("keeper");
 	hangs("front");
-	hangs("dialer");
 }
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup(keeper, make_marker),
 	cmocka_unit_test_setup(front, make_marker),
 	cmocka_unit_test_setup(dialer, make_marker),
+	cmocka_unit_test_setup(tls, make_marker),
 	cmocka_unit_test_setup(stub, make_marker),
 	cmocka_unit_test_setup(payload, make_marker),
 	cmocka_unit_test_setup(several, make_marker),
 	cmocka_unit_test_setup(policy_changing, make_marker),
+	cmocka_unit_test_setup(snapshot, make_marker),
+	cmocka_unit_test_setup(put_tar, make_marker),
 	cmocka_unit_test_setup(closing, make_marker),
 	cmocka_unit_test_setup(hanging, make_marker),
 };

@@ -152,7 +152,7 @@ static pid_t group; /* stopped */
 static int setup(void **state)
 {
 	(void)state;
-	(void)snprintf(names, sizeof(names), "(%s)",
+	(void)snprintf(names, sizeof(names), "(%s",
 		       strrchr(api_helper, '/') + 1);
 	(void)snprintf(marker, sizeof(marker), "3609.%d", getpid());
 	group = 0;
@@ -371,9 +371,9 @@ static int changes(struct exeat_session *s, struct exeat_error *error)
 static const struct {
 	const char *name;
 	int (*call)(struct exeat_session *s, struct exeat_error *error);
-	const char *modes[4];
+	const char *modes[5];
 } calls[] = {
-	{ "run_wait", run_waits, { "keeper", "front", "dialer" } },
+	{ "run_wait", run_waits, { "keeper", "front", "dialer", "tls" } },
 	{ "timeout", run_has_a_time, { "keeper" } },
 	{ "posture", run_makes_a_posture, { "keeper", "front", "dialer" } },
 	{ "end", run_is_over, { "keeper", "front" } },
@@ -393,6 +393,8 @@ static void call_ends(size_t i, const char *mode)
 
 	print_message("%s, %s\n", calls[i].name, mode);
 	o.network_mode = "open";
+	if (strcmp(mode, "tls") == 0)
+		o.upstream_proxy = "https://127.0.0.1:1";
 	o.snapshot_dir = api_dir;
 	s = api_open(&o);
 	/* once: nothing of it is still being made */
