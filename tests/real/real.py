@@ -1,6 +1,6 @@
 """Package managers and their real registries: install, use, be refused.
 
-Usage: real.py npm|apt EXEAT
+Usage: real.py npm|apt|pip|uv EXEAT
 
 No host is named here: the clients know theirs. Each is asked first, outside;
 when it gets no answer, or is not installed, the test is skipped (77), also
@@ -48,11 +48,21 @@ def call(argv, cwd, limit):
 
 class Client:
     """One client's commands, what using prints, seconds of a refusal beyond
-    those that the client needs for an answer, twice."""
-    def __init__(self, program, preset, ask, install, use, expect, refused_s):
+    those that the client needs for an answer, twice. `first` brings the
+    client itself; `control` is for outside, where `install` must not be."""
+    def __init__(self, program, preset, ask, install, use, expect, refused_s,
+                 first=None, control=None):
         self.program, self.preset, self.ask = program, preset, ask
         self.install, self.use, self.expect = install, use, expect
-        self.refused_s = refused_s
+        self.refused_s, self.first = refused_s, first
+        self.control = control or install
+
+
+PIP = ["pip", "install", "-q", "--no-input", "--disable-pip-version-check"]
+ASK_PIP = ["/usr/bin/python3", "-m", "pip", "download", "-q", "--no-input",
+           "--disable-pip-version-check", "--retries", "0", "--no-deps", "-d",
+           "."]
+USE_SIX = ["python", "-c", "import six, sys; print(sys.prefix, six.__file__)"]
 
 
 CLIENTS = {
@@ -69,6 +79,16 @@ CLIENTS = {
         ["sh", "-c", "dpkg-deb -I hello_*.deb"], "Package: hello",
         # three retries with pauses: no variable tells it not to
         refused_s=30),
+    "pip": Client(
+        "pip3", "@pypi", [*ASK_PIP, "six"], [*PIP, "--ignore-installed", "six"],
+        USE_SIX, "/.exeat/venv/lib/", refused_s=2,
+        control=[*ASK_PIP, "six"]),
+    # in the environment that is there, by a program that pip put into it
+    "uv": Client(
+        "pip3", "@pypi", [*ASK_PIP, "uv"],
+        ["uv", "pip", "install", "--reinstall", "six"],
+        USE_SIX, "/.exeat/venv/lib/", refused_s=2, first=[*PIP, "uv"],
+        control=[*ASK_PIP, "six"]),
 }
 
 
@@ -85,11 +105,16 @@ def test(client, exeat, folder):
         return call([exeat, "run", "-w", ".", "--explain", *argv],
                     os.path.join(folder, where), limit)
 
+    for where in ("work", "empty") if client.first else ():
+        status, text, _ = run(where, "--allow", client.preset, "--",
+                              *client.first)
+        if status != 0:
+            raise Failed(f"no {client.install[0]}:\n{text}")
     status, text, _ = run("work", "--allow", client.preset, "--",
                           *client.install)
     if status != 0:
         # the control: the registry may be what failed
-        if call(client.install, outside, INSTALL_S)[0] != 0:
+        if call(client.control, outside, INSTALL_S)[0] != 0:
             skip(f"no installation by {client.program} outside, either")
         raise Failed(f"the installation failed:\n{text}")
     status, text, _ = run("work", "--", *client.use)

@@ -77,15 +77,20 @@ def python(store):
 # ---- JavaScript ----
 
 def node(store):
-    """`exeat-demo`, which needs `exeat-cdn`."""
+    """`exeat-demo`, a program, too, which needs `exeat-cdn`."""
     for package, needs in (("exeat-demo", {"exeat-cdn": "^1.0.0"}),
                            ("exeat-cdn", {})):
         manifest = {"name": package, "version": "1.0.0", "main": "index.js",
                     "dependencies": needs}
-        code = (f"module.exports = require('{list(needs)[0]}')" if needs else
-                f"module.exports = {ANSWER!r}")
+        code = f"module.exports = {ANSWER!r}\n"
+        if needs:
+            manifest["bin"] = "index.js"
+            code = ("#!/usr/bin/env node\n"
+                    f"module.exports = require('{list(needs)[0]}')\n"
+                    "if (require.main === module)\n"
+                    "  console.log(module.exports)\n")
         data = tar({"package/package.json": json.dumps(manifest),
-                    "package/index.js": code + "\n"})
+                    "package/index.js": code})
         path = f"/{package}/-/{package}-1.0.0.tgz"
         dist = {"tarball": "https://files.registry.test" + path,
                 "shasum": hashlib.sha1(data).hexdigest(),

@@ -24,7 +24,7 @@ PIP = ("PIP_INDEX_URL=https://index.test/simple/ pip install -q --no-input "
        "--disable-pip-version-check --retries 0 {}")
 NPM = ("NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt "
        "npm_config_registry=https://registry.test npm install --no-fund "
-       "--no-audit --fetch-retries=0 --prefix js exeat-demo")
+       "--no-audit --fetch-retries=0 {} exeat-demo")
 CARGO_ENV = ("CARGO_REGISTRIES_DEMO_INDEX=sparse+https://crates.test/index/ "
              "CARGO_NET_RETRY=0 CARGO_BUILD_JOBS=1 ")
 CARGO_MAIN = 'fn main() { println!("{}", exeatdemo::ANSWER); }\n'
@@ -115,10 +115,12 @@ def pip(session):
 
 
 def npm(session):
-    session.step("npm: installed", ["registry.test", "files.registry.test",
-                                    CDN], NPM)
+    hosts = ["registry.test", "files.registry.test", CDN]
+    session.step("npm: installed", hosts, NPM.format("--prefix js"))
     session.step("npm: used", [], "cd js && node -e "
                  "\"console.log(require('exeat-demo'))\"", ANSWER)
+    session.step("npm: a program is installed", hosts, NPM.format("-g"))
+    session.step("npm: and found by its name", [], "exeat-demo", ANSWER)
 
 
 def cargo(session):
@@ -130,6 +132,9 @@ def cargo(session):
     session.step("cargo: built, and what was built is run", [],
                  f"cd rust && {CARGO_ENV} cargo build -q --offline && "
                  "exec target/debug/project", ANSWER)
+    session.step("cargo: a program is installed", [], f"cd rust && {CARGO_ENV} "
+                 "cargo install -q --offline --debug --path .")
+    session.step("cargo: and found by its name", [], "project", ANSWER)
 
 
 def go(session):
@@ -140,6 +145,10 @@ def go(session):
     session.step("go: built, and what was built is run", [], "cd go && " +
                  GO_ENV.format("off") + "go build -p 1 -o main . && exec "
                  "./main", ANSWER)
+    session.step("go: a program is installed", [], "cd go && " +
+                 "rm -f ~/.local/bin/project && " + GO_ENV.format("off") +
+                 "go install -p 1 .")
+    session.step("go: and found by its name", [], "project", ANSWER)
 
 
 TOOLS = (("pip3", registry.python, pip), ("npm", registry.node, npm),
