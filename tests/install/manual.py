@@ -9,6 +9,7 @@ there; so is a function.
 SPDX-License-Identifier: Apache-2.0
 """
 
+import json
 import os
 import re
 import subprocess
@@ -108,6 +109,39 @@ def options(exeat, all_pages):
     return {o for found in table.values() for o in found} | {"help", "version"}
 
 
+def tags(text, section):
+    """The keys that a section of a page explains."""
+    body = text.split(f".SH {section}\n")[1].split("\n.SH ")[0]
+    return {word for tag in re.findall(r"^\.TP\n(.*)", body, re.M)
+            for word in re.findall(r"[a-z_]{2,}", tag)}
+
+
+def keys(exeat, all_pages):
+    """The result file and the policy file have the keys that are told."""
+    same("exeat-run(1), RESULT FILE",
+         tags(all_pages["exeat-run", "1"], "RESULT FILE"),
+         set(json.loads(said(exeat, "run", "--json", "/dev/stdout", "--",
+                             "true"))))
+    size = {"a.example": "1M"}
+    policy = {"version": 1, "network_mode": "allowlist",
+              "network_allowlist": ["a.example", {
+                  "rule": "b.example", "comment": "why", "max_upload": "1K",
+                  "max_download": "1K", "upstream_proxy": "direct"}],
+              "network_denylist": ["c.example"], "network_ceiling": None,
+              "require_names": False, "dns_refusal": "refused",
+              "max_upload": size, "max_download": size,
+              "upstream_proxy": "http://proxy.example", "upstream_by": "name",
+              "upstream_dns": "local", "upstream_direct": ["d.example"]}
+    told = tags(all_pages["exeat-policy", "5"], "POLICY FILE")
+    same("exeat-policy(5), POLICY FILE", told, set(policy) - {"version"})
+    known = subprocess.run([exeat, "policy", "check", "/dev/stdin"],
+                           input=json.dumps(policy), text=True, check=False,
+                           stdout=subprocess.PIPE)
+    check("all of them are keys", known.returncode == 0)
+    same("the canonical form", set(json.loads(known.stdout or "{}")) |
+         {"max_upload", "max_download"}, set(policy))
+
+
 def references(all_pages, header):
     functions = set(re.findall(r"\b(exeat_\w+)\(", header))
     referred = set()
@@ -174,6 +208,7 @@ def main(exeat, folder, header, readme):
     with open(readme, encoding="utf-8") as file:
         texts = {"README.md": file.read()}
     known = options(exeat, all_pages)
+    keys(exeat, all_pages)
     functions = references(all_pages, header)
     texts.update((f"{name}({section})", text)
                  for (name, section), text in all_pages.items())
