@@ -753,9 +753,10 @@ EXEAT_API int exeat_exec(struct exeat_session *session,
 /*
  * Run Python text and collect what it prints: *ret_out is heap, terminated;
  * free(); NULL: not wanted. `options` (NULL: none) may name everything but the
- * command. Returns 0, or 1 if the text did not end with 0: that is data. What it wrote to
- * stderr and its result are the run's, whose *ret is the caller's, to be freed
- * with exeat_run_free(); NULL: not wanted.
+ * command. Returns 0, or 1 if the text did not end with 0: that is data. What
+ * it wrote to stderr and its result are the run's, whose *ret is the caller's,
+ * to be freed with exeat_run_free(); NULL: not wanted. Where sessions see no
+ * python3, the result's returncode is 127, and start_error says what helps.
  */
 EXEAT_API int exeat_run_code(struct exeat_session *session, const char *code,
 			     const struct exeat_run_options *options,
