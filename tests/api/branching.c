@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,6 +201,165 @@ static void ten_at_once(void **state)
 	must(exeat_session_snapshot(session, "four", &error));
 	exeat_session_close(session);
 }
+
+/* ---- a branch that would change what it is of ---- */
+
+/* Everything that can be done to a file, to each of them; an overlay's own
+ * notes, by which it could be led elsewhere; the host's paths, as far as the
+ * kernel tells of them. Says "reached" if one of those led somewhere. */
+static const char hostile[] =
+	"import mmap, os\n"
+	"def to(f, *a):\n"
+	"    try: return f(*a)\n"
+	"    except OSError: return None\n"
+	"mapped = []\n"
+	"for p in ('f', 'd/g', 'd/e/h'):\n"
+	"    fd = os.open(p, os.O_RDWR)\n"
+	"    mapped.append(mmap.mmap(fd, 4))\n"
+	"    mapped[-1][:4] = b'evil'\n"
+	"    os.pwrite(fd, b'evil', 2)\n"
+	"    to(os.posix_fallocate, fd, 0, 100000)\n"
+	"    os.fchmod(fd, 0o777); os.utime(p, (1, 1))\n"
+	"    to(os.setxattr, p, 'user.evil', b'x')\n"
+	"    os.link(p, p + '.link'); os.rename(p, p + '.gone')\n"
+	"    os.truncate(p + '.link', 1)\n"
+	"for p in ('d', 'd/e', 'f.gone', '.'):\n"
+	"    for n, v in (('redirect', b'/etc'), ('redirect', b'../../..'),\n"
+	"                 ('opaque', b'y'), ('metacopy', b''),\n"
+	"                 ('origin', b'\\0' * 29), ('impure', b'y'),\n"
+	"                 ('whiteout', b'')):\n"
+	"        for key in ('user.overlay.', 'trusted.overlay.'):\n"
+	"            to(os.setxattr, p, key + n, v)\n"
+	"os.unlink('l'); os.symlink('d/e', 'l'); os.chmod('d', 0)\n"
+	"os.chmod('d', 0o700); os.utime('d', (1, 1))\n"
+	"to(os.rename, 'd', 'elsewhere'); to(os.rmdir, 'empty')\n"
+	"to(os.mknod, 'white', 0o20000, 0)\n"
+	"for line in open('/proc/self/mountinfo'):\n"
+	"    for part in line.split()[-1].split(','):\n"
+	"        key, _, path = part.partition('=')\n"
+	"        if key in ('lowerdir', 'upperdir', 'workdir'):\n"
+	"            for p in (path, os.path.dirname(path)):\n"
+	"                if to(os.listdir, p) is not None: print('reached', p)\n";
+
+static uint64_t sum;
+
+static void add_to_sum(const void *data, size_t len)
+{
+	const unsigned char *p = data;
+
+	for (size_t i = 0; i < len; i++)
+		sum = (sum ^ p[i]) * UINT64_C(0x100000001b3); /* FNV-1a */
+}
+
+static int sum_one(const char *path, const struct stat *st, int type,
+		   struct FTW *ftw)
+{
+	char data[4096];
+	ssize_t n;
+	int fd;
+
+	(void)type;
+	(void)ftw;
+	add_to_sum(path, strlen(path));
+	add_to_sum(&st->st_mode, sizeof(st->st_mode));
+	add_to_sum(&st->st_nlink, sizeof(st->st_nlink));
+	add_to_sum(&st->st_ino, sizeof(st->st_ino));
+	add_to_sum(&st->st_size, sizeof(st->st_size));
+	add_to_sum(&st->st_mtim, sizeof(st->st_mtim));
+	add_to_sum(&st->st_ctim, sizeof(st->st_ctim));
+	if (!S_ISREG(st->st_mode))
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	while ((n = read(fd, data, sizeof(data))) > 0)
+		add_to_sum(data, (size_t)n);
+	(void)close(fd);
+	return 0;
+}
+
+/* Of all that the store has by that name. */
+static uint64_t sum_of(const char *name)
+{
+	char path[4300];
+
+	sum = 0;
+	(void)snprintf(path, sizeof(path), "%s/%s", store, name);
+	/* in the order of the folder, which nobody changes */
+	assert_int_equal(nftw(path, sum_one, 16, FTW_PHYS), 0);
+	return sum;
+}
+
+static char *look(struct exeat_session *session)
+{
+	return strdup(
+		api_sh(session,
+		       "find . -mindepth 1 -path ./.exeat -prune -o -printf "
+		       "'%p %m %s %T@ %n %l\\n' | sort; "
+		       "cat f d/g d/e/h",
+		       0));
+}
+
+static void attacked(void)
+{
+	struct exeat_session *session = begin(NULL), *other, *evil, *later;
+	struct exeat_run_options o = RUN_OPTIONS;
+	char *is, *was;
+	uint64_t kept;
+
+	api_sh(session,
+	       "mkdir -p d/e empty; for p in f d/g d/e/h; do "
+	       "echo precious > $p; done; ln f hard; ln -s f l",
+	       0);
+	must(exeat_session_snapshot(session, "s", &error));
+	exeat_session_close(session);
+	kept = sum_of("s");
+	other = begin("s");
+	evil = begin("s");
+	print_message("work dir: %s\n", exeat_session_work_dir_kind(evil));
+	was = look(other);
+	assert_non_null(strstr(was, "precious\nprecious\nprecious\n"));
+	o.script = hostile;
+	o.script_type = "python";
+	assert_string_equal(api_exec(evil, &o, 0), "");
+	/* once more, after what the first has done */
+	assert_string_equal(
+		api_sh(evil,
+		       "ls elsewhere >/dev/null 2>&1 || "
+		       "mv d elsewhere; cat f 2>/dev/null; "
+		       "echo evil > elsewhere/e/h.gone; rm -rf .[!e]"
+		       "* [!.]* 2>/dev/null; ls",
+		       0),
+		"");
+	later = begin("s");
+	for (int i = 0; i < 2; i++) {
+		is = look(i ? later : other);
+		assert_string_equal(is, was);
+		free(is);
+	}
+	free(was);
+	exeat_session_close(evil);
+	exeat_session_close(other);
+	exeat_session_close(later);
+	assert_true(sum_of("s") == kept);
+}
+
+/* As an overlay, and where there can be none. */
+static void hostile_branch(void **state)
+{
+	char plain[4200];
+
+	(void)state;
+	attacked();
+	(void)snprintf(plain, sizeof(plain), "%s", store);
+	(void)snprintf(store, sizeof(store), "%s/st:ore", api_dir);
+	assert_int_equal(mkdir(store, 0711), 0);
+	attacked();
+	must(exeat_snapshot_remove(store, "s", &error));
+	assert_int_equal(rmdir(store), 0);
+	(void)snprintf(store, sizeof(store), "%s", plain);
+}
+
+/* ---- names ---- */
 
 static void in_callback(void *user_data, struct exeat_run *run)
 {
@@ -417,7 +577,7 @@ static const struct CMUnitTest tests[] = {
 	WITH_STORE(of_a_writer),  WITH_STORE(of_a_paused_one),
 	WITH_STORE(ten_at_once),  WITH_STORE(names),
 	WITH_STORE(taker_killed), WITH_STORE(user_killed),
-	WITH_STORE(no_space),
+	WITH_STORE(no_space),	  WITH_STORE(hostile_branch),
 };
 
 API_MAIN("branching", tests)
