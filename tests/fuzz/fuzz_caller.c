@@ -401,6 +401,9 @@ static void step_say(struct harness *h, const uint8_t *s)
 		{ HELPER_KEEPER, P_BYE, 0 },
 		{ HELPER_FRONT, P_BYE, 0 },
 		{ HELPER_DIALER, P_BYE, 0 },
+		{ HELPER_KEEPER, P_PONG, 0 },
+		{ HELPER_FRONT, P_PONG, 0 },
+		{ HELPER_DIALER, P_PONG, 0 },
 	};
 	size_t i = s[1] % (sizeof(forms) / sizeof(forms[0]));
 	struct err err;
@@ -469,11 +472,13 @@ static void step_broken(struct harness *h, const uint8_t *s)
 		{ HELPER_FRONT, F_FLUSHED, 4, false },
 		{ HELPER_FRONT, P_BYE, 0, false },
 		{ HELPER_DIALER, P_BYE, 0, false },
+		{ HELPER_KEEPER, P_PONG, 0, false },
+		{ HELPER_KEEPER, P_HELLO, 65, true },
 	};
 	const size_t i = s[1] % (sizeof(forms) / sizeof(forms[0]));
 	const struct helper *helper = &h->session->helpers[forms[i].from];
 	bool fewer = s[2] & 1 && forms[i].len > 0;
-	uint8_t body[64] = { 0 };
+	uint8_t body[96] = { 0 };
 
 	turn(h);
 	if (helper->ended || helper->gone || h->peers[forms[i].from].fd < 0)
@@ -549,7 +554,7 @@ static void step_run(struct harness *h, const uint8_t *s)
 	o.private_network = (s[1] & 3) == 1;
 	o.network_mode = (s[1] & 3) == 2 ? "blocked" : NULL;
 	o.pty = (s[1] & 16) != 0;
-	o.idle_timeout_ms = s[1] & 32 ? INT64_MAX : 0;
+	o.idle_timeout_ms = s[1] & 32 ? 3600000 : 0;
 	o.max_output_bytes = s[1] & 64 ? 3 : 0;
 	o.stdio[EXEAT_STDIN] = s[1] & 20 ? EXEAT_STDIO_PIPE : EXEAT_STDIO_NONE;
 	if (s[1] & 8) {

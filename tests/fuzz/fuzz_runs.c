@@ -12,7 +12,8 @@
  * backends/backend.h alone: each run has one end, and nothing is said of it
  * behind that; its command reaches one child, unchanged, of its own posture,
  * once that is ready, and not while all stand still; all do stand still when
- * the caller is told so; a message that is cut short, or longer than it may be,
+ * the caller is told so, and what was frozen for it is not when they go on; a
+ * message that is cut short, or longer than it may be,
  * ends the keeper, and nothing else comes of it; no descriptor is left over.
  */
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "tests/fuzz/fuzz.h"
@@ -52,6 +54,7 @@ enum step_kind {
 	S_LIFE,
 	S_DROP,
 	S_BROKEN,
+	S_PING,
 	S_KINDS
 };
 
@@ -62,6 +65,12 @@ struct model {
 	size_t len; /* of its command */
 };
 
+/* What stands for a group that can be frozen. */
+struct group {
+	int freeze, events;
+	bool frozen; /* events says so */
+};
+
 struct keeper keeper;
 static struct chan caller, front, dialer;
 static struct model runs[RUNS + 1];
@@ -70,6 +79,9 @@ static bool over;     /* the keeper has ended */
 static bool paused;   /* the caller asked for it */
 static bool is_over;  /* the session's time was up */
 static unsigned told; /* messages that the caller got */
+static unsigned pings;
+static struct group groups[KEEPER_FREEZERS]; /* of the last pause */
+static unsigned ngroups;
 
 /* ---- what stands for the machine ---- */
 
@@ -153,9 +165,23 @@ static void caller_hears_exited(struct rbuf *r)
 	run->answered = true;
 }
 
+static bool is_thawed(const struct group *g)
+{
+	char last = '0';
+	off_t end = lseek(g->freeze, 0, SEEK_END);
+
+	return end == 0 ||
+	       (pread(g->freeze, &last, 1, end - 1) == 1 && last == '0');
+}
+
 static void caller_hears_paused(struct rbuf *r)
 {
-	if (rbuf_u8(r) == 0)
+	bool pause = rbuf_u8(r);
+
+	for (unsigned i = 0; i < ngroups; i++)
+		assert(pause ? is_thawed(&groups[i]) || groups[i].frozen :
+			       is_thawed(&groups[i]));
+	if (!pause)
 		return;
 	assert(paused || is_over);
 	for (size_t i = 0; i < fake.nchildren; i++) {
@@ -187,6 +213,9 @@ static void caller_hears(const struct msg *m)
 		return;
 	case K_PAUSED:
 		return caller_hears_paused(&r);
+	case P_PONG:
+		assert(pings-- > 0);
+		return;
 	default:
 		assert(m->type == K_OPENED || m->type == K_WORK_MADE);
 	}
@@ -329,22 +358,62 @@ static size_t step_child_raw(const uint8_t *s, const uint8_t *data, size_t left)
 	return len;
 }
 
-static void step_pause(bool pause)
+static void groups_close(void)
 {
-	struct sbuf b;
+	while (ngroups > 0) {
+		struct group *g = &groups[--ngroups];
 
-	sbuf_init(&b, 1);
-	sbuf_u8(&b, pause);
+		fd_close(&g->freeze);
+		fd_close(&g->events);
+	}
+}
+
+/* Files of groups, and one by which to join. Returns their number. */
+static unsigned groups_open(const uint8_t *s, int fds[MSG_FDS_MAX])
+{
+	static const char *const texts[] = { "populated 1\nfrozen 0\n",
+					     "populated 1\nfrozen 1\n" };
+	static int unwritable = -1;
+	unsigned n = 0;
+
+	if (unwritable < 0)
+		unwritable = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	groups_close();
+	for (unsigned i = 0; i < s[2] % (KEEPER_FREEZERS + 1u); i++) {
+		struct group *g = &groups[ngroups++];
+
+		g->frozen = s[3] >> i & 1;
+		g->freeze = memfd_create("freeze", MFD_CLOEXEC);
+		g->events = memfd_create("events", MFD_CLOEXEC);
+		(void)fd_write_all(g->events, texts[g->frozen],
+				   strlen(texts[g->frozen]));
+		fds[n++] = s[3] >> (2 + i) & 1 ? unwritable : g->freeze;
+		fds[n++] = g->events;
+	}
+	if (n > 0 && !(s[3] & 16))
+		fds[n++] = 0;
+	return n;
+}
+
+static void step_pause(const uint8_t *s)
+{
+	int fds[MSG_FDS_MAX];
+	unsigned nfds = 0;
+	const uint8_t pause = s[1] & 1;
+
+	/* who asks twice gives nothing new */
+	if (pause && !paused && !is_over)
+		nfds = groups_open(s, fds);
 	/* what is told so far was of before; a session that is over goes on */
 	paused = pause && !is_over;
-	say(&caller, K_PAUSE, &b, 0);
-	sbuf_done(&b);
+	(void)chan_send(&caller, K_PAUSE, &pause, 1, fds, nfds);
 }
 
 /* Some event's time is up, if it waits for one. */
 static void step_time(const uint8_t *s)
 {
-	struct event *const session[] = { keeper.life, keeper.spare_timer };
+	struct event *const session[] = { keeper.life, keeper.spare_timer,
+					  keeper.frozen_timer };
 	struct event *e = NULL;
 
 	if (s[1] & 1) {
@@ -352,7 +421,7 @@ static void step_time(const uint8_t *s)
 
 		e = run ? run->timer : NULL;
 	} else {
-		e = session[s[2] & 1];
+		e = session[s[2] % 3];
 	}
 	if (!e || !event_pending(e, EV_TIMEOUT, NULL))
 		return;
@@ -388,7 +457,7 @@ static void step_broken(const uint8_t *s)
 		{ K_LIFE, 8, 0 },    { K_PAUSE, 1, 0 },
 		{ K_RUN, 24, 3 },    { K_EXITED, 41, 0 },
 		{ K_PAUSED, 1, 0 },  { P_BYE, 0, 0 },
-		{ K_TTY, 4, 1 },
+		{ K_TTY, 4, 1 },     { P_PING, 0, 0 },
 	};
 	const size_t i = s[1] % (sizeof(forms) / sizeof(forms[0]));
 	size_t len = forms[i].len;
@@ -449,7 +518,7 @@ static size_t step(const uint8_t *s, const uint8_t *data, size_t left)
 		sbuf_done(&b);
 		return 0;
 	case S_PAUSE:
-		step_pause(s[1] & 1);
+		step_pause(s);
 		return 0;
 	case S_PREPARE:
 		say_numbers(&caller, s[2] & 1 ? K_POLICY : K_PREPARE, id, -1,
@@ -466,6 +535,10 @@ static size_t step(const uint8_t *s, const uint8_t *data, size_t left)
 		return 0;
 	case S_BROKEN:
 		step_broken(s);
+		return 0;
+	case S_PING:
+		pings++;
+		(void)chan_send(&caller, P_PING, NULL, 0, NULL, 0);
 		return 0;
 	case S_KINDS:
 		break;
@@ -560,7 +633,7 @@ static void harness_begin(void)
 	memset(used, 0, sizeof(used));
 	memset(ready, 0, sizeof(ready));
 	fake.nchildren = 0;
-	told = 0;
+	told = pings = 0;
 	over = fake.refuse = paused = is_over = false;
 	k->spare_netns = k->join_frozen = -1;
 	for (size_t i = 0; i < LIMIT_POSTURES; i++)
@@ -591,6 +664,7 @@ static void all_die(void)
 		assert(!keeper.runs[i]);
 	for (uint32_t id = 1; id <= RUNS && !was_over; id++)
 		assert(runs[id].answered == runs[id].asked);
+	assert(was_over || pings == 0);
 }
 
 static void harness_end(void)
@@ -605,6 +679,13 @@ static void harness_end(void)
 		event_free(k->life);
 	if (k->spare_timer)
 		event_free(k->spare_timer);
+	if (k->frozen_timer)
+		event_free(k->frozen_timer);
+	while (k->nfreezers > 0) {
+		fd_close(&k->freezers[--k->nfreezers].freeze);
+		fd_close(&k->freezers[k->nfreezers].events);
+	}
+	groups_close();
 	view_done(&k->view);
 	wire_done(&k->caller);
 	wire_done(&k->front);
