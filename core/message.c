@@ -90,11 +90,24 @@ static void policy_answered(struct exeat_session *s, uint32_t type,
 		take_err(r, &s->change_err);
 }
 
-/* The keeper says so of each run once, whether or not its owner still has it. */
-static void run_is_over(struct exeat_session *s)
+/*
+ * The keeper says so of each run once, whether or not its owner still has it. Of
+ * one that nobody has, it is believed as long as there can be such.
+ */
+static void run_is_over(struct exeat_session *s, struct rbuf r)
 {
-	if (s->unended > 0)
-		s->unended--;
+	struct exeat_run *run = run_by_id(s, rbuf_u32(&r));
+	unsigned known = 0;
+
+	if (run && run->reported)
+		return;
+	for (struct exeat_run *at = s->runs; !run && at; at = at->next)
+		known += !at->reported;
+	if (s->unended <= known)
+		return;
+	s->unended--;
+	if (run)
+		run->reported = true;
 }
 
 static void run_ended(struct exeat_session *s, struct rbuf *r)
@@ -221,10 +234,10 @@ void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 		s->pausing = s->pausing && !rbuf_u8(&r);
 		return;
 	case K_RUN_FAILED:
-		run_is_over(s);
+		run_is_over(s, r);
 		return run_not_started(s, &r);
 	case K_EXITED:
-		run_is_over(s);
+		run_is_over(s, r);
 		return run_ended(s, &r);
 	case F_FLUSHED:
 		run = run_by_id(s, rbuf_u32(&r));

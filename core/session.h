@@ -136,6 +136,7 @@ struct exeat_run {
 	enum run_phase phase;
 	bool named;		    /* its posture; else it is the session's */
 	bool exited, flushed, lost; /* lost: the session broke */
+	bool reported; /* the keeper has said its end */
 	int64_t exited_ms;
 	int64_t idle_ms, active_ms; /* 0: for ever; last output, clock_ms() */
 	uint64_t output_left;	    /* bytes, of both streams */
