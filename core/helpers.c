@@ -116,6 +116,7 @@ static void send_life(struct exeat_session *s)
 int helpers_open_keeper(struct exeat_session *s, struct err *err)
 {
 	struct sbuf b;
+	bool bad;
 
 	sbuf_init(&b, LIMIT_CHAN_QUEUE);
 	sbuf_u32(&b, s->identity.uid);
@@ -127,8 +128,9 @@ int helpers_open_keeper(struct exeat_session *s, struct err *err)
 	if (!b.bad)
 		session_send(s, HELPER_KEEPER, K_OPEN, b.s, b.len, s->view.fds,
 			     s->view.nfds);
+	bad = b.bad;
 	sbuf_done(&b);
-	if (b.bad)
+	if (bad)
 		return err_sys(err, ENOMEM, "encode", "view");
 	if (s->timeout_ms)
 		send_life(s);
@@ -242,6 +244,7 @@ int helpers_open_front(struct exeat_session *s, int audit_fd, struct err *err)
 {
 	cleanup_fd int own = audit_own(audit_fd);
 	struct sbuf b;
+	bool bad;
 
 	if (own >= 0)
 		audit_fd = own;
@@ -251,8 +254,9 @@ int helpers_open_front(struct exeat_session *s, int audit_fd, struct err *err)
 	if (!b.bad)
 		session_send(s, HELPER_FRONT, F_OPEN, b.s, b.len, &audit_fd,
 			     audit_fd >= 0 ? 1 : 0);
+	bad = b.bad;
 	sbuf_done(&b);
-	return b.bad ? err_sys(err, ENOMEM, "encode", "label") : 0;
+	return bad ? err_sys(err, ENOMEM, "encode", "label") : 0;
 }
 
 /* ---- ending ---- */

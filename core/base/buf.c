@@ -285,8 +285,11 @@ char *sbuf_steal(struct sbuf *b)
 	char *s;
 
 	sbuf_str(b, ""); /* an empty one has no memory yet */
-	if (b->bad)
+	if (b->bad) {
+		sbuf_done(b);
+		b->bad = true;
 		return NULL;
+	}
 	s = b->s;
 	sbuf_init(b, b->limit);
 	return s;

@@ -66,7 +66,7 @@ void sbuf_add(struct sbuf *b, const void *data, size_t len);
 void sbuf_str(struct sbuf *b, const char *s);
 void sbuf_fmt(struct sbuf *b, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-char *sbuf_steal(struct sbuf *b);	/* the string, or NULL if bad */
+char *sbuf_steal(struct sbuf *b);	/* the string; NULL, and freed, if bad */
 
 /* The wbuf vocabulary on a growing buffer: what messages are built with. */
 void sbuf_u8(struct sbuf *b, uint8_t v);

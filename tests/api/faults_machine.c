@@ -18,7 +18,7 @@
 
 #include "api.h"
 
-enum { GONE_MS = 20000, ROOM = 40 };
+enum { GONE_MS = 20000, ROOM = 40, ROOM_TO_OPEN = 60 };
 
 static struct exeat_session *session;
 
@@ -101,8 +101,20 @@ static int files(struct exeat_error *error)
 	return r;
 }
 
+static int opening(struct exeat_error *error)
+{
+	struct exeat_session_options o = SESSION_OPTIONS;
+	struct exeat_session *s = NULL;
+	int r;
+
+	o.network_mode = "open";
+	r = exeat_session_open(&o, &s, error);
+	exeat_session_close(s);
+	return r;
+}
+
 /* Fewer than it needs at every point, and then enough. */
-static void with_few(int (*call)(struct exeat_error *error))
+static void with_few(int (*call)(struct exeat_error *error), unsigned enough)
 {
 	struct rlimit old, low;
 	unsigned fds, failed = 0;
@@ -116,7 +128,7 @@ static void with_few(int (*call)(struct exeat_error *error))
 	assert_true(lowest >= 0);
 	(void)close(lowest);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-	for (unsigned room = 0; room < ROOM; room++) {
+	for (unsigned room = 0; room < enough; room++) {
 		struct exeat_error error = { 0 };
 		int r;
 
@@ -136,32 +148,41 @@ static void with_few(int (*call)(struct exeat_error *error))
 		assert_in_range(api_fds(), fds, fds + 1);
 	}
 	/* both sides of the edge */
-	assert_in_range(failed, 1, ROOM - 1);
+	assert_in_range(failed, 1, enough - 1);
 	assert_int_equal(call(NULL), 0);
 }
 
 static void few_for_a_run(void **state)
 {
 	(void)state;
-	with_few(plain);
+	with_few(plain, ROOM);
+}
+
+static void few_to_open(void **state)
+{
+	const unsigned before = api_work_dirs();
+
+	(void)state;
+	with_few(opening, ROOM_TO_OPEN);
+	assert_int_equal(api_work_dirs(), before);
 }
 
 static void few_for_a_terminal(void **state)
 {
 	(void)state;
-	with_few(terminal);
+	with_few(terminal, ROOM);
 }
 
 static void few_for_a_limit(void **state)
 {
 	(void)state;
-	with_few(limited);
+	with_few(limited, ROOM);
 }
 
 static void few_for_files(void **state)
 {
 	(void)state;
-	with_few(files);
+	with_few(files, ROOM);
 }
 
 /* ---- processes ---- */
@@ -369,6 +390,7 @@ static void no_space(void **state)
 
 static const struct CMUnitTest tests[] = {
 	WITH_SESSION(few_for_a_run),
+	WITH_SESSION(few_to_open),
 	WITH_SESSION(few_for_a_terminal),
 	WITH_SESSION(few_for_a_limit),
 	WITH_SESSION(few_for_files),
