@@ -229,8 +229,12 @@ static void limits(void **state)
 	sbuf_str(&b, "6");
 	assert_true(b.bad);
 	assert_string_equal(b.s, "12345");
-	assert_null(sbuf_steal(&b));
+	assert_null(sbuf_steal(&b)); /* nobody else would free it */
+	assert_null(b.s);
+	assert_true(b.bad);
 	sbuf_clear(&b);
+	sbuf_str(&b, "1");
+	assert_string_equal(b.s, "1");
 	sbuf_fmt(&b, "%d", 123456);
 	assert_true(b.bad);
 	sbuf_clear(&b);
