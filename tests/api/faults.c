@@ -53,6 +53,7 @@ struct scene {
 	struct exeat_run *run;
 	unsigned exits;
 	pid_t held;	    /* stopped; 0: nobody */
+	const char *mode;   /* its */
 	int client;	    /* of the proxy that we are; 0: none */
 	const char *reason; /* why its run ends, but for the kill; NULL */
 };
@@ -74,6 +75,7 @@ static int make_marker(void **state)
 
 static void hold(struct scene *scene, const char *mode)
 {
+	scene->mode = mode;
 	scene->held = api_helper_pid(mode);
 	assert_true(scene->held > 0);
 	assert_int_equal(kill(scene->held, SIGSTOP), 0);
@@ -128,8 +130,14 @@ static pid_t kill_them_soon(const struct scene *scene, unsigned victims)
 	(void)setenv("CMOCKA_TEST_ABORT", "1", 1);
 	(void)poll(NULL, 0, AWHILE_MS);
 	kill_them(victims);
-	if (scene->held > 0)
+	if (scene->held > 0) {
+		/* what was waited for is not to come before the end is seen */
+		EACH_HELPER(i)
+		while (strcmp(helpers[i].mode, scene->mode) != 0 &&
+		       api_helper_pid(helpers[i].mode) > 0)
+			(void)poll(NULL, 0, 1);
 		(void)kill(scene->held, SIGCONT);
+	}
 	_exit(0);
 }
 
