@@ -9,22 +9,7 @@
 #include <unistd.h>
 
 #include "api.h"
-
-static struct exeat_session *session;
-
-static int open_session(void **state)
-{
-	(void)state;
-	session = api_open(NULL);
-	return 0;
-}
-
-static int close_session(void **state)
-{
-	(void)state;
-	exeat_session_close(session);
-	return 0;
-}
+#include "fixture.h"
 
 /* ---- what ---- */
 
@@ -468,9 +453,6 @@ static void pipe_kept_by_another_run(void **state)
 	api_wait(keeper);
 	exeat_run_free(keeper);
 }
-
-#define WITH_SESSION(test) \
-	cmocka_unit_test_setup_teardown(test, open_session, close_session)
 
 static const struct CMUnitTest tests[] = {
 	WITH_SESSION(argv_is_not_a_shell),

@@ -9,22 +9,7 @@
 #include <unistd.h>
 
 #include "api.h"
-
-static struct exeat_session *session;
-
-static int open_session(void **state)
-{
-	(void)state;
-	session = api_open(NULL);
-	return 0;
-}
-
-static int close_session(void **state)
-{
-	(void)state;
-	exeat_session_close(session);
-	return 0;
-}
+#include "fixture.h"
 
 /* All that a stream has, as text, until the next call. */
 static const char *all_of(struct exeat_run *run, enum exeat_stream stream)
@@ -287,9 +272,6 @@ static void bad_options(void **state)
 	o.kill_grace_ms = INT64_C(315576000000);
 	(void)api_exec(session, &o, 0);
 }
-
-#define WITH_SESSION(test) \
-	cmocka_unit_test_setup_teardown(test, open_session, close_session)
 
 static const struct CMUnitTest tests[] = {
 	WITH_SESSION(idle),	   WITH_SESSION(not_idle),

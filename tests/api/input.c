@@ -14,23 +14,9 @@
 #include <unistd.h>
 
 #include "api.h"
+#include "fixture.h"
 
-static struct exeat_session *session;
 static struct exeat_error error;
-
-static int open_session(void **state)
-{
-	(void)state;
-	session = api_open(NULL);
-	return 0;
-}
-
-static int close_session(void **state)
-{
-	(void)state;
-	exeat_session_close(session);
-	return 0;
-}
 
 static void is_refused(long long r, const char *object, const char *call)
 {
@@ -669,9 +655,6 @@ static void failures(void **state)
 	}
 	assert_string_equal(api_sh(session, "echo fine", 0), "fine\n");
 }
-
-#define WITH_SESSION(test) \
-	cmocka_unit_test_setup_teardown(test, open_session, close_session)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(null_session),

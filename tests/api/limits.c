@@ -12,26 +12,11 @@
 #include <string.h>
 
 #include "api.h"
+#include "fixture.h"
 
 enum { MIB = 1 << 20 };
 
 #define EAT "b = bytearray(200 << 20); print(len(b))"
-
-static struct exeat_session *session;
-
-static int open_session(void **state)
-{
-	(void)state;
-	session = api_open(NULL);
-	return 0;
-}
-
-static int close_session(void **state)
-{
-	(void)state;
-	exeat_session_close(session);
-	return 0;
-}
 
 /* Can a cgroup keep it here? If not, the error says so. */
 static bool kept(const struct exeat_run_options *o)
@@ -318,9 +303,6 @@ static void bad_options(void **state)
 		api_expect(&error, EXEAT_INVALID, "best_effort", "");
 	}
 }
-
-#define WITH_SESSION(test) \
-	cmocka_unit_test_setup_teardown(test, open_session, close_session)
 
 static const struct CMUnitTest tests[] = {
 	WITH_SESSION(memory),	   WITH_SESSION(processes),

@@ -9,24 +9,9 @@
 #include <unistd.h>
 
 #include "api.h"
+#include "fixture.h"
 
 enum { WAIT_MS = 20000, STILL_MS = 150 };
-
-static struct exeat_session *session;
-
-static int open_session(void **state)
-{
-	(void)state;
-	session = api_open(NULL);
-	return 0;
-}
-
-static int close_session(void **state)
-{
-	(void)state;
-	exeat_session_close(session);
-	return 0;
-}
 
 static struct exeat_run *start(const char *command)
 {
@@ -368,9 +353,6 @@ static void nobody_looks(void **state)
 	assert_true(exeat_session_open(&s, &session,
 				       &(struct exeat_error){ 0 }) < 0);
 }
-
-#define WITH_SESSION(test) \
-	cmocka_unit_test_setup_teardown(test, open_session, close_session)
 
 static const struct CMUnitTest tests[] = {
 	WITH_SESSION(stands_still), WITH_SESSION(begins_later),

@@ -7,24 +7,9 @@
 #include <string.h>
 
 #include "api.h"
+#include "fixture.h"
 
 enum { WAIT_MS = 20000 };
-
-static struct exeat_session *session;
-
-static int open_session(void **state)
-{
-	(void)state;
-	session = api_open(NULL);
-	return 0;
-}
-
-static int close_session(void **state)
-{
-	(void)state;
-	exeat_session_close(session);
-	return 0;
-}
 
 /* ---- lines ---- */
 
@@ -252,9 +237,6 @@ static void write_some(void **state)
 				 0);
 	exeat_run_free(run);
 }
-
-#define WITH_SESSION(test) \
-	cmocka_unit_test_setup_teardown(test, open_session, close_session)
 
 static const struct CMUnitTest tests[] = {
 	WITH_SESSION(lines),	 WITH_SESSION(lines_of_many),

@@ -11,24 +11,9 @@
 #include <unistd.h>
 
 #include "api.h"
+#include "fixture.h"
 
 enum { BIG = 20 << 20 };
-
-static struct exeat_session *session;
-
-static int open_session(void **state)
-{
-	(void)state;
-	session = api_open(NULL);
-	return 0;
-}
-
-static int close_session(void **state)
-{
-	(void)state;
-	exeat_session_close(session);
-	return 0;
-}
 
 /* ---- stdin ---- */
 
@@ -390,9 +375,6 @@ static void descriptors_inside(void **state)
 			    "0 1 2 3\n"); /* 3 is the listing itself */
 	(void)close(fd);
 }
-
-#define WITH_SESSION(test) \
-	cmocka_unit_test_setup_teardown(test, open_session, close_session)
 
 static const struct CMUnitTest tests[] = {
 	WITH_SESSION(stdin_none),

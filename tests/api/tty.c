@@ -8,24 +8,9 @@
 #include <string.h>
 
 #include "api.h"
+#include "fixture.h"
 
 enum { WAIT_MS = 20000 };
-
-static struct exeat_session *session;
-
-static int open_session(void **state)
-{
-	(void)state;
-	session = api_open(NULL);
-	return 0;
-}
-
-static int close_session(void **state)
-{
-	(void)state;
-	exeat_session_close(session);
-	return 0;
-}
 
 static struct exeat_run *start(const char *command)
 {
@@ -311,9 +296,6 @@ static void bad_options(void **state)
 		api_expect(&error, EXEAT_INVALID, "pty", "");
 	}
 }
-
-#define WITH_SESSION(test) \
-	cmocka_unit_test_setup_teardown(test, open_session, close_session)
 
 static const struct CMUnitTest tests[] = {
 	WITH_SESSION(is_a_terminal), WITH_SESSION(output_is_whole),
