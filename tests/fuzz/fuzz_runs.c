@@ -214,7 +214,8 @@ static void caller_hears(const struct msg *m)
 	case K_PAUSED:
 		return caller_hears_paused(&r);
 	case P_PONG:
-		assert(pings-- > 0);
+		assert(pings > 0);
+		pings--;
 		return;
 	default:
 		assert(m->type == K_OPENED || m->type == K_WORK_MADE);
