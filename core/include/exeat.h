@@ -323,8 +323,8 @@ EXEAT_API int exeat_session_open(const struct exeat_session_options *options,
 /*
  * Begin opening and return at once; runs may be started already, they wait. A
  * bad option is found now, as by exeat_session_open(); what fails later shows in
- * every later call. With `snapshot` or `disk_bytes` it returns
- * when the work dir is there, which the session's first process makes.
+ * every later call. With `snapshot` or `disk_bytes` it returns when the work dir
+ * is there, which the session's first process makes.
  */
 EXEAT_API int exeat_session_begin(const struct exeat_session_options *options,
 				  struct exeat_session **ret,
@@ -657,9 +657,8 @@ EXEAT_API int exeat_run_wait(struct exeat_run *run, int timeout_ms,
  * all of them are used by this thread). Returns how many have, fewer than
  * `needed` after timeout_ms (-1: for ever); negative: a session's descriptor
  * failed, or every run that is left waits for its output to be read
- * (EXEAT_LIMIT), or `needed` is more than n (EXEAT_INVALID). Which
- * ones: exeat_run_result(); a failed sandbox is an end, exeat_run_wait() says
- * why.
+ * (EXEAT_LIMIT), or `needed` is more than n (EXEAT_INVALID). Which ones:
+ * exeat_run_result(); a failed sandbox is an end, exeat_run_wait() says why.
  */
 EXEAT_API int exeat_runs_wait(struct exeat_run *const *runs, size_t n,
 			      size_t needed, int timeout_ms,
@@ -702,8 +701,8 @@ EXEAT_API ssize_t exeat_run_read_text(struct exeat_run *run,
 				      struct exeat_error *error);
 /*
  * Write to a piped stdin; waits until all is taken. -EPIPE (EXEAT_CONFLICT): it
- * is closed, or the command does not read it any more; EXEAT_LIMIT: the command waits for its
- * own output to be read.
+ * is closed, or the command does not read it any more; EXEAT_LIMIT: the command
+ * waits for its own output to be read.
  */
 EXEAT_API int exeat_run_write(struct exeat_run *run, const void *data,
 			      size_t len, struct exeat_error *error);
@@ -840,7 +839,8 @@ EXEAT_API int exeat_remove_file(struct exeat_session *session, const char *path,
  * thread. Who waits for its end sees that when the caller has closed his own.
  *
  * EXEAT_INVALID: "fd"; a path, as above. EXEAT_UNAVAILABLE: there is no tar in
- * view, or for the whole work dir one that can leave nothing out (BusyBox). EXEAT_LIMIT: no space. EXEAT_TIMEOUT: the session's time is over.
+ * view, or for the whole work dir one that can leave nothing out (BusyBox).
+ * EXEAT_LIMIT: no space. EXEAT_TIMEOUT: the session's time is over.
  * EXEAT_CONFLICT: called from a callback, or as below.
  */
 
