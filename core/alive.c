@@ -8,7 +8,8 @@
  * is asked of it would be waited for without end: its caller's own time-outs
  * are the keeper's, too. So while something is awaited (the session is being
  * opened, a posture made, a run lives), a timer ticks: each helper is asked
- * for a sign of life, and none for LIMIT_SILENT_MS is the end of the session.
+ * for a sign of life, and none for LIMIT_SILENT_MS is the end of the session. Any
+ * word is one: the answer may wait behind many others.
  *
  * Time is counted in ticks that the caller has seen, and what has come is read
  * first: if all of us stood still together, nobody is blamed. An idle session

@@ -44,7 +44,6 @@ static void hello(struct exeat_session *s, struct helper *h, struct msg *m)
 	fd_close(&h->pidfd);
 	h->pidfd = fd_steal(&m->fds[0]);
 	h->hello = true;
-	h->silent = 0;
 	(void)session_watch(s, h->pidfd, &h->pid_source, EPOLLIN, true);
 }
 
@@ -198,6 +197,8 @@ void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 	struct posture *p;
 	struct err err;
 
+	/* who has much to say may come to its P_PONG late */
+	h->silent = 0;
 	switch (m->type) {
 	case P_HELLO:
 		return hello(s, h, m);
@@ -206,7 +207,6 @@ void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 		return;
 	case P_PONG:
 		h->asked = false;
-		h->silent = 0;
 		return;
 	case P_ERROR:
 		h->said_bye = true;

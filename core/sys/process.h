@@ -20,8 +20,9 @@ pid_t process_fork(unsigned long namespaces, int exit_signal, int *ret_pidfd);
  * A child that runs child(arg) in our memory, on a stack of its own there, until
  * it executes a program or ends, which must not be by returning; SIGCHLD then.
  * Descriptors and signals are not shared. Returns the pid, or -errno.
- * Mustn't: until then, touch anything but the stack, or fail in a system call
- * (the child's errno is ours): close and read what tells of it.
+ * Mustn't: until then, touch anything but the stack, or fail in a system call,
+ * or restore errno, as fd_close() does (the child's is ours): close(2) and read
+ * what tells of it.
  */
 pid_t process_share(int (*child)(void *), void *arg, void *stack, size_t size);
 
