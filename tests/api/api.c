@@ -210,7 +210,7 @@ static bool comes_first(pid_t a, pid_t b, bool helper)
 
 /* The number of living processes that match, and the first of them: the
  * oldest, or (more) the one that is the helper. */
-static unsigned find(const char *file, const char *text, const char *more,
+static unsigned scan(const char *file, const char *text, const char *more,
 		     pid_t *ret_first)
 {
 	DIR *proc = opendir("/proc");
@@ -236,6 +236,16 @@ static unsigned find(const char *file, const char *text, const char *more,
 	}
 	(void)closedir(proc);
 	return n;
+}
+
+/* Twice before it is nobody: pids are listed first and looked at later, so
+ * that one which forks and ends in between is not seen, nor is its child. */
+static unsigned find(const char *file, const char *text, const char *more,
+		     pid_t *ret_first)
+{
+	unsigned n = scan(file, text, more, ret_first);
+
+	return n > 0 ? n : scan(file, text, more, ret_first);
 }
 
 unsigned api_helpers(void)
