@@ -97,6 +97,10 @@ int exeat_session_pause(struct exeat_session *s, struct exeat_error *error)
 		}
 		r = exeat_session_dispatch(s, (int)left, error);
 	}
+	if (r == 0 && !s->paused)
+		return session_error(error, &err,
+				     err_new(&err, ERR_CONFLICT, "pause", NULL,
+					     "a callback let the runs go on"));
 	return r;
 }
 

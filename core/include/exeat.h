@@ -386,8 +386,9 @@ EXEAT_API int exeat_session_fs_allowlist(const struct exeat_session *session,
  * is stopped again, and a run that keeps on doing so is killed ("killed").
  * exeat_doctor() says which it is.
  *
- * EXEAT_CONFLICT: called from a callback; EXEAT_TIMEOUT: after half a minute not
- * all of them stand still (those that do stay so until exeat_session_resume()).
+ * EXEAT_CONFLICT: called from a callback, or one has let them go on (by starting
+ * a run); EXEAT_TIMEOUT: after half a minute not all of them stand still (those
+ * that do stay so until exeat_session_resume()).
  */
 EXEAT_API int exeat_session_pause(struct exeat_session *session,
 				  struct exeat_error *error);
@@ -439,7 +440,7 @@ exeat_session_set_policy(struct exeat_session *session,
  *
  * EXEAT_INVALID: the name ("name"), or a run could write to the store
  * ("snapshot_dir"); EXEAT_CONFLICT: there is one of that name, something
- * belongs to somebody else and may not be read, or called from a callback;
+ * belongs to somebody else and may not be read, or as exeat_session_pause();
  * EXEAT_LIMIT: no space.
  */
 EXEAT_API int exeat_session_snapshot(struct exeat_session *session,

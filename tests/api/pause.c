@@ -95,6 +95,50 @@ static void run_resumes(void **state)
 	exeat_run_free(run);
 }
 
+static struct exeat_run *started;
+
+static void start_on_output(void *user_data, struct exeat_run *run,
+			    enum exeat_stream stream, const void *data,
+			    size_t len)
+{
+	const bool *armed = user_data;
+
+	(void)run;
+	(void)stream;
+	(void)data;
+	(void)len;
+	if (*armed && !started)
+		started = start("sleep 100");
+}
+
+/* While it is waited for: nobody is told that all stand still. */
+static void callback_resumes(void **state)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_error error = { 0 };
+	struct exeat_run *run;
+	bool armed = false;
+	size_t a;
+
+	(void)state;
+	started = NULL;
+	o.command = "while :; do echo; echo >> a; sleep 0.01; done";
+	o.stdio[EXEAT_STDOUT] = EXEAT_STDIO_CALLBACK;
+	o.on_output = start_on_output;
+	o.user_data = &armed;
+	run = api_start(session, &o);
+	until_larger("a", size_of("a") + 1);
+	armed = true;
+	assert_true(exeat_session_pause(session, &error) < 0);
+	api_expect(&error, EXEAT_CONFLICT, "a callback", "");
+	assert_non_null(started);
+	a = size_of("a");
+	until_larger("a", a);
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	exeat_run_free(started);
+	exeat_run_free(run);
+}
+
 /* Its time stands still with it; its end does not wait. */
 static void time_and_end(void **state)
 {
@@ -355,10 +399,11 @@ static void nobody_looks(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	WITH_SESSION(stands_still), WITH_SESSION(begins_later),
-	WITH_SESSION(run_resumes),  WITH_SESSION(time_and_end),
-	WITH_SESSION(time_is_up),   WITH_SESSION(nobody_looks),
-	WITH_SESSION(escapes),	    WITH_SESSION(stopped_before),
+	WITH_SESSION(stands_still),	WITH_SESSION(begins_later),
+	WITH_SESSION(run_resumes),	WITH_SESSION(time_and_end),
+	WITH_SESSION(time_is_up),	WITH_SESSION(nobody_looks),
+	WITH_SESSION(escapes),		WITH_SESSION(stopped_before),
+	WITH_SESSION(callback_resumes),
 };
 
 API_MAIN("pause", tests)
