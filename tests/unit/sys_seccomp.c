@@ -30,12 +30,6 @@
 #include "core/sys/seccomp.h"
 #include "tests/unit/sys_child.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
-
 enum outcome {
 	PASSES, /* not refused by the filter */
 	KILLS,
