@@ -1,13 +1,18 @@
 /* main.c - exeat: the command
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/cli/options.h"
 #include "core/include/exeat.h"
+
+/* the sandbox failed; and no 0, 1 or 2 of the other commands */
+enum { EXIT_CANNOT_BEGIN = 125 };
 
 const struct cli_option cli_no_options[] = { { .type = CLI_END } };
 
@@ -105,10 +110,27 @@ static int help(int argc, char *argv[])
 	return EXIT_SUCCESS;
 }
 
+/* A standard descriptor that is closed stays so to all who use it: who reads or
+ * writes gets EBADF. But its number is taken, else it would be that of one of
+ * ours, which the command would have as its own. */
+static int hold_closed(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		if (open("/dev/null",
+			 fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			return -1;
+	}
+	return 0;
+}
+
 int main(int argc, char *argv[])
 {
 	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 
+	if (hold_closed() < 0)
+		return EXIT_CANNOT_BEGIN;
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	for (const struct cli_command *c = cli_commands; c->name; c++) {
 		int words = matches(c, argc, argv);

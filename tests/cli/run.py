@@ -86,6 +86,16 @@ def streams():
     p = subprocess.run("$E run -- true <&- >&- 2>&-", shell=True,
                        env={**ENV, "E": EXEAT})
     check("closed descriptors", p.returncode == 0, p)
+    # they stay closed: their numbers are none of exeat's own descriptors
+    for what, options in (("as they are", ""), ("passed on", "--max-output 1M"),
+                          ("looked at", "--idle-timeout 100")):
+        p = subprocess.run(
+            f"$E run {options} -- sh -c 'for i in 0 1; do readlink "
+            "/proc/$$/fd/$i; done >&2; cat; echo x' <&- >&-", shell=True,
+            timeout=60, capture_output=True, env={**ENV, "E": EXEAT})
+        check(f"closed descriptors, {what}", b"anon_inode" not in p.stderr and
+              b"socket" not in p.stderr and
+              b"Resource temporarily" not in p.stderr and p.stdout == b"", p)
     script = place("script.py", "import sys\nprint(sys.stdin.read())\n")
     expect(run("run", "--python", script, stdin=b"in"), "--python FILE", 0,
            "in\n")
