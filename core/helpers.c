@@ -208,12 +208,13 @@ int session_need_dialer(struct exeat_session *s, struct err *err)
 				 fd_steal(&s->dialer_own), err);
 		for (int i = 0; i < 3; i++)
 			fd_close(&s->dialer_fds[i]);
-		/* its ends are closed now: keeper and front end with it */
+		if (r == 0)
+			r = upproxy_send(s, err);
+		/* its ends are closed now, and the credentials forgotten: it
+		 * cannot be started again */
 		if (r < 0)
 			session_break(s, err);
 	}
-	if (r == 0)
-		r = upproxy_send(s, err);
 	if (r == 0) {
 		session_send(s, HELPER_DIALER, D_OPEN, b.s, b.len, NULL, 0);
 		resolv_watch_start(s, &b);

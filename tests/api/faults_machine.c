@@ -328,6 +328,48 @@ static void helper_is_silent(void **state)
 	assert_int_equal(api_work_dirs(), 0);
 }
 
+static void link_helper(const char *path, const char *suffix)
+{
+	const char *helper = getenv("EXEAT_HELPER");
+	char from[4200], to[4300];
+
+	assert_non_null(helper);
+	(void)snprintf(from, sizeof(from), "%s%s", helper, suffix);
+	(void)snprintf(to, sizeof(to), "%s%s", path, suffix);
+	assert_int_equal(symlink(from, to), 0);
+}
+
+/* It goes between the session's begin and the first run that needs it: nothing
+ * could reach the proxy any more, and no run is left waiting for it. */
+static void helper_for_tls_is_gone(void **state)
+{
+	static const char *const allowed[] = { "example.com", NULL };
+	struct exeat_session_options o = SESSION_OPTIONS;
+	struct exeat_run_options r = RUN_OPTIONS;
+	struct exeat_error error = { 0 };
+	struct exeat_run *run = NULL;
+	char path[4200], tls[4210];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/linked", api_dir);
+	(void)snprintf(tls, sizeof(tls), "%s-tls", path);
+	link_helper(path, "");
+	link_helper(path, "-tls");
+	o.helper_path = path;
+	o.upstream_proxy = "https://127.0.0.1:1";
+	session = api_open(&o);
+	assert_int_equal(unlink(tls), 0);
+	r.command = "true";
+	r.network_allowlist = allowed;
+	for (int i = 0; i < 2; i++) {
+		assert_true(exeat_run_start(session, &r, &run, &error) < 0);
+		api_expect(&error, EXEAT_NOT_FOUND, "execute", tls);
+	}
+	exeat_session_close(session);
+	assert_true(api_helpers_go(GONE_MS));
+	assert_int_equal(api_work_dirs(), 0);
+}
+
 /* ---- space ---- */
 
 static void on_a_small_disk(void)
@@ -399,6 +441,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(helper_is_another),
 	cmocka_unit_test(helper_of_another_version),
 	cmocka_unit_test(helper_is_silent),
+	cmocka_unit_test(helper_for_tls_is_gone),
 	cmocka_unit_test(no_space),
 };
 
