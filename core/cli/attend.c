@@ -128,6 +128,16 @@ static void signals_take(struct attend *a)
 
 /* ---- output ---- */
 
+/* Its reader has gone: the command is told as by a pipe of its own, else it
+ * would write, and nobody would read, without end. */
+static void output_refused(struct attend *a, int errnum)
+{
+	if (errnum != EPIPE || a->unread)
+		return;
+	a->unread = true;
+	(void)exeat_run_kill(a->run, SIGPIPE, NULL);
+}
+
 /* Signals are heard while whoever reads us takes its time. */
 void attend_output(void *attend, struct exeat_run *run,
 		   enum exeat_stream stream, const void *data, size_t len)
@@ -153,7 +163,7 @@ void attend_output(void *attend, struct exeat_run *run,
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (n < 0)
-			return; /* gone: the command need not know */
+			return output_refused(a, errno);
 		at += n;
 		len -= (size_t)n;
 	}

@@ -29,6 +29,7 @@ struct attend {
 	char typed[4096];	/* what the run did not take yet */
 	size_t ntyped;
 	bool is_raw, ending;	/* ending: a signal was passed on */
+	bool unread;		/* who reads its output has gone; it was told */
 	struct termios before;	/* of the caller's terminal */
 };
 

@@ -83,6 +83,12 @@ def streams():
     p = subprocess.run("$E run -- yes | head -n 1", shell=True, timeout=60,
                        capture_output=True, env={**ENV, "E": EXEAT})
     check("a reader that goes away", p.stdout == b"y\n", p)
+    for options in ("--idle-timeout 100", "--max-output 1000G", "--pty"):
+        p = subprocess.run(f"($E run -q {options} -- yes; echo $? >&2) | "
+                           "head -n 1", shell=True, timeout=60,
+                           capture_output=True, env={**ENV, "E": EXEAT})
+        check(f"a reader that goes away, {options}",
+              p.stdout.strip() == b"y" and p.stderr == b"141\n", p)
     p = subprocess.run("$E run -- true <&- >&- 2>&-", shell=True,
                        env={**ENV, "E": EXEAT})
     check("closed descriptors", p.returncode == 0, p)
