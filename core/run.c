@@ -78,12 +78,14 @@ static int stdio_null(struct err *err)
 static int stdio_open(struct exeat_run *run, const struct exeat_run_options *o,
 		      int i, struct err *err)
 {
-	int fd;
+	int fd, flags;
 
 	switch (stdio_kind(o, i)) {
 	case EXEAT_STDIO_INHERIT:
-		/* a caller without one has none to hand on */
-		if (fcntl(i, F_GETFD) < 0)
+		/* a caller without one has none to hand on: then the number
+		 * may be one of ours, none of which is to be inherited */
+		flags = fcntl(i, F_GETFD);
+		if (flags < 0 || (flags & FD_CLOEXEC))
 			break;
 		return stdio_dup(i, err);
 	case EXEAT_STDIO_FD:

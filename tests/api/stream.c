@@ -24,6 +24,32 @@ static void stdin_none(void **state)
 			    "/dev/null\n");
 }
 
+/* What is closed, or close-on-exec as the session's own descriptors are, which
+ * may have got the number, is not for the run. */
+static void stdin_inherit(void **state)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+	const int kept = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 10);
+	int pipes[2];
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	o.command = "readlink /proc/$$/fd/0";
+	o.stdio[EXEAT_STDIN] = EXEAT_STDIO_INHERIT;
+	assert_int_equal(dup2(pipes[0], STDIN_FILENO), STDIN_FILENO);
+	assert_non_null(strstr(api_exec(session, &o, 0), "pipe:"));
+	assert_int_equal(fcntl(STDIN_FILENO, F_SETFD, FD_CLOEXEC), 0);
+	assert_string_equal(api_exec(session, &o, 0), "/dev/null\n");
+	(void)close(STDIN_FILENO);
+	assert_string_equal(api_exec(session, &o, 0), "/dev/null\n");
+	if (kept >= 0) {
+		(void)dup2(kept, STDIN_FILENO);
+		(void)close(kept);
+	}
+	(void)close(pipes[0]);
+	(void)close(pipes[1]);
+}
+
 static void stdin_bytes(void **state)
 {
 	struct exeat_run_options o = RUN_OPTIONS;
@@ -378,6 +404,7 @@ static void descriptors_inside(void **state)
 
 static const struct CMUnitTest tests[] = {
 	WITH_SESSION(stdin_none),
+	WITH_SESSION(stdin_inherit),
 	WITH_SESSION(stdin_bytes),
 	WITH_SESSION(stdin_pipe),
 	WITH_SESSION(write_to_nobody),
