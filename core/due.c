@@ -3,7 +3,8 @@
  *
  * A run is over when front has told what it refused. Front parses hostile
  * bytes: one that never answers must not keep a caller waiting, and what it
- * saw last is not known. So the session breaks.
+ * saw last is not known. So the session breaks. But its answer stands behind
+ * all that it said before, which a caller who looks seldom has not read.
  *
  * A run that says nothing for its idle time is ended. What it has said and
  * nobody has taken yet counts: a caller that was away for long must not blame
@@ -21,6 +22,8 @@
 #include "core/proto.h"
 #include "core/session.h"
 
+enum { FLUSH_TRIES = LIMIT_SILENT_MS / LIMIT_FLUSH_MS };
+
 /* By clock_ms(); INT64_MAX: nothing is. */
 static int64_t run_due(const struct exeat_run *run)
 {
@@ -28,7 +31,7 @@ static int64_t run_due(const struct exeat_run *run)
 		return INT64_MAX;
 	if (run->exited)
 		return run->flushed ? INT64_MAX :
-				      run->exited_ms + LIMIT_FLUSH_MS;
+				      run->asked_ms + LIMIT_FLUSH_MS;
 	if (run->idle_ms == 0 || run->ending || run->session->paused)
 		return INT64_MAX;
 	return run->idle_ms > INT64_MAX - run->active_ms ?
@@ -88,12 +91,27 @@ static bool speaks(const struct exeat_run *run)
 	return false;
 }
 
+/* Front's answer is there, or may be behind what it has said already: as often
+ * as that is nobody waits for one who talks without end. */
+static bool flush_may_come(struct exeat_run *run)
+{
+	const struct chan *front = &run->session->helpers[HELPER_FRONT].chan;
+	struct pollfd p = { .fd = front->fd, .events = POLLIN };
+
+	session_hear(run->session);
+	run->asked_ms = clock_ms();
+	return run->flushed || run->session->fatal.code != ERR_NONE ||
+	       (++run->asked < FLUSH_TRIES && poll(&p, 1, 0) > 0);
+}
+
 /* False: the session is broken. */
 static bool run_is_due(struct exeat_run *run)
 {
 	struct err err;
 
 	if (run->exited) {
+		if (flush_may_come(run))
+			return run->session->fatal.code == ERR_NONE;
 		(void)err_new(&err, ERR_TIMEOUT, "session", "front",
 			      "does not answer");
 		session_break(run->session, &err);

@@ -373,7 +373,7 @@ void run_exited(struct exeat_run *run, int status, unsigned reason)
 	set_reason(run, status, reason);
 	limits_ended(run, status);
 	run->exited = true;
-	run->exited_ms = clock_ms();
+	run->asked_ms = clock_ms();
 	if (!run->flushed)
 		due_watch(run);
 	stream_drain(&run->streams[EXEAT_STDOUT]);

@@ -137,7 +137,8 @@ struct exeat_run {
 	bool named;		    /* its posture; else it is the session's */
 	bool exited, flushed, lost; /* lost: the session broke */
 	bool reported; /* the keeper has said its end */
-	int64_t exited_ms;
+	int64_t asked_ms; /* since when front's answer to its end is awaited */
+	unsigned asked;	  /* how often it was not there in time */
 	int64_t idle_ms, active_ms; /* 0: for ever; last output, clock_ms() */
 	uint64_t output_left;	    /* bytes, of both streams */
 	struct cgroup cgroup;	    /* of no places: none */
