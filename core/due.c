@@ -91,17 +91,18 @@ static bool speaks(const struct exeat_run *run)
 	return false;
 }
 
-/* Front's answer is there, or may be behind what it has said already: as often
- * as that is nobody waits for one who talks without end. */
+/* Front's answer is there, or may be behind what it said and says; but nobody
+ * waits for one who talks without end. */
 static bool flush_may_come(struct exeat_run *run)
 {
-	const struct chan *front = &run->session->helpers[HELPER_FRONT].chan;
-	struct pollfd p = { .fd = front->fd, .events = POLLIN };
+	const struct helper *front = &run->session->helpers[HELPER_FRONT];
+	const uint64_t words = run->front_words;
 
 	session_hear(run->session);
+	run->front_words = front->words;
 	run->asked_ms = clock_ms();
 	return run->flushed || run->session->fatal.code != ERR_NONE ||
-	       (++run->asked < FLUSH_TRIES && poll(&p, 1, 0) > 0);
+	       (++run->asked < FLUSH_TRIES && front->words != words);
 }
 
 /* False: the session is broken. */

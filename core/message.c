@@ -199,6 +199,7 @@ void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 
 	/* who has much to say may come to its P_PONG late */
 	h->silent = 0;
+	h->words++;
 	switch (m->type) {
 	case P_HELLO:
 		return hello(s, h, m);

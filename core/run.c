@@ -374,6 +374,7 @@ void run_exited(struct exeat_run *run, int status, unsigned reason)
 	limits_ended(run, status);
 	run->exited = true;
 	run->asked_ms = clock_ms();
+	run->front_words = run->session->helpers[HELPER_FRONT].words;
 	if (!run->flushed)
 		due_watch(run);
 	stream_drain(&run->streams[EXEAT_STDOUT]);

@@ -66,6 +66,7 @@ struct helper {
 	bool asked;   /* P_PING is sent, P_PONG has not come */
 	bool hangs;   /* it was waited for long enough */
 	unsigned silent; /* ticks since it was asked, or started */
+	uint64_t words;	 /* messages that have come */
 	bool ended;   /* end of file; silent from now on */
 	bool gone;    /* the same, seen while another one ended */
 	bool said_bye;
@@ -139,6 +140,7 @@ struct exeat_run {
 	bool reported; /* the keeper has said its end */
 	int64_t asked_ms; /* since when front's answer to its end is awaited */
 	unsigned asked;	  /* how often it was not there in time */
+	uint64_t front_words; /* that it had said by then */
 	int64_t idle_ms, active_ms; /* 0: for ever; last output, clock_ms() */
 	uint64_t output_left;	    /* bytes, of both streams */
 	struct cgroup cgroup;	    /* of no places: none */

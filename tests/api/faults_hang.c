@@ -432,11 +432,43 @@ static void answering(void **state)
 	close_it(s);
 }
 
+/* Who looks seldom finds the end of a run before all that was refused to it. */
+static void seldom(void **state)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_session *s = api_open(NULL);
+	struct exeat_file file;
+	struct exeat_run *run;
+
+	(void)state;
+	o.script = "import socket\n"
+		   "for i in range(2000):\n"
+		   "    try: socket.getaddrinfo('n%d.test' % i, 1)\n"
+		   "    except OSError: pass\n"
+		   "open('over', 'w')\n";
+	o.script_type = "python";
+	(void)api_sh(s, "true", 0);
+	run = api_start(s, &o);
+	while (exeat_stat_file(s, "over", &file, NULL) < 0)
+		(void)poll(NULL, 0, LOOK_MS);
+	while (!exeat_run_result(run)) {
+		while (!all_is_quiet())
+			continue;
+		assert_int_equal(exeat_session_dispatch(s, 0, NULL), 0);
+		pass();
+		pass();
+	}
+	assert_int_equal(exeat_run_result(run)->refused_total, 2 * 2000);
+	exeat_run_free(run);
+	close_it(s);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup(opening, setup),
 	cmocka_unit_test_setup(silent_from_the_start, setup),
 	cmocka_unit_test_setup(calling, setup),
 	cmocka_unit_test_setup(answering, setup),
+	cmocka_unit_test_setup(seldom, setup),
 };
 
 API_MAIN("faults_hang", tests)
