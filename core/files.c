@@ -30,6 +30,7 @@
 
 #include "core/base/fd.h"
 #include "core/session.h"
+#include "core/treeremove.h"
 #include "core/workpath.h"
 
 enum {
@@ -498,7 +499,7 @@ static int remove_one(const struct exeat_session *s, char *path, bool recursive)
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (S_ISDIR(st.st_mode) && recursive)
-		return workdir_remove_tree(dirfd, name, clock_ms() + REMOVE_MS);
+		return tree_remove(dirfd, name, clock_ms() + REMOVE_MS);
 	return unlinkat(dirfd, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) <
 			       0 ?
 		       -errno :

@@ -15,6 +15,7 @@ target_sources(exeat_core PRIVATE
 	preset_files.c
 	preset_run.c
 	preset_values.c
+	treeremove.c
 	treewalk.c
 	viewplan.c
 	viewplan_etc.c

@@ -27,6 +27,7 @@ enum {
 const struct msg_rule proto_keeper_caller_rules[] = {
 	{ K_OPEN, ANY, 20, VIEW_MAX, 0, MSG_FDS_MAX },
 	{ K_WORK, ANY, 16, WORK_MAX, 0, 0 },
+	{ K_FRESH, ANY, 4, 64, 2, 2 },
 	{ K_POSTURE, ANY, 4, 4, 1, 1 },
 	{ K_POSTURE_DROP, ANY, 4, 4, 0, 0 },
 	{ K_POLICY, ANY, 4, 4, 1, 1 },

@@ -63,6 +63,9 @@ enum proto_message {
 	K_WORK,			/* before K_OPEN: a mount for the work dir. u64
 				 * size; str place, lower (or NULL) */
 	K_WORK_MADE,		/* keeper: fd: the mount; without one: err */
+	K_FRESH,		/* the work dir goes, also if the caller is
+				 * killed. str name. fds: the folder that it is
+				 * in, its lock */
 	K_POSTURE,		/* u32 posture; u32 mode. fd: policy image */
 	K_POSTURE_READY,	/* u32 posture */
 	K_POSTURE_FAILED,	/* u32 posture, err */

@@ -270,6 +270,27 @@ int exeat_session_fd(const struct exeat_session *s)
 
 /* ---- opening ---- */
 
+/* The keeper removes it if we are killed. */
+static int work_fresh(struct exeat_session *s, struct err *err)
+{
+	const char *name;
+	cleanup_fd int parent = -1;
+	uint8_t body[64];
+	struct wbuf b = wbuf_make(body, sizeof(body));
+	int fds[2], r = workdir_fresh(&s->identity, &s->work, err);
+
+	if (r < 0)
+		return r;
+	parent = workdir_parent(&s->work, &name);
+	if (parent < 0)
+		return err_sys(err, -parent, "open", "%s", s->work.place);
+	fds[0] = parent;
+	fds[1] = s->work.lock;
+	wbuf_str(&b, name);
+	session_send(s, HELPER_KEEPER, K_FRESH, body, wbuf_len(&b), fds, 2);
+	return 0;
+}
+
 /* An overlay, if the keeper may make one and nobody else's files are in it. */
 static int work_from_snapshot(struct exeat_session *s, struct err *err)
 {
@@ -280,7 +301,7 @@ static int work_from_snapshot(struct exeat_session *s, struct err *err)
 	int r;
 
 	workdir_init(&s->work);
-	r = workdir_fresh(&s->identity, &s->work, err);
+	r = work_fresh(s, err);
 	if (r < 0) {
 		free(path);
 		return r;
@@ -307,7 +328,7 @@ static int work_open(struct exeat_session *s,
 	if (s->snapshot.path)
 		return work_from_snapshot(s, err);
 	if (!o->host_work_dir) {
-		r = workdir_fresh(&s->identity, &s->work, err);
+		r = work_fresh(s, err);
 		if (r == 0 && s->disk_bytes) {
 			r = workmount_open(s, NULL, err);
 			s->work.kind = WORKDIR_TMPFS;

@@ -36,6 +36,7 @@
 #include "core/base/fd.h"
 #include "core/session.h"
 #include "core/treecopy.h"
+#include "core/treeremove.h"
 
 enum {
 	NAME_MAX_LEN = 64,
@@ -224,7 +225,7 @@ static void sweep(int store)
 			continue;
 		held = hold(store, e->d_name, LOCK_EX);
 		if (held >= 0)
-			(void)workdir_remove_tree(store, e->d_name, 0);
+			(void)tree_remove(store, e->d_name, 0);
 	}
 	(void)closedir(dir);
 }
@@ -381,7 +382,7 @@ static int make(struct exeat_session *s, const char *name, struct err *err)
 		return err_sys(err, -dir, "make snapshot in", "%s", path);
 	r = fill(s, store, dir, temp, name, err);
 	if (r < 0)
-		(void)workdir_remove_tree(store, temp, 0);
+		(void)tree_remove(store, temp, 0);
 	return r;
 }
 
@@ -603,7 +604,7 @@ static int remove_one(int store, const char *name, struct err *err)
 	/* nobody finds half of it */
 	if (renameat(store, name, store, temp) < 0)
 		return err_sys(err, errno, "remove", "%s", name);
-	r = workdir_remove_tree(store, temp, 0);
+	r = tree_remove(store, temp, 0);
 	return r < 0 ? err_sys(err, -r, "remove", "%s", name) : 0;
 }
 

@@ -32,6 +32,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/fd.h"
+#include "core/treeremove.h"
 
 enum {
 	NAME_LEN = 10,
@@ -303,7 +304,7 @@ static void remove_folder(int parent, const char *name, int64_t deadline)
 {
 	char lock_name[NAME_LEN + 6];
 
-	if (workdir_remove_tree(parent, name, deadline) < 0)
+	if (tree_remove(parent, name, deadline) < 0)
 		return; /* a later sweep goes on with it */
 	lock_name_of(name, lock_name);
 	(void)unlinkat(parent, lock_name, 0); /* gone is what we want */
@@ -398,19 +399,28 @@ int workdir_fresh(const struct identity *id, struct workdir *ret,
 	return r;
 }
 
+int workdir_parent(const struct workdir *w, const char **ret_name)
+{
+	const char *slash = w->place ? strrchr(w->place, '/') : NULL;
+	cleanup_free char *path = NULL;
+
+	if (!w->fresh || !slash || slash == w->place)
+		return -1;
+	*ret_name = slash + 1;
+	path = strndup(w->place, (size_t)(slash - w->place));
+	return path ? open_plain(path) : -1;
+}
+
 void workdir_close(struct workdir *w)
 {
-	char *slash = w->place ? strrchr(w->place, '/') : NULL;
+	const char *name;
+	cleanup_fd int parent = workdir_parent(w, &name);
 
 	fd_close(&w->fd);
 	fd_close(&w->mount);
-	if (w->fresh && slash && slash != w->place) {
-		cleanup_fd int parent = -1;
-
-		*slash = '\0';
-		parent = open_plain(w->place);
-		if (parent >= 0)
-			remove_folder(parent, slash + 1, 0);
+	if (parent >= 0) {
+		remove_folder(parent, name, 0);
+		w->place[name - 1 - w->place] = '\0';
 		(void)rmdir(w->place); /* unless another session is there */
 	}
 	fd_close(&w->lock);

@@ -85,12 +85,9 @@ int workdir_sockets_below(int dirfd, const char *path, char ***list, size_t *n,
 /* Bytes on disk of what is in it; of a file with several names, the share of
  * those that are. ERR_LIMIT: it takes too long. */
 int workdir_measure(const struct workdir *w, uint64_t *ret, struct err *err);
-/*
- * Remove the directory `name` in dirfd with everything in it: no symlink
- * followed, no mount crossed, directories without rights opened first. Stops
- * at `deadline_ms` (clock_ms(); 0: never). 0, or -errno of what stays.
- */
-int workdir_remove_tree(int dirfd, const char *name, int64_t deadline_ms);
+/* Of a fresh one: a descriptor of the folder that it is in, and its name there,
+ * which is borrowed. -1: it is not there any more. */
+int workdir_parent(const struct workdir *w, const char **ret_name);
 /* Is `path` one that no work dir or additional path may be? Static text that
  * says why, or NULL. `path` has no symlink in it. */
 const char *workdir_refused(const char *path);

@@ -134,6 +134,8 @@ static void caller_message(void *user, struct msg *m)
 		return session_open(k, m);
 	if (m->type == K_WORK)
 		return work_make(k, m);
+	if (m->type == K_FRESH)
+		return keeper_fresh(k, m);
 	if (!k->open) {
 		(void)err_new(&err, ERR_INTERNAL, "keeper", NULL,
 			      "message %u before the session is open", m->type);
@@ -238,7 +240,7 @@ int keeper_main(const struct helper_ids *ids)
 
 	err_clear(&err);
 	k.ids = ids;
-	k.spare_netns = k.join_frozen = -1;
+	k.spare_netns = k.join_frozen = k.fresh_in = k.fresh_lock = -1;
 	if (keeper_isolate(ids, &err) < 0 ||
 	    helper_hello(KEEPER_FD_CALLER, &err) < 0)
 		return helper_fail(KEEPER_FD_CALLER, &err);
@@ -250,6 +252,7 @@ int keeper_main(const struct helper_ids *ids)
 	}
 	(void)event_base_dispatch(k.base);
 	helper_bye(KEEPER_FD_CALLER);
+	keeper_fresh_remove(&k);
 	/* every process in the pid namespace ends with its pid 1 */
 	_exit(EXIT_SUCCESS);
 }

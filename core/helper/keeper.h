@@ -124,6 +124,9 @@ struct keeper {
 	struct backend_spec spec;
 	const struct backend *backend;
 	char hostname[65];
+	int fresh_in;		/* of a fresh work dir: its folder; -1: none */
+	int fresh_lock;		/* held as long as it is there */
+	char fresh_name[32];
 	bool open;
 	bool paused;
 	bool pause_begun;	/* no run was on its way to its command */
@@ -175,6 +178,11 @@ void keeper_runs_over(struct keeper *k);
 /* The posture of waiting runs is ready, or (err) will never be. */
 void keeper_runs_of_posture(struct keeper *k, uint32_t posture,
 			    const struct err *err);
+
+/* ---- keeper_fresh.c ---- */
+void keeper_fresh(struct keeper *k, struct msg *m);
+/* At the end of the session, if the caller is dead. */
+void keeper_fresh_remove(struct keeper *k);
 
 /* ---- keeper_pause.c ---- */
 /* Stop all, or let all go on; K_PAUSED follows. Each one's time stands still

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,40 +42,63 @@ static struct exeat_run *start_lasting(struct exeat_session *session)
 
 /* ---- the caller dies ---- */
 
-/* The caller of a session: says "up", then waits to be killed. */
+/* Something runs in it, and its work dir, which is said, has something. */
+static void say_up(int up, struct exeat_session *session)
+{
+	const char *path = exeat_session_work_dir(session);
+
+	(void)api_sh(session, "mkdir -p a/b && echo > a/b/c && chmod 0 a/b", 0);
+	(void)start_lasting(session);
+	(void)!write(up, path, strlen(path) + 1);
+}
+
+/* The caller of a session, who waits to be killed. */
 _Noreturn static void be_a_caller(int up, int forks)
 {
 	struct exeat_session_options so = SESSION_OPTIONS;
+	struct exeat_session *session;
 
 	/* a failure here must not go on with the other tests */
 	(void)setenv("CMOCKA_TEST_ABORT", "1", 1);
 	so.network_mode = "open"; /* with a dialer */
-	(void)start_lasting(api_open(&so));
+	session = api_open(&so);
 	/* who holds every descriptor of the caller, and lives on */
 	if (forks && fork() == 0) {
 		(void)pause();
 		_exit(0);
 	}
-	(void)!write(up, "x", 1);
+	say_up(up, session);
 	for (;;)
 		(void)pause();
 }
 
-/*
- * The work dir of a killed caller could be removed by nobody: the next session
- * does. Its sweep is bounded in time: a busy machine may need a few.
- */
+/* Bounded in time: a busy machine may need a few. */
 static void next_session_sweeps(void)
 {
-	assert_true(api_work_dirs() > 0);
 	for (int i = 0; i < 50 && api_work_dirs() != 0; i++)
 		exeat_session_close(api_open(NULL));
 	assert_int_equal(api_work_dirs(), 0);
 }
 
+/*
+ * What is in the work dir of a caller who has gone goes, and it, too, but where
+ * the folder around it is root's, and the session was not. What is left then is
+ * the next session's to sweep away.
+ */
+static void is_removed(const char *path)
+{
+	if (rmdir(path) < 0)
+		assert_int_equal(errno, ENOENT);
+	else
+		assert_int_equal(geteuid(), 0);
+	if (geteuid() != 0)
+		assert_int_equal(api_work_dirs(), 0);
+	next_session_sweeps();
+}
+
 static void caller_is_killed(int forks)
 {
-	char c;
+	char path[PATH_MAX], c;
 	int up[2], status;
 	pid_t pid;
 
@@ -85,7 +109,7 @@ static void caller_is_killed(int forks)
 		be_a_caller(up[1], forks);
 	}
 	(void)close(up[1]);
-	assert_int_equal(read(up[0], &c, 1), 1);
+	assert_true(read(up[0], path, sizeof(path)) > 1);
 	assert_true(api_helpers() >= 3);
 	assert_true(api_processes(marker) >= 2);
 	assert_int_equal(kill(pid, SIGKILL), 0);
@@ -99,7 +123,7 @@ static void caller_is_killed(int forks)
 	/* the fork is nobody's child: when it is gone, so is what it held */
 	assert_int_equal(read(up[0], &c, 1), 0);
 	(void)close(up[0]);
-	next_session_sweeps();
+	is_removed(path);
 }
 
 static void killed_caller(void **state)
@@ -114,30 +138,56 @@ static void killed_caller_with_a_fork(void **state)
 	caller_is_killed(1);
 }
 
+/* Then nobody is there to remove what is left. */
+static void killed_caller_and_keeper(void **state)
+{
+	char path[PATH_MAX];
+	int up[2], status;
+	pid_t pid, keeper;
+
+	(void)state;
+	assert_int_equal(pipe(up), 0);
+	pid = fork();
+	if (pid == 0)
+		be_a_caller(up[1], 0);
+	assert_true(read(up[0], path, sizeof(path)) > 1);
+	keeper = api_helper_pid("keeper");
+	assert_true(keeper > 0);
+	assert_int_equal(kill(keeper, SIGSTOP), 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(kill(keeper, SIGKILL), 0);
+	assert_true(api_helpers_go(GONE_MS));
+	assert_true(api_becomes_zero(api_processes, marker, GONE_MS));
+	(void)close(up[0]);
+	(void)close(up[1]);
+	assert_true(api_work_dirs() > 0);
+	next_session_sweeps();
+}
+
 /* exec closes the descriptors, and the session with them. */
 static void caller_executes_another_program(void **state)
 {
+	char path[PATH_MAX];
 	int up[2], status;
 	pid_t pid;
-	char c;
 
 	(void)state;
 	assert_int_equal(pipe(up), 0);
 	pid = fork();
 	if (pid == 0) {
-		(void)start_lasting(api_open(NULL));
-		(void)!write(up[1], "x", 1);
+		say_up(up[1], api_open(NULL));
 		(void)execlp("sleep", "sleep", "1000", NULL);
 		_exit(1);
 	}
-	assert_int_equal(read(up[0], &c, 1), 1);
+	assert_true(read(up[0], path, sizeof(path)) > 1);
 	assert_true(api_helpers_go(GONE_MS));
 	assert_true(api_becomes_zero(api_processes, marker, GONE_MS));
 	(void)kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	(void)close(up[0]);
 	(void)close(up[1]);
-	next_session_sweeps();
+	is_removed(path);
 }
 
 /* ---- a helper dies ---- */
@@ -332,6 +382,7 @@ static void no_descriptor_leaks_in_helpers(void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup(killed_caller, make_marker),
 	cmocka_unit_test_setup(killed_caller_with_a_fork, make_marker),
+	cmocka_unit_test_setup(killed_caller_and_keeper, make_marker),
 	cmocka_unit_test_setup(caller_executes_another_program, make_marker),
 	cmocka_unit_test_setup(keeper_is_killed, make_marker),
 	cmocka_unit_test_setup(front_is_killed, make_marker),

@@ -16,6 +16,8 @@ exeat_fuzz(runs SOURCES fuzz_runs.c runs_fake.c
 	${CMAKE_SOURCE_DIR}/core/helper/keeper_run.c
 	${CMAKE_SOURCE_DIR}/core/helper/keeper_pause.c
 	${CMAKE_SOURCE_DIR}/core/helper/keeper_spare.c
+	${CMAKE_SOURCE_DIR}/core/helper/keeper_fresh.c
+	${CMAKE_SOURCE_DIR}/core/treeremove.c
 	${CMAKE_SOURCE_DIR}/core/helper/wire.c
 	${CMAKE_SOURCE_DIR}/core/proto.c
 	${CMAKE_SOURCE_DIR}/backends/backend.c

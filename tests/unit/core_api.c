@@ -17,6 +17,7 @@
 #include "core/base/fd.h"
 #include "core/error.h"
 #include "core/include/exeat.h"
+#include "core/treeremove.h"
 #include "core/workdir.h"
 
 static struct exeat_policy *make(const char *mode, const char *const *allow,
@@ -279,7 +280,7 @@ static void presets_listed(void **state)
 	assert_int_equal(setenv("XDG_CONFIG_HOME", "/nowhere", 1), 0);
 	assert_int_equal(setenv("PATH", old, 1), 0);
 	free(old);
-	assert_int_equal(workdir_remove_tree(AT_FDCWD, home, 0), 0);
+	assert_int_equal(tree_remove(AT_FDCWD, home, 0), 0);
 }
 
 static void errors(void **state)

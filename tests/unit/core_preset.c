@@ -18,6 +18,7 @@
 #include "core/base/fd.h"
 #include "core/preset.h"
 #include "core/preset_private.h"
+#include "core/treeremove.h"
 #include "core/workdir.h"
 #include "tests/unit/core_child.h"
 
@@ -95,7 +96,7 @@ static bool make_home(void)
 
 static bool drop_home(void)
 {
-	return workdir_remove_tree(AT_FDCWD, home, 0) == 0;
+	return tree_remove(AT_FDCWD, home, 0) == 0;
 }
 
 static bool lists(char *const *list, const char *text)

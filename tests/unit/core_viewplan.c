@@ -19,6 +19,7 @@
 
 #include "core/base/fd.h"
 #include "core/sys/isolate.h"
+#include "core/treeremove.h"
 #include "core/viewplan.h"
 #include "tests/unit/core_child.h"
 
@@ -271,7 +272,7 @@ static bool scene_steps(void *arg)
 	CHECK(mkdtemp(s->base) && chmod(s->base, 0755) == 0);
 	CHECK(setenv("TMPDIR", s->base, 1) == 0);
 	ok = scene_checks(s);
-	CHECK(workdir_remove_tree(AT_FDCWD, s->base, 0) == 0);
+	CHECK(tree_remove(AT_FDCWD, s->base, 0) == 0);
 	return ok;
 }
 
@@ -373,7 +374,7 @@ static bool refusal_steps(void *unused)
 	CHECK(!refuses(&rq, "/etc", false) && !refuses(&rq, "/usr", false));
 	workdir_close(&s.w);
 	identity_done(&s.id);
-	CHECK(workdir_remove_tree(AT_FDCWD, s.base, 0) == 0);
+	CHECK(tree_remove(AT_FDCWD, s.base, 0) == 0);
 	return true;
 }
 

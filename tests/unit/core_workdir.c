@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "core/base/fd.h"
+#include "core/treeremove.h"
 #include "core/workdir.h"
 #include "tests/unit/core_child.h"
 
@@ -28,8 +29,7 @@ static bool make_base(char path[64])
 
 static bool remove_base(const char *path)
 {
-	return workdir_remove_tree(AT_FDCWD, path, 0) == 0 &&
-	       access(path, F_OK) < 0;
+	return tree_remove(AT_FDCWD, path, 0) == 0 && access(path, F_OK) < 0;
 }
 
 static bool make_socket(const char *path)
@@ -270,7 +270,7 @@ static bool populate_steps(void *ordinary)
 	CHECK(stat(path, &st) == 0 && st.st_size == 0);
 	/* a link in place of a folder is not followed */
 	(void)snprintf(path, sizeof(path), "%s/.exeat", w.path);
-	CHECK(workdir_remove_tree(AT_FDCWD, path, 0) == 0);
+	CHECK(tree_remove(AT_FDCWD, path, 0) == 0);
 	CHECK(symlink("/tmp", path) == 0);
 	CHECK(workdir_populate(&w, &id, &err) == -EBUSY);
 	CHECK(err.code == ERR_CONFLICT);
