@@ -171,6 +171,14 @@ static json_t *result_json(const struct report *r)
 		(json_int_t)e->refused_total);
 }
 
+static json_t *error_json(const struct exeat_error *e)
+{
+	return json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:i}}", "error", "code",
+			 exeat_code_name(e->code), "step", e->step, "object",
+			 e->object, "message", e->message, "remedy", e->remedy,
+			 "errno", e->errnum);
+}
+
 int report_write(const struct report *r)
 {
 	cleanup_fd int fd = -1;
@@ -180,7 +188,7 @@ int report_write(const struct report *r)
 
 	if (!r->json)
 		return 0;
-	root = result_json(r);
+	root = r->error ? error_json(r->error) : result_json(r);
 	fd = result_open(r->json);
 	written = root && fd >= 0 ? json_dumpfd(root, fd, JSON_INDENT(2)) : -1;
 	json_decref(root);

@@ -11,6 +11,7 @@
 struct report {
 	const struct exeat_session *session;
 	const struct exeat_result *result;
+	const struct exeat_error *error; /* instead: why there is none */
 	bool explain, quiet;
 	const char *json; /* the file for the result, or NULL */
 };

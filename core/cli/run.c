@@ -406,6 +406,28 @@ static int exit_status(const struct run_options *o,
 	return result->returncode;
 }
 
+static int attended(struct run_context *x, struct exeat_error *error)
+{
+	int r;
+
+	if (exeat_session_begin(&x->session_options, &x->session, error) < 0 ||
+	    exeat_run_start(x->session, &x->run_options, &x->run, error) < 0)
+		return -1;
+	x->attend.session = x->session;
+	x->attend.run = x->run;
+	r = attend_run(&x->attend, error);
+	attend_end(&x->attend);
+	return r;
+}
+
+/* That a file cannot be written is told, and changes nothing any more. */
+static int failed(struct report *report, const struct exeat_error *error)
+{
+	report->error = error;
+	(void)report_write(report);
+	return fail(error);
+}
+
 static int run(struct run_context *x)
 {
 	struct exeat_error error = { 0 };
@@ -415,22 +437,14 @@ static int run(struct run_context *x)
 		.quiet = o->quiet,
 		.json = o->json,
 	};
-	int status, ended;
+	int status;
 
 	if (attend_begin(&x->attend) < 0) {
 		(void)fputs("exeat: signalfd: no descriptor left\n", stderr);
 		return STATUS_SANDBOX;
 	}
-	if (exeat_session_begin(&x->session_options, &x->session, &error) < 0)
-		return fail(&error);
-	if (exeat_run_start(x->session, &x->run_options, &x->run, &error) < 0)
-		return fail(&error);
-	x->attend.session = x->session;
-	x->attend.run = x->run;
-	ended = attend_run(&x->attend, &error);
-	attend_end(&x->attend);
-	if (ended < 0)
-		return fail(&error);
+	if (attended(x, &error) < 0)
+		return failed(&report, &error);
 	report.session = x->session;
 	report.result = exeat_run_result(x->run);
 	report_print(&report);

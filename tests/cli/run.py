@@ -179,6 +179,14 @@ def json_file():
     check("--json: the refusal", refusal["address"] == "203.0.113.7" and
           refusal["port"] == 443 and refusal["layer"] == "kernel" and
           refusal["count"] == 1, refusal)
+    expect(run("run", "--json", path, "--cwd", "/none", "true"),
+           "--json: the sandbox fails", 125, "", "cwd /none: ")
+    with open(path, encoding="ascii") as f:
+        result = json.load(f)
+    check("--json: the sandbox fails", list(result) == ["error"] and
+          result["error"]["code"] == "invalid" and
+          result["error"]["step"] + result["error"]["object"] == "cwd/none",
+          result)
     expect(run("run", "--json", "/no/such/file", "true"), "--json: no file",
            125, "", "/no/such/file")
 
