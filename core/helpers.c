@@ -109,6 +109,7 @@ static void send_life(struct exeat_session *s)
 	uint8_t body[8];
 	struct wbuf b = wbuf_make(body, sizeof(body));
 
+	s->over_ms = clock_ms() + (int64_t)s->timeout_ms;
 	wbuf_u64(&b, s->timeout_ms);
 	session_send(s, HELPER_KEEPER, K_LIFE, body, wbuf_len(&b), NULL, 0);
 }

@@ -122,6 +122,8 @@ static void run_ended(struct exeat_session *s, struct rbuf *r)
 	run->result.system_us = (int64_t)rbuf_u64(r);
 	run->result.max_rss_kib = (int64_t)rbuf_u64(r);
 	run->result.runtime_ms = (int64_t)(rbuf_u64(r) / 1000);
+	if (reason == RUN_SESSION) /* the keeper's clock may be before ours */
+		s->over_ms = clock_ms();
 	run_exited(run, (int)status, reason);
 }
 

@@ -275,6 +275,9 @@ static int run_start(struct exeat_session *s, const struct exeat_run_options *o,
 	r = run_check_options(o, err);
 	if (r < 0)
 		return r;
+	if (s->over_ms && clock_ms() >= s->over_ms)
+		return err_new(err, ERR_TIMEOUT, "session", NULL,
+			       "its time is up");
 	if (s->paused)
 		session_pause_send(s, false);
 	if (runs_alive(s) >= LIMIT_RUNS - 1)

@@ -210,6 +210,7 @@ struct exeat_session {
 	bool paused;	     /* told so, and not otherwise since */
 	bool pausing;	     /* and it is not known yet that it is so */
 	uint64_t timeout_ms; /* 0: none */
+	int64_t over_ms;     /* when it is up, clock_ms(); 0: never */
 	struct cgroup_limits limits;
 	unsigned best_effort; /* of enum exeat_limit */
 	bool cgroup_tried;

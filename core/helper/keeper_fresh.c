@@ -28,7 +28,7 @@
 #include "core/base/limits.h"
 #include "core/treeremove.h"
 
-enum { CALLER_MS = 1000 };
+enum { CALLER_MS = 100 };
 
 void keeper_fresh(struct keeper *k, struct msg *m)
 {

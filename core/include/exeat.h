@@ -253,9 +253,9 @@ struct exeat_session_options {
 	unsigned limits_best_effort; /* of enum exeat_limit */
 	/*
 	 * The session's whole time; 0: none. Then every run is ended (TERM,
-	 * KILL after 10 s; "session_closed"), and what follows fails with
-	 * EXEAT_TIMEOUT. It holds whether or not the caller dispatches. At
-	 * most ten years.
+	 * KILL after 10 s; "session_closed"), and no other begins:
+	 * EXEAT_TIMEOUT. Files can be had until the close. It holds whether or
+	 * not the caller dispatches. At most ten years.
 	 */
 	int64_t timeout_ms;
 	/*

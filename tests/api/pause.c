@@ -369,6 +369,9 @@ static void time_is_up(void **state)
 	assert_string_equal(api_wait(runs[1])->termination_reason,
 			    "session_closed");
 	assert_int_equal(exeat_run_result(runs[1])->returncode, -SIGTERM);
+	/* before we have heard that it is over */
+	assert_true(exeat_run_start(session, &o, &run, &error) < 0);
+	api_expect(&error, EXEAT_TIMEOUT, "time is up", "");
 	for (int i = 0; i < 2; i++)
 		exeat_run_free(runs[i]);
 	while (exeat_session_dispatch(session, WAIT_MS, &error) == 0)
@@ -376,6 +379,9 @@ static void time_is_up(void **state)
 	api_expect(&error, EXEAT_TIMEOUT, "time is up", "");
 	assert_true(exeat_run_start(session, &o, &run, &error) < 0);
 	api_expect(&error, EXEAT_TIMEOUT, "time is up", "");
+	assert_int_equal(exeat_put_bytes(session, "after", "it", 2, 0, NULL),
+			 0);
+	assert_int_equal(size_of("after"), 2);
 }
 
 /* Nobody dispatches: it ends all the same. */
