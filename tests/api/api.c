@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -423,4 +424,50 @@ int api_main(const char *name, const struct CMUnitTest *tests, size_t n)
 	failed = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
 	(void)nftw(api_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return failed;
+}
+
+const char *api_kept_dir(void)
+{
+	static char dir[sizeof(api_dir) + 16];
+	static unsigned n;
+
+	(void)snprintf(dir, sizeof(dir), "%s/kept-%u", api_dir, n++);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	if (geteuid() == 0 && chown(dir, 65534, 65534) < 0)
+		assert_int_equal(chmod(dir, 0755), 0); /* one id: ours */
+	return dir;
+}
+
+int api_use_files(struct exeat_session *session, struct exeat_error *error)
+{
+	struct exeat_file *list = NULL;
+	void *data = NULL;
+	size_t n;
+	int r = exeat_put_bytes(session, "a/b/c", "abc", 3, 0, error);
+
+	if (r == 0)
+		r = exeat_get_bytes(session, "a/b/c", 3, &data, &n, error);
+	if (r == 0)
+		r = exeat_list_files(session, "a/b", &list, &n, error);
+	if (r == 0)
+		r = exeat_remove_file(session, "a", 1, error);
+	free(data);
+	free(list);
+	return r;
+}
+
+void api_in_a_child(void (*test)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		/* a failure must not go on with the other tests */
+		(void)setenv("CMOCKA_TEST_ABORT", "1", 1);
+		test();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }

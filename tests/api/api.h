@@ -94,4 +94,13 @@ unsigned api_fds(void);
 void api_small_disk(const char *path);
 int64_t api_ms(void);
 
+/* A directory for sessions to keep, that their payloads may write to. Static,
+ * until the next call. */
+const char *api_kept_dir(void);
+/* The calls for files, one after another: what the first that fails says. */
+int api_use_files(struct exeat_session *session, struct exeat_error *error);
+/* In a child of its own, which may lose what the others need; a failure there
+ * is one here. */
+void api_in_a_child(void (*test)(void));
+
 #endif

@@ -555,18 +555,8 @@ static void in_a_small_store(void)
 
 static void no_space(void **state)
 {
-	int status;
-	pid_t pid = fork();
-
 	(void)state;
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		(void)setenv("CMOCKA_TEST_ABORT", "1", 1);
-		in_a_small_store();
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	api_in_a_child(in_a_small_store);
 	assert_true(api_helpers_go(GONE_MS));
 }
 

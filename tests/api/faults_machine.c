@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "api.h"
@@ -85,20 +84,7 @@ static int limited(struct exeat_error *error)
 
 static int files(struct exeat_error *error)
 {
-	struct exeat_file *list = NULL;
-	void *data = NULL;
-	size_t n;
-	int r = exeat_put_bytes(session, "a/b/c", "abc", 3, 0, error);
-
-	if (r == 0)
-		r = exeat_get_bytes(session, "a/b/c", 3, &data, &n, error);
-	if (r == 0)
-		r = exeat_list_files(session, "a/b", &list, &n, error);
-	if (r == 0)
-		r = exeat_remove_file(session, "a", 1, error);
-	free(data);
-	free(list);
-	return r;
+	return api_use_files(session, error);
 }
 
 static int opening(struct exeat_error *error)
@@ -412,18 +398,8 @@ static void on_a_small_disk(void)
 
 static void no_space(void **state)
 {
-	int status;
-	pid_t pid = fork();
-
 	(void)state;
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		(void)setenv("CMOCKA_TEST_ABORT", "1", 1);
-		on_a_small_disk();
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	api_in_a_child(on_a_small_disk);
 	assert_true(api_helpers_go(GONE_MS));
 }
 

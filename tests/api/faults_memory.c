@@ -141,20 +141,7 @@ static int changing(struct exeat_error *error)
 
 static int filing(struct exeat_error *error)
 {
-	struct exeat_file *list = NULL;
-	void *data = NULL;
-	size_t n;
-	int r = exeat_put_bytes(session, "a/b/c", "abc", 3, 0, error);
-
-	if (r == 0)
-		r = exeat_get_bytes(session, "a/b/c", 3, &data, &n, error);
-	if (r == 0)
-		r = exeat_list_files(session, "a/b", &list, &n, error);
-	if (r == 0)
-		r = exeat_remove_file(session, "a", 1, error);
-	free(data);
-	free(list);
-	return r;
+	return api_use_files(session, error);
 }
 
 /* ---- what must hold ---- */

@@ -12,19 +12,6 @@
 
 #define PATH_SIZE (sizeof(api_dir) + 64)
 
-/* A directory for a session to keep, that its payload may write to. */
-static const char *kept_dir(void)
-{
-	static char dir[sizeof(api_dir) + 16];
-	static unsigned n;
-
-	(void)snprintf(dir, sizeof(dir), "%s/kept-%u", api_dir, n++);
-	assert_int_equal(mkdir(dir, 0755), 0);
-	if (geteuid() == 0 && chown(dir, 65534, 65534) < 0)
-		assert_int_equal(chmod(dir, 0755), 0); /* one id: ours */
-	return dir;
-}
-
 static void a_kept_dir_keeps(void **state)
 {
 	struct exeat_session_options so = SESSION_OPTIONS;
@@ -33,7 +20,7 @@ static void a_kept_dir_keeps(void **state)
 	char path[sizeof(api_dir) + 64];
 
 	(void)state;
-	so.host_work_dir = kept_dir();
+	so.host_work_dir = api_kept_dir();
 	session = api_open(&so);
 	assert_false(exeat_session_work_dir_is_fresh(session));
 	assert_string_equal(exeat_session_work_dir(session), so.host_work_dir);
@@ -258,7 +245,7 @@ static void governing_files_stay(void **state)
 	char policy[PATH_SIZE], secret[PATH_SIZE], folder[PATH_SIZE];
 
 	(void)state;
-	so.host_work_dir = kept_dir();
+	so.host_work_dir = api_kept_dir();
 	put(so.host_work_dir, "policy", "policy\n", policy);
 	(void)snprintf(folder, sizeof(folder), "%s/conf", so.host_work_dir);
 	assert_int_equal(mkdir(folder, 0777), 0);
@@ -305,7 +292,7 @@ static void governing_files_refused(void **state)
 	char file[PATH_SIZE], other[PATH_SIZE];
 
 	(void)state;
-	so.host_work_dir = kept_dir();
+	so.host_work_dir = api_kept_dir();
 	put(so.host_work_dir, "file", "text\n", file);
 	(void)snprintf(other, sizeof(other), "%s/other", so.host_work_dir);
 	so.governing_files = LIST(other);
@@ -339,7 +326,7 @@ static void audit_files(void **state)
 	int fd;
 
 	(void)state;
-	so.host_work_dir = kept_dir();
+	so.host_work_dir = api_kept_dir();
 	put(so.host_work_dir, "audit", "", inside);
 	so.audit_file = inside;
 	expect_refused(&so, inside, "a run could write");

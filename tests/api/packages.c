@@ -12,19 +12,6 @@
 
 enum { COMMAND_SIZE = sizeof(api_dir) + 512 };
 
-/* A directory for sessions to keep, that their payloads may write to. */
-static const char *kept_dir(void)
-{
-	static char dir[sizeof(api_dir) + 16];
-	static unsigned n;
-
-	(void)snprintf(dir, sizeof(dir), "%s/kept-%u", api_dir, n++);
-	assert_int_equal(mkdir(dir, 0755), 0);
-	if (geteuid() == 0 && chown(dir, 65534, 65534) < 0)
-		assert_int_equal(chmod(dir, 0755), 0); /* one id: ours */
-	return dir;
-}
-
 static struct exeat_session *open_kept(const char *dir)
 {
 	struct exeat_session_options so = SESSION_OPTIONS;
@@ -64,7 +51,7 @@ static const char prefix[] = "python -c 'import sys; print(sys.prefix)'";
 
 static void a_python_that_went(void **state)
 {
-	const char *dir = kept_dir();
+	const char *dir = api_kept_dir();
 	struct exeat_session *session;
 	char expected[COMMAND_SIZE];
 
@@ -98,7 +85,7 @@ static void a_python_that_went(void **state)
 /* It is the user's, whatever he makes of it, as long as something is there. */
 static void an_environment_of_ones_own(void **state)
 {
-	const char *dir = kept_dir();
+	const char *dir = api_kept_dir();
 	struct exeat_session *session;
 
 	(void)state;
@@ -217,7 +204,7 @@ static void what_is_installed_is_found(void **state)
 /* HOME is the user's: what he put there is neither replaced nor followed. */
 static void a_home_of_ones_own(void **state)
 {
-	const char *dir = kept_dir();
+	const char *dir = api_kept_dir();
 	struct exeat_session *session = open_kept(dir);
 
 	(void)state;

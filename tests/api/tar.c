@@ -444,18 +444,8 @@ static void with_another_tar(void)
 
 static void another_tar(void **state)
 {
-	int status;
-	pid_t pid = fork();
-
 	(void)state;
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		(void)setenv("CMOCKA_TEST_ABORT", "1", 1);
-		with_another_tar();
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	api_in_a_child(with_another_tar);
 }
 
 static void in_callback(void *user_data, struct exeat_run *run)
