@@ -3,6 +3,7 @@
  */
 #include "backends/hold.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,9 +23,10 @@ enum {
 	CHASES = 20,	 /* looks before those that fork are stopped, too */
 	MOVES = 8,	 /* more of them: LOOSE */
 	MOVES_SLEEPY = 200,
-	LOOK_MAX_MS = 20,   /* between looks, while TRYING */
-	WATCH_MAX_MS = 250, /* while STILL */
-	GROUPS_SIZE = 8192, /* of a process's /proc/PID/cgroup */
+	LOOK_MAX_MS = 20,    /* between looks, while TRYING */
+	WATCH_MAX_MS = 250,  /* while STILL */
+	GROUPS_SIZE = 8192,  /* of a process's /proc/PID/cgroup */
+	STATUS_SIZE = 16384, /* of its status, which lists user groups */
 };
 
 /* What one look found. */
@@ -240,13 +242,63 @@ static void look_frozen(const struct hold *h, struct sight *s)
 
 /* ---- what is done about it ---- */
 
+/* proc(5): signals that wait for the process, as a number of 16 digits. */
+static bool is_pending(pid_t pid, int sig)
+{
+	static const char key[] = "\nShdPnd:\t";
+	char text[STATUS_SIZE];
+	const char *set = strstr(
+		thread_file(pid, pid, "status", text, sizeof(text)), key);
+	uint64_t n = 0;
+
+	for (set = set ? set + strlen(key) : ""; isxdigit(*set); set++)
+		n = n << 4 | (unsigned)(*set - (*set > '9' ? 'a' - 10 : '0'));
+	return n & UINT64_C(1) << (sig - 1);
+}
+
+static bool see_stopped(void *user, pid_t tid)
+{
+	struct looked *l = user;
+
+	l->outside |= thread_state(l->pid, tid) == 'T';
+	return !l->outside;
+}
+
+/*
+ * A SIGSTOP that has not come to it yet is as good as one that has: the one goes
+ * over into the other under a lock, so of the two, asked for in this order, one
+ * is seen. (Of several threads the first one to see it stops at once.)
+ */
+static bool is_stopping(pid_t pid)
+{
+	struct looked l = { .pid = pid };
+	char path[32];
+
+	if (is_pending(pid, SIGSTOP))
+		return true;
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	(void)each_number(path, see_stopped, &l);
+	return l.outside;
+}
+
+/* Who does not find room is continued, as if he had not been stopped. */
 static bool note_stopped(void *user, pid_t pid)
 {
 	struct hold *h = user;
 
-	if (pid != 1 && thread_state(pid, pid) == 'T')
-		h->before[h->nbefore++] = pid;
-	return h->nbefore < HOLD_BEFORE;
+	if (pid == 1 || !is_stopping(pid))
+		return true;
+	if (h->nbefore == h->room) {
+		size_t room = h->room ? 2 * h->room : 64;
+		void *more = reallocarray(h->before, room, sizeof(*h->before));
+
+		if (!more)
+			return false;
+		h->before = more;
+		h->room = room;
+	}
+	h->before[h->nbefore++] = pid;
+	return true;
 }
 
 /* Everything in the pid namespace but ourselves. */
@@ -380,23 +432,52 @@ int hold_wait(const struct hold *h)
 
 /* ---- on again ---- */
 
+static int by_number(const void *a, const void *b)
+{
+	const pid_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
 static bool go_on(void *user, pid_t pid)
 {
 	const struct hold *h = user;
 
-	for (size_t i = 0; i < h->nbefore; i++)
-		if (h->before[i] == pid)
-			return true;
-	if (pid != 1)
+	if (pid != 1 &&
+	    !bsearch(&pid, h->before, h->nbefore, sizeof(pid), by_number))
 		(void)kill(pid, SIGCONT); /* ESRCH: it was killed */
 	return true;
 }
 
-void hold_end(struct hold *h)
+static void go_on_all(struct hold *h)
 {
 	/* who is stopped has no children meanwhile: one walk finds all */
-	if (h->stopped && (h->nbefore == 0 || !each_number("/proc", go_on, h)))
+	if (h->nbefore == 0 || !each_number("/proc", go_on, h))
 		(void)kill(-1, SIGCONT);
+	for (int sig = SIGTSTP; sig <= SIGTTOU; sig++)
+		if (h->later & UINT32_C(1) << sig)
+			(void)kill(-1, sig);
+}
+
+void hold_signal(struct hold *h, int sig)
+{
+	if (sig == SIGSTOP || sig == SIGCONT) {
+		h->stay = sig == SIGSTOP;
+		h->nbefore = 0;
+		h->later = 0;
+	}
+	/* SIGCONT takes back what came before it, ours as well */
+	if (sig >= SIGTSTP && sig <= SIGTTOU)
+		h->later |= UINT32_C(1) << sig;
+	if (sig != SIGCONT || !h->stopped)
+		(void)kill(-1, sig); /* ESRCH: reap() will tell */
+}
+
+void hold_end(struct hold *h)
+{
+	if (h->stopped && !h->stay)
+		go_on_all(h);
 	fd_close(&h->procs);
+	free(h->before);
 	hold_init(h);
 }

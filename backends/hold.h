@@ -20,6 +20,9 @@
  * and on the run is LOOSE: nothing but SIGKILL would hold it.
  *
  * OFF -> TRYING -> STILL, and back to TRYING if something moved; -> LOOSE.
+ *
+ * A signal of the caller's that stops or continues acts when all go on: of those
+ * who are stopped already, nobody could tell whose SIGSTOP it was.
  */
 #ifndef EXEAT_BACKENDS_HOLD_H
 #define EXEAT_BACKENDS_HOLD_H
@@ -30,8 +33,6 @@
 #include <sys/types.h>
 
 enum hold_state { HOLD_OFF, HOLD_TRYING, HOLD_STILL, HOLD_LOOSE };
-
-enum { HOLD_BEFORE = 64 };
 
 struct hold {
 	enum hold_state state;
@@ -45,9 +46,12 @@ struct hold {
 	unsigned moves;	  /* how often something went on by itself */
 	bool stopped;	  /* SIGSTOP was sent */
 	bool sleepy;	  /* some were in the kernel, and end what they do */
-	/* processes that were stopped when it began, and are to stay so */
-	pid_t before[HOLD_BEFORE];
-	size_t nbefore;
+	/* processes that were stopped when it began, and are to stay so;
+	 * ascending, as proc(5) lists them */
+	pid_t *before;
+	size_t nbefore, room;
+	bool stay;	/* none is to go on: the caller's SIGSTOP */
+	uint32_t later; /* the caller's SIGTSTP and its like, as 1 << signal */
 };
 
 void hold_init(struct hold *h);
@@ -57,7 +61,9 @@ void hold_begin(struct hold *h, int take_procs);
 int hold_wait(const struct hold *h);
 /* Look, and do what is to be done about it. The new state. */
 enum hold_state hold_look(struct hold *h);
-/* They go on; but for those that were stopped before. */
+/* The caller's signal for all of them; 0 < sig <= SIGRTMAX. */
+void hold_signal(struct hold *h, int sig);
+/* They go on; but for those that were stopped before, or by hold_signal(). */
 void hold_end(struct hold *h);
 
 #endif

@@ -254,12 +254,13 @@ static void pause_all(struct stub *s, bool on, int *group)
 }
 
 /* To everything in the pid namespace but ourselves. */
-static void signal_all(const struct stub *s, uint32_t sig)
+static void signal_all(struct stub *s, uint32_t sig)
 {
-	/* who stands still goes on when the session does */
-	if (sig == SIGCONT && s->hold.stopped)
+	if (sig == 0 || sig > (uint32_t)SIGRTMAX)
 		return;
-	if (sig > 0 && sig <= (uint32_t)SIGRTMAX)
+	if (s->hold.state != HOLD_OFF)
+		hold_signal(&s->hold, (int)sig);
+	else
 		(void)kill(-1, (int)sig); /* ESRCH: reap() will tell */
 }
 

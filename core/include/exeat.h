@@ -393,7 +393,8 @@ EXEAT_API int exeat_session_fs_allowlist(const struct exeat_session *session,
 EXEAT_API int exeat_session_pause(struct exeat_session *session,
 				  struct exeat_error *error);
 /* Let them go on; those that were stopped (SIGSTOP) before the pause stay so.
- * Not paused: nothing is done. */
+ * exeat_run_kill() with SIGSTOP or SIGCONT while they stood still stops or
+ * continues the run now. Not paused: nothing is done. */
 EXEAT_API int exeat_session_resume(struct exeat_session *session,
 				   struct exeat_error *error);
 struct exeat_policy_options;

@@ -345,6 +345,131 @@ static void stopped_before(void **state)
 	exeat_run_free(run);
 }
 
+enum { MANY = 70 };
+
+/*
+ * Several processes, each with a file of its own that grows. They do not look
+ * after each other: none is stopped or continued but by us.
+ */
+#define MANY_SCRIPT                                              \
+	"import os, time\n"                                      \
+	"for i in range(70):\n"                                  \
+	"    if os.fork() == 0:\n"                               \
+	"        f = os.open(f'f{i}', os.O_CREAT | os.O_RDWR)\n" \
+	"        while True:\n"                                  \
+	"            os.write(f, b'x')\n"                        \
+	"            time.sleep(0.05)\n"                         \
+	"os.wait()\n"
+
+static struct exeat_run *start_many(void)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+
+	o.script = MANY_SCRIPT;
+	o.script_type = "python";
+	return api_start(session, &o);
+}
+
+static void many_sizes(size_t sizes[MANY])
+{
+	for (int i = 0; i < MANY; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "f%d", i);
+		sizes[i] = size_of(name);
+	}
+}
+
+static void many_grow(void)
+{
+	size_t sizes[MANY];
+
+	many_sizes(sizes);
+	for (int i = 0; i < MANY; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "f%d", i);
+		until_larger(name, sizes[i]);
+	}
+}
+
+static bool many_moved(void)
+{
+	size_t before[MANY], after[MANY];
+
+	many_sizes(before);
+	usleep(STILL_MS * 1000);
+	many_sizes(after);
+	return memcmp(before, after, sizeof(before)) != 0;
+}
+
+static void many_stand(void)
+{
+	int64_t deadline = api_ms() + WAIT_MS;
+
+	/* a signal outside of a pause takes effect when it does */
+	while (many_moved())
+		assert_true(api_ms() < deadline);
+	assert_false(many_moved());
+}
+
+/* The caller's SIGSTOP and SIGCONT mean in a pause what they mean outside: when
+ * it is over. */
+static void signals_of_callers(void **state)
+{
+	struct exeat_run *run = start_many();
+
+	(void)state;
+	many_grow();
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	assert_int_equal(exeat_run_kill(run, SIGSTOP, NULL), 0);
+	assert_int_equal(exeat_session_resume(session, NULL), 0);
+	many_stand();
+	/* it stays so over the next pause */
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	assert_int_equal(exeat_session_resume(session, NULL), 0);
+	many_stand();
+	/* and until this */
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	assert_int_equal(exeat_run_kill(run, SIGCONT, NULL), 0);
+	many_stand();
+	assert_int_equal(exeat_session_resume(session, NULL), 0);
+	many_grow();
+	/* the last word counts */
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	assert_int_equal(exeat_run_kill(run, SIGSTOP, NULL), 0);
+	assert_int_equal(exeat_run_kill(run, SIGCONT, NULL), 0);
+	assert_int_equal(exeat_session_resume(session, NULL), 0);
+	many_grow();
+	/* one that has not come to all of them when the pause begins */
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(exeat_run_kill(run, SIGSTOP, NULL), 0);
+		assert_int_equal(exeat_session_pause(session, NULL), 0);
+		assert_int_equal(exeat_session_resume(session, NULL), 0);
+		many_stand();
+		assert_int_equal(exeat_run_kill(run, SIGCONT, NULL), 0);
+		many_grow();
+	}
+	exeat_run_free(run);
+}
+
+/* A stop that can be handled, too. */
+static void tstp_of_callers(void **state)
+{
+	struct exeat_run *run =
+		start("trap 'echo >> c' TSTP; while :; do echo >> a; "
+		      "sleep 0.01; done");
+
+	(void)state;
+	until_larger("a", 5);
+	assert_int_equal(exeat_session_pause(session, NULL), 0);
+	assert_int_equal(exeat_run_kill(run, SIGTSTP, NULL), 0);
+	assert_int_equal(size_of("c"), 0);
+	assert_int_equal(exeat_session_resume(session, NULL), 0);
+	until_larger("c", 0);
+	exeat_run_free(run);
+}
+
 /* ---- a session's own time ---- */
 
 static void time_is_up(void **state)
@@ -409,7 +534,8 @@ static const struct CMUnitTest tests[] = {
 	WITH_SESSION(run_resumes),	WITH_SESSION(time_and_end),
 	WITH_SESSION(time_is_up),	WITH_SESSION(nobody_looks),
 	WITH_SESSION(escapes),		WITH_SESSION(stopped_before),
-	WITH_SESSION(callback_resumes),
+	WITH_SESSION(callback_resumes), WITH_SESSION(signals_of_callers),
+	WITH_SESSION(tstp_of_callers),
 };
 
 API_MAIN("pause", tests)
