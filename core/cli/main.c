@@ -93,6 +93,11 @@ static const char *group(const char *word)
 	return NULL;
 }
 
+static bool is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 /* exeat help [COMMAND...] */
 static int help(int argc, char *argv[])
 {
@@ -148,9 +153,11 @@ int main(int argc, char *argv[])
 		cli_completion();
 		return EXIT_SUCCESS;
 	}
-	if (argc >= 2 &&
-	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0))
+	if (argc >= 2 && (is_help(argv[1]) || strcmp(argv[1], "help") == 0))
 		return help(argc - 1, argv + 1);
+	/* of commands that begin with a word */
+	if (argc == 3 && is_help(argv[2]) && group(argv[1]))
+		return help(argc - 1, argv);
 	cli_usage(stderr, group(argv[1]));
 	return 2;
 }

@@ -183,6 +183,12 @@ static int parse_long(const struct cli_command *c, int argc, char *argv[],
 	return take(o, value, argc, argv, i, ret, err);
 }
 
+_Noreturn static void help(const struct cli_command *c)
+{
+	cli_help(c);
+	exit(EXIT_SUCCESS);
+}
+
 /* "-x", "-xy", and of the first that has one: "-xVALUE", "-x" and "VALUE". */
 static int parse_letters(const struct cli_command *c, int argc, char *argv[],
 			 int i, void *ret, struct err *err)
@@ -191,6 +197,8 @@ static int parse_letters(const struct cli_command *c, int argc, char *argv[],
 		const struct cli_option *o = find(c->options, NULL, 0, *p);
 		int r;
 
+		if (!o && *p == 'h')
+			help(c);
 		if (!o)
 			return err_new(err, ERR_INVALID, "option", argv[i],
 				       "unknown%s; see exeat %s --help",
@@ -216,10 +224,8 @@ int cli_parse(const struct cli_command *c, int argc, char *argv[], void *ret,
 
 		if (strcmp(argv[i], "--") == 0)
 			return i + 1;
-		if (strcmp(argv[i], "--help") == 0) {
-			cli_help(c);
-			exit(EXIT_SUCCESS);
-		}
+		if (strcmp(argv[i], "--help") == 0)
+			help(c);
 		r = argv[i][1] == '-' ?
 			    parse_long(c, argc, argv, i, ret, err) :
 			    parse_letters(c, argc, argv, i, ret, err);

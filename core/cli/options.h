@@ -62,7 +62,8 @@ extern const struct cli_command cli_commands[];	/* NULL name ends it */
 /*
  * Parse argv[1..] into *ret (the command's options struct); options end at the
  * first operand or after "--". Returns the index of the first operand, or a
- * negative errno with *err: the option as object. "--help" prints and exits 0.
+ * negative errno with *err: the option as object. "--help" prints and exits 0,
+ * and so does "-h" where no option has that letter.
  */
 int cli_parse(const struct cli_command *c, int argc, char *argv[], void *ret,
 	      struct err *err);

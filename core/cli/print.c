@@ -79,8 +79,8 @@ void cli_usage(FILE *to, const char *word)
 	for (const struct cli_command *c = cli_commands; c->name; c++)
 		if (cli_is_of(c, word))
 			(void)fprintf(to, "  %-16s%s\n", c->name, c->summary);
-	(void)fprintf(to, "\nexeat help COMMAND says more, and so does man "
-			  "exeat; exeat --version\n");
+	(void)fprintf(to, "\nexeat help COMMAND says more, and so do exeat "
+			  "COMMAND -h and man exeat; exeat --version\n");
 }
 
 /* ---- the manual ---- */
@@ -232,7 +232,7 @@ static void completion_command(const struct cli_command *c)
 			printf("-%c%s%s ", o->letter, equals, value);
 		printf("--%s%s%s ", o->name, equals, value);
 	}
-	printf("--help' ;;\n");
+	printf("-h --help' ;;\n");
 }
 
 /* Every word that follows `first` in a command's name ("": every first one). */
@@ -281,7 +281,7 @@ static void completion_words(void)
 	completion_names("");
 	printf("' ;;\n\t' ') words='");
 	completion_names("");
-	printf("help --version --help' ;;\n");
+	printf("help --version -h --help' ;;\n");
 }
 
 static const char completion_head[] =

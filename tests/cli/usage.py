@@ -163,11 +163,20 @@ def helps():
         check(f"{command} --help says how",
               p.stdout.startswith(f"usage: exeat {command}".encode()),
               p.stdout)
+        expect(run(*command.split(), "-h"), f"{command} -h", 0,
+               p.stdout.decode())
     text = run("run", "--help").stdout.decode()
     for option in ("--net", "--allow", "-w, --work-dir", "-e, --env",
                    "--timeout", "--explain", "--fail-on-deny", "--json"):
         check(f"help has {option}", option in text)
-    expect(run("--help"), "--help", 0)
+    expect(run("run", "-qh"), "-qh", 0, text)
+    expect(run("run", "-q", "echo", "-h"), "the command's own -h", 0, "-h\n")
+    expect(run("run", "-eA=h", "-qch", "--", "-h"), "values, no letters", 125,
+           "", ["more than one"])
+    for option in ("--help", "-h"):
+        expect(run(option), option, 0, run("help").stdout.decode())
+        expect(run("policy", option), f"policy {option}", 0,
+               run("help", "policy").stdout.decode())
     p = run("--version")
     check("--version", re.fullmatch(rb"exeat \d+\.\d+\.\d+\n", p.stdout) and
           p.returncode == 0, p.stdout)

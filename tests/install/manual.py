@@ -43,8 +43,9 @@ def commands(exeat):
     for name in re.findall(r"^  ([a-z]+(?: [a-z]+)?)  +\S", said(exeat, "help"),
                            re.M):
         text = said(exeat, "help", *name.split())
-        check(f"exeat {name} --help is another help",
-              text == said(exeat, *name.split(), "--help"))
+        for option in ("--help", "-h"):
+            check(f"exeat {name} {option} is another help",
+                  text == said(exeat, *name.split(), option))
         found[name] = set(re.findall(r"^  (?:-\w, |    )--([a-z-]+)", text,
                                      re.M))
     return found
@@ -100,11 +101,13 @@ def options(exeat, all_pages):
         same(f"completion of exeat {name} --",
              completed(script, words + ["--"]),
              {"--" + o for o in wanted | {"help"}})
+        check(f"completion of exeat {name} -",
+              "-h" in completed(script, words + ["-"]))
         if len(words) == 2:
             check(f"exeat {words[0]} TAB: {words[1]}",
                   words[1] in completed(script, [words[0], ""]))
     same("completion of exeat", completed(script, [""]),
-         first | {"help", "--version", "--help"})
+         first | {"help", "--version", "-h", "--help"})
     same("completion of exeat help", completed(script, ["help", ""]), first)
     return {o for found in table.values() for o in found} | {"help", "version"}
 
