@@ -183,6 +183,18 @@ static void check_work_dir(struct doctor *d, const struct identity *id)
 
 /* ---- limits ---- */
 
+/* A group of one's own, also where other machines' doctors see the same pid. */
+static int group_name(char ret[32], struct err *err)
+{
+	char id[SESSION_ID_SIZE];
+	int r = session_id_make(id);
+
+	if (r < 0)
+		return err_sys(err, -r, "make cgroup", NULL);
+	(void)snprintf(ret, 32, "doctor-%s", id);
+	return 0;
+}
+
 /* Who would keep which: as a session would find it, by making a group. */
 static void check_limits(struct doctor *d)
 {
@@ -193,10 +205,9 @@ static void check_limits(struct doctor *d)
 	};
 	struct cgroup g = { .nplaces = 0 };
 	struct err err = { 0 };
-	char text[512];
+	char text[512], name[32];
 
-	(void)snprintf(text, sizeof(text), "doctor-%d", (int)getpid());
-	if (cgroup_open(text, &g, &err) < 0)
+	if (group_name(name, &err) < 0 || cgroup_open(name, &g, &err) < 0)
 		tell_err(d, "limits", true, &err);
 	for (int k = 0; err.code == ERR_NONE && k < CGROUP_KINDS; k++) {
 		if (cgroup_need(&g, (enum cgroup_kind)k, &err) < 0) {
@@ -218,10 +229,10 @@ static void check_pause(struct doctor *d)
 {
 	struct cgroup g = { .nplaces = 0 };
 	struct err err = { 0 };
-	char text[512];
+	char text[512], name[32];
 
-	(void)snprintf(text, sizeof(text), "doctor-%d", (int)getpid());
-	if (cgroup_open_freezer(text, &g, &err) < 0)
+	if (group_name(name, &err) < 0 ||
+	    cgroup_open_freezer(name, &g, &err) < 0)
 		(void)snprintf(text, sizeof(text),
 			       "by signals: no cgroup of version 2 is ours to "
 			       "freeze");

@@ -527,10 +527,20 @@ static int session_start(struct exeat_session *s,
 	return r;
 }
 
+int session_id_make(char ret[SESSION_ID_SIZE])
+{
+	uint8_t random[(SESSION_ID_SIZE - 1) / 2];
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return -EAGAIN;
+	for (size_t i = 0; i < sizeof(random); i++)
+		(void)snprintf(ret + 2 * i, 3, "%02x", random[i]);
+	return 0;
+}
+
 static struct exeat_session *session_new(void)
 {
 	struct exeat_session *s = calloc(1, sizeof(*s));
-	uint8_t random[8];
 
 	if (!s)
 		return NULL;
@@ -545,15 +555,12 @@ static struct exeat_session *session_new(void)
 	s->due_source = (struct source){ SOURCE_DUE, s };
 	s->self = pidfd_open(getpid(), 0);
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (s->epoll < 0 || s->self < 0 ||
-	    getrandom(random, sizeof(random), 0) != sizeof(random)) {
+	if (s->epoll < 0 || s->self < 0 || session_id_make(s->id) < 0) {
 		fd_close(&s->epoll);
 		fd_close(&s->self);
 		free(s);
 		return NULL;
 	}
-	for (size_t i = 0; i < sizeof(random); i++)
-		(void)snprintf(s->id + 2 * i, 3, "%02x", random[i]);
 	return s;
 }
 

@@ -75,6 +75,8 @@ struct helper {
 };
 
 /* tls: only where the caller's own proxy is an https:// one */
+enum { SESSION_ID_SIZE = 17 };
+
 enum { HELPER_KEEPER, HELPER_FRONT, HELPER_DIALER, HELPER_TLS, HELPERS };
 
 /* A policy that was sent for a posture that is READY. */
@@ -180,7 +182,7 @@ struct resolv_watch {
 };
 
 struct exeat_session {
-	char id[17];
+	char id[SESSION_ID_SIZE];
 	char *label;
 	const char *backend;
 	bool opened;
@@ -249,6 +251,8 @@ struct exeat_session {
 
 /* Report and return: fills the public error from ours. */
 int session_error(struct exeat_error *error, const struct err *err, int r);
+/* A name that nobody else has, on any machine. 0, or -errno. */
+int session_id_make(char ret[SESSION_ID_SIZE]);
 /* The first reason stays; every run ends with it, in the next dispatch. */
 void session_break(struct exeat_session *s, const struct err *err);
 void session_send(struct exeat_session *s, unsigned helper, uint32_t type,

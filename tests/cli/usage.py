@@ -1,9 +1,11 @@
 # usage.py - bad input, help, and the commands that start nothing
 # SPDX-License-Identifier: Apache-2.0
+import fcntl
 import os
 import re
+import subprocess
 
-from command import check, expect, finish, left_behind, place, run
+from command import EXEAT, check, expect, finish, left_behind, place, run
 
 UNKNOWN_KEY = place("key.json", '{"version": 1,\n "colour": "red"}')
 BROKEN = place("broken.json", '{"version": 1,\n network')
@@ -252,6 +254,36 @@ def doctor():
           p.returncode == int(missing) and p.stdout, p.stdout)
     check("doctor leaves nothing", not left_behind())
     expect(run("doctor", "x"), "doctor: usage", 2)
+    another_doctor(p.stdout)
+
+
+def group_rows(said):
+    return [row for row in said.split(b"\n") if b"cgroup" in row]
+
+
+def another_doctor(said):
+    """Two in different pid namespaces, with one pid, at the same time."""
+    apart = ["unshare", "--pid", "--fork"]
+    places = set(re.findall(r"\bin (/sys/fs/cgroup\S*)", said.decode()))
+    groups = [f"{place}/exeat-doctor-1{end}" for place in places
+              for end in ("", "-pause")]
+    if os.geteuid() != 0 or subprocess.run([*apart, "true"], check=False,
+                                           stderr=subprocess.DEVNULL).returncode:
+        return
+    held = []
+    try:
+        for group in groups:
+            os.mkdir(group)
+            held.append(os.open(group, os.O_RDONLY))
+            fcntl.flock(held[-1], fcntl.LOCK_SH)
+        p = subprocess.run([*apart, EXEAT, "doctor"], check=False,
+                           stdout=subprocess.PIPE)
+        check("doctor beside another one",
+              group_rows(p.stdout) == group_rows(said), p.stdout)
+    finally:
+        for group, fd in zip(groups, held):
+            os.close(fd)
+            os.rmdir(group)
 
 
 bad_input()
