@@ -40,30 +40,46 @@ static void path_add(struct sbuf *path, const char *name)
 
 /* ---- a folder ---- */
 
+/* To read, what the O_PATH descriptor is; what its owner shut is opened for as
+ * long as it is open here. */
+static int open_shut(const struct tree_walk *w, int place,
+		     const struct stat *now, struct tree_level *l)
+{
+	const mode_t rights = S_IRUSR | S_IXUSR;
+	char proc[64];
+	int r;
+
+	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", place);
+	if (now->st_uid == w->me && (now->st_mode & rights) != rights)
+		l->changed = chmod(proc, (now->st_mode & ALLPERMS) | rights) ==
+			     0;
+	l->fd = openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (l->fd >= 0)
+		return 0;
+	r = -errno;
+	if (l->changed)
+		(void)chmod(proc, l->st.st_mode & ALLPERMS);
+	l->changed = false;
+	return r;
+}
+
 int tree_open(const struct tree_walk *w, int dirfd, const char *name,
 	      struct tree_level *ret)
 {
 	cleanup_fd int place = openat(
 		dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	const mode_t rights = S_IRUSR | S_IXUSR;
 
 	if (place < 0 || fstat(place, &ret->st) < 0)
 		return -errno;
-	if (ret->st.st_uid == w->me && (ret->st.st_mode & rights) != rights) {
-		mode_t mode = (ret->st.st_mode & ALLPERMS) | rights;
-		char proc[64];
-
-		(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", place);
-		ret->changed = chmod(proc, mode) == 0;
-	}
-	ret->fd = openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return ret->fd < 0 ? -errno : 0;
+	return open_shut(w, place, &ret->st, ret);
 }
 
+/* Mustn't be put off: by another way it may not be found again. */
 static void level_close(struct tree_level *l)
 {
 	if (l->fd >= 0 && l->changed)
 		(void)fchmod(l->fd, l->st.st_mode & ALLPERMS);
+	l->changed = false;
 	fd_close(&l->fd);
 	fd_close(&l->twin);
 }
@@ -142,10 +158,8 @@ static int arrive(struct tree_walk *w, struct tree_level *take_l,
 	take_l->path_len = path_len;
 	take_l->names = w->names.len;
 	w->way[w->depth++] = *take_l;
-	if (w->depth > OPEN) {
-		fd_close(&w->way[w->depth - 1 - OPEN].fd);
-		fd_close(&w->way[w->depth - 1 - OPEN].twin);
-	}
+	if (w->depth > OPEN)
+		level_close(&w->way[w->depth - 1 - OPEN]);
 	return see_all(w, take_l);
 }
 
@@ -172,18 +186,35 @@ static int descend(struct tree_walk *w)
 }
 
 /* The folder above, by ".."; it must be the one that it was. */
-static int back(int below, const struct stat *was)
+static int open_above(int below, const struct stat *was, struct stat *ret)
 {
-	int fd = openat(below, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct stat st;
+	int fd = openat(below, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &st) == 0 && st.st_dev == was->st_dev &&
-	    st.st_ino == was->st_ino)
+	if (fstat(fd, ret) == 0 && ret->st_dev == was->st_dev &&
+	    ret->st_ino == was->st_ino)
 		return fd;
 	(void)close(fd);
 	return -ESTALE;
+}
+
+/* A level that was closed for want of descriptors, from the one below it. */
+static int back(const struct tree_walk *w, const struct tree_level *below,
+		struct tree_level *l)
+{
+	struct stat now;
+	cleanup_fd int place = open_above(below->fd, &l->st, &now);
+	int r = place < 0 ? place : open_shut(w, place, &now, l);
+
+	if (r < 0 || below->twin < 0)
+		return r;
+	fd_close(&place);
+	place = open_above(below->twin, &l->twin_st, &now);
+	if (place < 0)
+		return place;
+	l->twin = openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return l->twin < 0 ? -errno : 0;
 }
 
 static int ascend(struct tree_walk *w)
@@ -192,14 +223,9 @@ static int ascend(struct tree_walk *w)
 	struct tree_level *above = w->depth > 0 ? l - 1 : NULL;
 	int r = 0;
 
-	if (above && above->fd < 0) {
-		above->fd = back(l->fd, &above->st);
-		if (l->twin >= 0)
-			above->twin = back(l->twin, &above->twin_st);
-		if (above->fd < 0 || (l->twin >= 0 && above->twin < 0))
-			r = err_new(w->err, ERR_CONFLICT, w->step, w->path.s,
-				    "the tree was changed meanwhile");
-	}
+	if (above && above->fd < 0 && back(w, l, above) < 0)
+		r = err_new(w->err, ERR_CONFLICT, w->step, w->path.s,
+			    "the tree was changed meanwhile");
 	if (r == 0 && w->leave)
 		r = w->leave(w, l);
 	text_cut(&w->path, l->path_len);

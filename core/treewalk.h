@@ -9,8 +9,8 @@
  * dealt with at once, the names of its folders wait on one stack of texts, and
  * of the way back only the last OPEN folders stay open; those before are found
  * again by ".." and recognised by device and number. So neither depth nor
- * PATH_MAX ends it. A folder that its owner shut is opened for the time that
- * it is walked, because a payload could do the same.
+ * PATH_MAX ends it. A folder that its owner shut is opened for as long as we have
+ * it open, because a payload could do the same.
  */
 #ifndef EXEAT_CORE_TREEWALK_H
 #define EXEAT_CORE_TREEWALK_H
@@ -28,7 +28,7 @@ struct tree_level {
 	int twin;	/* what is made of it elsewhere, likewise; -1: nothing */
 	struct stat st; /* of the folder, as it was */
 	struct stat twin_st;
-	bool changed; /* it was shut, and gets its mode back */
+	bool changed; /* it was shut, and gets its mode back with close() */
 	/* The walk's own: how long its two texts were before this folder. */
 	size_t path_len, names;
 };

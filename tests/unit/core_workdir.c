@@ -17,6 +17,7 @@
 
 #include "core/base/fd.h"
 #include "core/treeremove.h"
+#include "core/treewalk.h"
 #include "core/workdir.h"
 #include "tests/unit/core_child.h"
 
@@ -447,6 +448,78 @@ static bool shut_steps(void *unused)
 	return true;
 }
 
+enum { MOVED_DEPTH = 200, SHUT = 0300 };
+
+/* All of them are as their owner had them. */
+static bool all_shut(const char *top)
+{
+	CHECK(chdir(top) == 0);
+	for (int i = 1; i < MOVED_DEPTH; i++) {
+		struct stat st;
+
+		/* the third one, which moves, is below another name */
+		CHECK(chdir("d") == 0 || chdir("../../moved") == 0);
+		CHECK(stat(".", &st) == 0 && (st.st_mode & 07777) == SHUT);
+	}
+	return true;
+}
+
+static int moved_entry(struct tree_walk *w, const struct tree_level *at,
+		       const struct dirent64 *e)
+{
+	const char *base = w->user;
+
+	(void)at;
+	if (strcmp(e->d_name, "end") == 0 && base &&
+	    (chdir(base) < 0 || rename("d/d/d", "moved") < 0))
+		return -errno;
+	return e->d_type == DT_DIR;
+}
+
+static int moved_enter(struct tree_walk *w, const struct tree_level *at,
+		       const char *name, struct tree_level *ret)
+{
+	return tree_open(w, at->fd, name, ret);
+}
+
+/* A tree whose folders are shut is as it was, also where the way back to them
+ * is lost. */
+static bool moved_steps(void *unused)
+{
+	struct err err;
+	char base[64];
+
+	(void)unused;
+	CHECK(child_ordinary());
+	CHECK(make_base(base));
+	CHECK(dig(base, MOVED_DEPTH) && mkdir("end", 0700) == 0);
+	for (int i = 0; i < MOVED_DEPTH; i++)
+		CHECK(chmod(".", SHUT) == 0 && chdir("..") == 0);
+	for (int moves = 0; moves < 2; moves++) {
+		struct tree_walk w = {
+			.step = "walk",
+			.err = &err,
+			.user = moves ? base : NULL,
+			.entry = moved_entry,
+			.enter = moved_enter,
+		};
+		cleanup_fd int fd = open(base, O_PATH | O_CLOEXEC);
+		int r = tree_walk(&w, fd, -1, base);
+
+		CHECK(moves ? r < 0 && err.code == ERR_CONFLICT : r == 0);
+		CHECK(all_shut(base));
+	}
+	CHECK(chdir("/") == 0);
+	CHECK(remove_base(base));
+	return true;
+}
+
+static void moved(void **state)
+{
+	(void)state;
+	assert_true(child_run(moved_steps, NULL));
+}
+
 static void deep(void **state)
 {
 	(void)state;
@@ -478,6 +551,7 @@ int main(void)
 		cmocka_unit_test(sockets),
 		cmocka_unit_test(deep),
 		cmocka_unit_test(shut),
+		cmocka_unit_test(moved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
