@@ -42,6 +42,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "core/base/fd.h"
@@ -141,6 +142,7 @@ static int make_terminal(const struct command *c, struct chan *control,
 	cleanup_fd int master =
 		open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
 	cleanup_fd int slave = -1;
+	struct termios modes;
 	int unlock = 0, r;
 
 	if (master < 0)
@@ -151,6 +153,12 @@ static int make_terminal(const struct command *c, struct chan *control,
 	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0)
 		return err_sys(err, errno, "open terminal", NULL);
+	/* text is UTF-8: what erases a character, erases all its bytes */
+	if (tcgetattr(slave, &modes) < 0)
+		return err_sys(err, errno, "set up terminal", NULL);
+	modes.c_iflag |= IUTF8;
+	if (tcsetattr(slave, TCSANOW, &modes) < 0)
+		return err_sys(err, errno, "set up terminal", NULL);
 	r = send_terminal(control, master);
 	if (r < 0)
 		return err_sys(err, -r, "hand out terminal", NULL);

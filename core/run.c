@@ -358,15 +358,21 @@ static void set_reason(struct exeat_run *run, int status, unsigned reason)
 		[RUN_IDLE] = "idle_timeout",	  [RUN_OUTPUT] = "output_limit",
 		[RUN_SESSION] = "session_closed",
 	};
-	const char *name;
+	const int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	const char *name = number ? sigabbrev_np(number) : NULL;
 
 	if (reason < sizeof(names) / sizeof(names[0]) && names[reason])
 		(void)snprintf(run->reason, sizeof(run->reason), "%s",
 			       names[reason]);
-	else if (WIFSIGNALED(status) &&
-		 (name = sigabbrev_np(WTERMSIG(status))) != NULL)
+	else if (name)
 		(void)snprintf(run->reason, sizeof(run->reason), "signal:SIG%s",
 			       name);
+	else if (number >= SIGRTMIN) /* signal(7): they have no other names */
+		(void)snprintf(run->reason, sizeof(run->reason),
+			       "signal:SIGRTMIN+%d", number - SIGRTMIN);
+	else if (number)
+		(void)snprintf(run->reason, sizeof(run->reason), "signal:SIG%d",
+			       number);
 }
 
 void run_exited(struct exeat_run *run, int status, unsigned reason)

@@ -145,6 +145,17 @@ ssize_t exeat_run_write_some(struct exeat_run *run, const void *data,
 	return n;
 }
 
+/* A terminal ends by a character, without which nobody hears of it. Behind
+ * half a line that hands on the half: the one after it is the end. */
+static void type_end(struct stream *st)
+{
+	static const char ends[] = { END_OF_FILE, END_OF_FILE };
+	const bool in_line = st->last != '\0' && st->last != '\n' &&
+			     st->last != '\r' && st->last != END_OF_FILE;
+
+	(void)stream_queue(st, ends, in_line ? 2 : 1);
+}
+
 void exeat_run_close_stdin(struct exeat_run *run)
 {
 	struct stream *st;
@@ -152,9 +163,8 @@ void exeat_run_close_stdin(struct exeat_run *run)
 	if (!run)
 		return;
 	st = &run->streams[EXEAT_STDIN];
-	/* a terminal ends by a character, without which nobody hears of it */
 	if (run->pty && !st->close_when_empty)
-		(void)stream_queue(st, &(const char){ END_OF_FILE }, 1);
+		type_end(st);
 	st->close_when_empty = true;
 	if (st->len == 0)
 		stream_close(st);

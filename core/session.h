@@ -127,6 +127,7 @@ struct stream {
 	uint64_t total;	       /* output: bytes that came, kept or not */
 	bool awaited;	       /* its descriptor is still to come */
 	bool close_when_empty; /* input */
+	char last; /* input: the byte that was queued last; 0: none */
 };
 
 enum run_phase { PHASE_STARTED, PHASE_OVER };

@@ -296,6 +296,7 @@ int stream_queue(struct stream *st, const void *data, size_t len)
 		return -ENOMEM;
 	memcpy(room, data, len);
 	st->len += len;
+	st->last = room[len - 1];
 	return stream_watch(st);
 }
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -401,6 +402,9 @@ static int exit_status(const struct run_options *o,
 		return STATUS_TIMEOUT;
 	if (result->returncode < 0)
 		return 128 - result->returncode;
+	/* it may have been faster than its TERM: what was cut is not whole */
+	if (strcmp(result->termination_reason, "output_limit") == 0)
+		return 128 + SIGTERM;
 	if (result->returncode == 0 && o->fail_on_deny && result->refused_total)
 		return STATUS_DENIED;
 	return result->returncode;

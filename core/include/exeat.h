@@ -717,7 +717,8 @@ EXEAT_API int exeat_run_write(struct exeat_run *run, const void *data,
  */
 EXEAT_API ssize_t exeat_run_write_some(struct exeat_run *run, const void *data,
 				       size_t len, struct exeat_error *error);
-/* The end of its input. A terminal is sent its end-of-file character (^D). */
+/* The end of its input. A terminal is sent its end-of-file character (^D), twice
+ * behind a line that has no end: the first hands that on. */
 EXEAT_API void exeat_run_close_stdin(struct exeat_run *run);
 /* The window of a run's terminal has another size: its foreground programs
  * get SIGWINCH. EXEAT_INVALID: it has none, or a size is 0. */

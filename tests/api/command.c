@@ -222,6 +222,15 @@ static void result_of_a_signal(void **state)
 	assert_string_equal(result->backend, "userns");
 	assert_string_equal(result->start_error, "");
 	exeat_run_free(run);
+
+	/* those that have no name of their own */
+	o.argv = LIST("/bin/bash", "-c", "kill -RTMIN+3 $$");
+	o.command = NULL;
+	run = api_start(session, &o);
+	result = api_wait(run);
+	assert_int_equal(result->returncode, -(SIGRTMIN + 3));
+	assert_string_equal(result->termination_reason, "signal:SIGRTMIN+3");
+	exeat_run_free(run);
 }
 
 static void command_not_found(void **state)

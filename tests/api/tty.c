@@ -121,6 +121,30 @@ static void keys(void **state)
 	until_shown(run, "bytes\r\nbytes\r\n");
 	assert_int_equal(api_wait(run)->returncode, 0);
 	exeat_run_free(run);
+	/* half a line has an end, too */
+	o.stdin_len = 3;
+	run = api_start(session, &o);
+	until_shown(run, "bytbyt");
+	assert_int_equal(api_wait(run)->returncode, 0);
+	exeat_run_free(run);
+}
+
+/* What is erased is a character, however many bytes it has. */
+static void erases_characters(void **state)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_run *run;
+
+	(void)state;
+	o.command = "stty -echo; echo ready; cat";
+	o.pty = 1;
+	run = api_start(session, &o);
+	until_shown(run, "ready");
+	type(run, "a\u017e\u65e5\177\177b\n");
+	until_shown(run, "ab\r\n");
+	exeat_run_close_stdin(run);
+	assert_int_equal(api_wait(run)->returncode, 0);
+	exeat_run_free(run);
 }
 
 static void interrupt(void **state)
@@ -299,10 +323,11 @@ static void bad_options(void **state)
 
 static const struct CMUnitTest tests[] = {
 	WITH_SESSION(is_a_terminal), WITH_SESSION(output_is_whole),
-	WITH_SESSION(keys),	     WITH_SESSION(interrupt),
-	WITH_SESSION(job_control),   WITH_SESSION(window),
-	WITH_SESSION(ends),	     WITH_SESSION(comes_back),
-	WITH_SESSION(killed_early),  WITH_SESSION(bad_options),
+	WITH_SESSION(keys),	     WITH_SESSION(erases_characters),
+	WITH_SESSION(interrupt),     WITH_SESSION(job_control),
+	WITH_SESSION(window),	     WITH_SESSION(ends),
+	WITH_SESSION(comes_back),    WITH_SESSION(killed_early),
+	WITH_SESSION(bad_options),
 };
 
 API_MAIN("tty", tests)

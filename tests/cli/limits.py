@@ -178,6 +178,9 @@ def ends():
         expect(p, f"{option}, quiet", 124, "")
     expect(run("run", "--idle-timeout", "20", "-c", "echo a; echo b >&2"),
            "--idle-timeout of who speaks", 0, "a\n", "b\n")
+    p, result = limited("--max-output", "1K", "-c", "trap '' TERM; seq 999")
+    check("--max-output: also if it ends by itself", p.returncode == 128 + 15
+          and result["returncode"] == 0 and result["stdout_cut"], p, result)
     expect(run("run", "--max-output", "1K", "-t", "-c", "seq 300; sleep 99"),
            "--max-output of a terminal", 128 + 15,
            "".join(f"{i}\r\n" for i in range(1, 301)).encode()[:1024],
