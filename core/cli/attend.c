@@ -4,8 +4,10 @@
 #include "core/cli/attend.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
@@ -15,18 +17,26 @@
 
 enum { PIECE = 4096 }; /* PIPE_BUF: a pipe with room takes it at once */
 
+/* By nohup(1), or as a job of a shell without job control. A signalfd would
+ * have it all the same. */
+static bool is_ignored(int number)
+{
+	struct sigaction action;
+
+	return sigaction(number, NULL, &action) == 0 &&
+	       action.sa_handler == SIG_IGN;
+}
+
 int attend_begin(struct attend *a)
 {
-	static const int passed[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	static const int window[] = { SIGWINCH, SIGTSTP, SIGCONT };
+	static const int heard[] = { SIGINT,  SIGTERM, SIGHUP,	SIGQUIT,
+				     SIGTSTP, SIGCONT, SIGWINCH };
 	sigset_t set;
 
 	(void)sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++)
-		(void)sigaddset(&set, passed[i]);
-	for (size_t i = 0; a->pty && i < sizeof(window) / sizeof(window[0]);
-	     i++)
-		(void)sigaddset(&set, window[i]);
+	for (size_t i = 0; i < sizeof(heard) / sizeof(heard[0]); i++)
+		if (!is_ignored(heard[i]))
+			(void)sigaddset(&set, heard[i]);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	a->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	a->keys = a->pty;
@@ -56,9 +66,9 @@ static void window_changed(struct attend *a)
 }
 
 /* A job whose shell has the terminal itself: its modes are the shell's now. */
-static bool in_background(void)
+static bool in_background(int terminal)
 {
-	pid_t front = tcgetpgrp(STDIN_FILENO);
+	pid_t front = tcgetpgrp(terminal);
 
 	return front >= 0 && front != getpgrp();
 }
@@ -73,7 +83,7 @@ static void raw_begin(struct attend *a)
 
 	if (!a->pty || tcgetattr(STDIN_FILENO, &raw) < 0)
 		return;
-	if (in_background()) {
+	if (in_background(STDIN_FILENO)) {
 		if (!a->ending)
 			(void)kill(0, SIGTTOU);
 		return;
@@ -86,7 +96,7 @@ static void raw_begin(struct attend *a)
 
 static void raw_end(struct attend *a)
 {
-	if (a->is_raw && !in_background())
+	if (a->is_raw && !in_background(STDIN_FILENO))
 		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &a->before);
 	a->is_raw = false;
 }
@@ -97,6 +107,108 @@ void attend_end(struct attend *a)
 	fd_close(&a->signals);
 }
 
+/* ---- a terminal that the run has, too ---- */
+
+static bool is_readable(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && (flags & O_ACCMODE) != O_WRONLY;
+}
+
+/* The run of a job in the background: nothing is typed for it. */
+static void share_little(int fd, struct exeat_run_options *o)
+{
+	char path[32];
+
+	o->stdio[fd] = EXEAT_STDIO_NONE;
+	if (fd == STDIN_FILENO)
+		return;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	o->stdio_fd[fd] = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+	/* of a terminal that is another user's: it waits for `fg` */
+	o->stdio[fd] = o->stdio_fd[fd] < 0 ? EXEAT_STDIO_INHERIT :
+					     EXEAT_STDIO_FD;
+}
+
+void attend_share(struct attend *a, bool outputs, struct exeat_run_options *o)
+{
+	for (int fd = 0; fd <= (outputs ? STDERR_FILENO : STDIN_FILENO); fd++) {
+		o->stdio[fd] = EXEAT_STDIO_INHERIT;
+		if (tcgetpgrp(fd) < 0 || !is_readable(fd))
+			continue;
+		if (in_background(fd))
+			share_little(fd, o);
+		if (o->stdio[fd] == EXEAT_STDIO_INHERIT)
+			a->terminal = fd;
+	}
+}
+
+/* Its time stands still, too; from a callback that cannot be had. */
+static void run_hold(struct attend *a)
+{
+	if (exeat_session_pause(a->session, NULL) < 0)
+		a->held = exeat_run_kill(a->run, SIGSTOP, NULL) == 0;
+}
+
+static void run_let_go(struct attend *a)
+{
+	(void)exeat_session_resume(a->session, NULL);
+	if (a->held)
+		(void)exeat_run_kill(a->run, SIGCONT, NULL);
+	a->held = false;
+}
+
+static bool is_continued(void)
+{
+	sigset_t set;
+
+	return sigpending(&set) == 0 && sigismember(&set, SIGCONT) == 1;
+}
+
+/* By the signal itself: where no shell could continue us it does nothing.
+ * False then; else we have been continued, and hear of that next. */
+static bool job_stop(int number)
+{
+	sigset_t set, mask;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, number);
+	(void)kill(number == SIGTSTP ? getpid() : 0, number);
+	(void)sigprocmask(SIG_UNBLOCK, &set, &mask);
+	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
+	return is_continued();
+}
+
+static void job_continued(struct attend *a)
+{
+	if (a->terminal >= 0 && !a->ending && in_background(a->terminal)) {
+		if (!a->quiet)
+			(void)fputs("exeat: the command has the terminal to "
+				    "read: it waits for fg\n",
+				    stderr);
+		if (job_stop(SIGTTIN))
+			return;
+	}
+	if (!a->pty)
+		return run_let_go(a);
+	raw_begin(a);
+	window_changed(a);
+}
+
+static void stop_asked(struct attend *a)
+{
+	if (a->pty) {
+		/* from elsewhere: the key goes in as a key */
+		raw_end(a);
+		(void)raise(SIGSTOP);
+		return;
+	}
+	run_hold(a);
+	if (!job_stop(SIGTSTP))
+		job_continued(a);
+}
+
 /* ---- signals ---- */
 
 static void signal_take(struct attend *a, int number)
@@ -105,13 +217,9 @@ static void signal_take(struct attend *a, int number)
 	case SIGWINCH:
 		return window_changed(a);
 	case SIGTSTP:
-		/* from elsewhere: the key goes in as a key */
-		raw_end(a);
-		(void)raise(SIGSTOP);
-		return;
+		return stop_asked(a);
 	case SIGCONT:
-		raw_begin(a);
-		return window_changed(a);
+		return job_continued(a);
 	default:
 		a->ending = true;
 		(void)exeat_run_kill(a->run, number, NULL);
@@ -196,7 +304,7 @@ void attend_input(void *attend, struct exeat_run *run)
 /* Reading in the background stops us, and our end would not be seen. */
 static bool keys_wanted(const struct attend *a)
 {
-	return a->keys && !(a->ending && in_background());
+	return a->keys && !(a->ending && in_background(STDIN_FILENO));
 }
 
 static void keys_take(struct attend *a)
@@ -225,6 +333,10 @@ int attend_run(struct attend *a, struct exeat_error *error)
 	int r;
 
 	raw_begin(a);
+	if (a->terminal >= 0 && in_background(a->terminal)) {
+		run_hold(a);
+		job_continued(a);
+	}
 	while ((r = exeat_run_wait(a->run, 0, error)) == 0) {
 		fds[2].fd = keys_wanted(a) ? STDIN_FILENO : -1;
 		(void)poll(fds, 3, -1);

@@ -298,15 +298,16 @@ static void stdio_choose(struct run_context *x, const struct run_options *o)
 	r->on_stdin_ready = attend_input;
 	r->user_data = &x->attend;
 	x->attend.pty = o->pty;
+	x->attend.quiet = o->quiet;
 	if (o->pty) {
 		r->pty = 1;
 		attend_window(&r->pty_rows, &r->pty_cols);
 		r->stdio[EXEAT_STDOUT] = EXEAT_STDIO_CALLBACK;
 		return;
 	}
-	r->stdio[EXEAT_STDIN] = EXEAT_STDIO_INHERIT;
-	for (int i = EXEAT_STDOUT; i <= EXEAT_STDERR; i++)
-		r->stdio[i] = seen ? EXEAT_STDIO_CALLBACK : EXEAT_STDIO_INHERIT;
+	attend_share(&x->attend, !seen, r);
+	for (int i = EXEAT_STDOUT; seen && i <= EXEAT_STDERR; i++)
+		r->stdio[i] = EXEAT_STDIO_CALLBACK;
 }
 
 static void limits_choose(struct exeat_run_options *r,
@@ -466,7 +467,7 @@ int cli_run(const struct cli_command *c, int argc, char *argv[])
 		.session_options = EXEAT_SESSION_OPTIONS_INIT,
 		.run_options = EXEAT_RUN_OPTIONS_INIT,
 		.audit = -1,
-		.attend = { .signals = -1 },
+		.attend = { .signals = -1, .terminal = -1 },
 	};
 	struct err err;
 	int status, at;

@@ -234,6 +234,63 @@ def background():
     t.end("the shell outside", 0)
 
 
+def shared():
+    """A command that has the terminal of a shell's job: it is stopped with the
+    job, and what is typed at the shell is the shell's."""
+    t = Terminal("--norc", "-i", program=("bash",),
+                 env={"PS1": "@> ", "E": EXEAT})
+    t.said("a shell outside", b"@> ")
+    stopped_now = b"until jobs -l | grep 'tty in''put'; do sleep 0.05; done\n"
+    t.type(b"$E run -c 'echo rea\"\"dy; read x; echo got-$x; cat; exit 9'\n")
+    t.said("in front", b"ready\r\n")
+    t.type(b"\x1a")
+    t.said("Ctrl-Z", b"Stopped", b"@> ")
+    t.type(b"echo the shell''s\n")
+    t.said("typed at the shell", b"the shells\r\n", b"@> ")
+    t.type(b"bg\n")
+    t.said("bg", b"exeat: the command has the terminal to read")
+    t.type(stopped_now)
+    t.said("in the background", b"Stopped (tty input)", b"@> ")
+    t.type(b"fg\n")
+    t.said("fg", b"echo rea")
+    t.type(b"word\n")
+    t.said("it goes on", b"got-word\r\n")
+    t.type(b"\x04")
+    t.said("its end", b"@> ")
+    t.type(b"echo is=$?\n")
+    t.said("its status", b"is=9\r\n", b"@> ")
+
+    t.type(b"$E run -q -c 'read x || echo no\"\"thing; read x <&1 || echo no"
+           b"ne; test -t 1 && exit 7' &\n")
+    t.said("begun in the background", b"@> ")
+    t.type(b"wait %1; echo is=$?\n")
+    t.said("nothing to read", b"nothing\r\n", b"none\r\n", b"is=7\r\n",
+           b"@> ")
+    t.type(b"$E run -q -c 'echo rea\"\"dy; exec cat'\n")
+    t.said("another", b"ready\r\n")
+    t.type(b"\x1a")
+    t.said("Ctrl-Z", b"Stopped", b"@> ")
+    t.type(b"kill %1; while jobs | grep -q 'Stopped\\|Running'; do sleep 0.05; "
+           b"done; jobs\n")
+    t.said("killed there", b"Exit 143", b"@> ")
+    t.type(b"exit 0\n")
+    t.end("the shell outside", 0)
+
+
+def ignored():
+    """What the caller ignores (nohup) does not end the command."""
+    p = subprocess.Popen(
+        [EXEAT, "run", "-c", "echo ready; read x; echo $x"], env=ENV,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        preexec_fn=lambda: [signal.signal(n, signal.SIG_IGN) for n in
+                            (signal.SIGHUP, signal.SIGINT, signal.SIGTSTP)])
+    check("it runs", p.stdout.readline() == b"ready\n")
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTSTP):
+        p.send_signal(number)
+    check("it goes on", p.communicate(b"word\n")[0] == b"word\n")
+    check("its status", p.returncode == 0, p.returncode)
+
+
 def ended():
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         t = Terminal("-t", "-c", "stty -echo; echo ready; exec cat")
@@ -283,6 +340,8 @@ much()
 bash()
 full_screen()
 background()
+shared()
+ignored()
 ended()
 flood()
 paste()
