@@ -363,9 +363,11 @@ void keeper_posture_runs(struct keeper *k, struct keeper_posture *p)
 	struct wbuf b = wbuf_make(body, sizeof(body));
 	uint32_t run = 0;
 
+	/* one that is over, and not gone yet, has no more of them */
 	for (size_t i = 0; p->live_runs == 1 && i < LIMIT_RUNS; i++)
 		if (k->runs[i] && k->runs[i]->posture == p->id &&
-		    k->runs[i]->state >= RUN_BORN)
+		    (k->runs[i]->state == RUN_BORN ||
+		     k->runs[i]->state == RUN_RUNNING))
 			run = k->runs[i]->id;
 	wbuf_u32(&b, p->id);
 	wbuf_u32(&b, run);

@@ -9,7 +9,7 @@
 
 #include "api.h"
 
-enum { REFUSALS = 64 };
+enum { REFUSALS = 64, RUNS = 30 };
 
 /* Events by layer, as on_event counts them. */
 struct events {
@@ -223,6 +223,28 @@ static void refusals_are_the_runs_own(void **state)
 	exeat_session_close(session);
 }
 
+/* The one before is still being cleared away. */
+static void one_right_after_the_other(void **state)
+{
+	struct exeat_session *session = api_open(NULL);
+
+	(void)state;
+	for (uint16_t i = 0; i < RUNS; i++) {
+		const struct exeat_result *result;
+		struct exeat_run *run;
+		char script[1536];
+
+		(void)snprintf(script, sizeof(script),
+			       PRELUDE "tcp('203.0.113.1', %d)\n", 1000 + i);
+		run = start(session, script, NULL, NULL);
+		result = api_wait(run);
+		assert_int_equal(result->refused_total, 1);
+		(void)find(result, "kernel", "203.0.113.1", 1000 + i);
+		exeat_run_free(run);
+	}
+	exeat_session_close(session);
+}
+
 /*
  * A caller that does not look for a while, a payload that is refused without
  * end: the session stays, and the number is right.
@@ -264,6 +286,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(many_are_counted),
 	cmocka_unit_test(kernel_totals_are_right),
 	cmocka_unit_test(refusals_are_the_runs_own),
+	cmocka_unit_test(one_right_after_the_other),
 	cmocka_unit_test(flood_is_survived),
 };
 
