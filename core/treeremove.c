@@ -7,6 +7,12 @@
  * go, and depth costs descriptors: so it goes REMOVE_DEPTH levels down at most
  * and moves what is deeper to the top of the tree, where the next round finds
  * it.
+ *
+ * A mount in it is passed over by what the kernel says of the path, not by the
+ * device: a folder can be mounted on another of the same file system, and be a
+ * device of its own without a mount (a subvolume, which a payload can make).
+ * Nor is rmdir(2) asked: who is in another mount namespace than the descriptor
+ * that he has is not told that there is a mount (EBUSY).
  */
 #include "core/treeremove.h"
 
@@ -20,6 +26,7 @@
 #include <unistd.h>
 
 #include "core/base/fd.h"
+#include "core/sys/compat.h"
 
 enum {
 	REMOVE_DEPTH = 32,
@@ -32,23 +39,33 @@ static bool is_dots(const char *name)
 }
 
 struct removal {
-	int top;   /* the root of the tree */
-	dev_t dev; /* of which: others are not ours to empty */
+	int top; /* the root of the tree */
 	int64_t deadline;
 	uint64_t names; /* tried, for folders moved up */
 	uint64_t moved;
 };
 
-/* Open a folder that can be read only when it was given the right. */
-static int open_closed(int dirfd, const char *name)
+static int open_one(int dirfd, const char *name, int flags, uint64_t resolve)
 {
-	cleanup_fd int path = openat(
-		dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	const struct open_how how = {
+		.flags = (uint64_t)(flags | O_DIRECTORY | O_NOFOLLOW |
+				    O_CLOEXEC),
+		.resolve = resolve,
+	};
+	int fd = sys_openat2(dirfd, name, &how);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Open a folder that can be read only when it was given the right. */
+static int open_closed(int dirfd, const char *name, uint64_t resolve)
+{
+	cleanup_fd int path = open_one(dirfd, name, O_PATH, resolve);
 	char proc[64];
 	int fd;
 
 	if (path < 0)
-		return -errno;
+		return path;
 	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", path);
 	if (chmod(proc, 0700) < 0)
 		return -errno;
@@ -57,14 +74,13 @@ static int open_closed(int dirfd, const char *name)
 }
 
 /* An open folder, given rights if its maker took them away. */
-static int open_folder(int dirfd, const char *name, dev_t *ret_dev)
+static int open_folder(int dirfd, const char *name, uint64_t resolve)
 {
-	int fd = openat(dirfd, name,
-			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = open_one(dirfd, name, O_RDONLY, resolve);
 	struct stat st;
 
-	if (fd < 0)
-		fd = errno == EACCES ? open_closed(dirfd, name) : -errno;
+	if (fd == -EACCES)
+		fd = open_closed(dirfd, name, resolve);
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0) {
@@ -76,7 +92,6 @@ static int open_folder(int dirfd, const char *name, dev_t *ret_dev)
 	/* readable, but nothing in it may be named or removed */
 	if ((st.st_mode & S_IRWXU) != S_IRWXU)
 		(void)fchmod(fd, 0700); /* if not ours, the rest will tell */
-	*ret_dev = st.st_dev;
 	return fd;
 }
 
@@ -90,10 +105,9 @@ static bool is_taken(int errnum)
 static int move_up(struct removal *rm, int dirfd, const char *name)
 {
 	char to[32];
-	dev_t dev;
 
 	/* its ".." changes, which is a write to the folder itself */
-	cleanup_fd int fd = open_folder(dirfd, name, &dev);
+	cleanup_fd int fd = open_folder(dirfd, name, RESOLVE_NO_XDEV);
 
 	if (fd < 0)
 		return fd;
@@ -116,7 +130,6 @@ static int remove_folder(struct removal *rm, int dirfd, const char *name,
 			 unsigned depth)
 {
 	cleanup_fd int fd = -1;
-	dev_t dev = 0;
 	int r;
 
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0)
@@ -125,11 +138,9 @@ static int remove_folder(struct removal *rm, int dirfd, const char *name,
 		return -errno;
 	if (depth >= REMOVE_DEPTH)
 		return move_up(rm, dirfd, name);
-	fd = open_folder(dirfd, name, &dev);
+	fd = open_folder(dirfd, name, RESOLVE_NO_XDEV);
 	if (fd < 0)
 		return fd;
-	if (dev != rm->dev)
-		return -EXDEV;
 	r = remove_inside(rm, fd, depth + 1);
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0)
 		return r < 0 ? r : -errno;
@@ -178,7 +189,7 @@ static int remove_inside(struct removal *rm, int dirfd, unsigned depth)
 int tree_remove(int dirfd, const char *name, int64_t deadline_ms)
 {
 	struct removal rm = { .deadline = deadline_ms };
-	cleanup_fd int fd = open_folder(dirfd, name, &rm.dev);
+	cleanup_fd int fd = open_folder(dirfd, name, 0);
 	uint64_t before;
 	int r;
 

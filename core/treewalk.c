@@ -203,7 +203,7 @@ static int open_above(int below, const struct stat *was, struct stat *ret)
 static int back(const struct tree_walk *w, const struct tree_level *below,
 		struct tree_level *l)
 {
-	struct stat now;
+	struct stat now = { .st_mode = 0 };
 	cleanup_fd int place = open_above(below->fd, &l->st, &now);
 	int r = place < 0 ? place : open_shut(w, place, &now, l);
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -514,6 +515,62 @@ static bool moved_steps(void *unused)
 	return true;
 }
 
+struct mounted {
+	char base[64];
+	int fd; /* of it, where the mount is */
+};
+
+/* Who has no such mount himself: a descriptor leads there all the same. */
+static bool elsewhere_steps(void *arg)
+{
+	const struct mounted *m = arg;
+
+	CHECK(chdir(m->base) == 0 && unshare(CLONE_NEWNS) == 0);
+	CHECK(umount2("t/d", MNT_DETACH) == 0);
+	CHECK(access("t/d/under", F_OK) == 0);
+	CHECK(tree_remove(m->fd, "t", 0) == -EXDEV);
+	CHECK(access("t/d/under", F_OK) == 0 && access("t/x", F_OK) < 0);
+	return true;
+}
+
+/* What is mounted in a tree is none of it, though of the same file system. */
+static bool mounted_steps(void *arg)
+{
+	struct mounted *m = arg;
+	cleanup_fd int fd = -1;
+
+	CHECK(child_one_id(0) && unshare(CLONE_NEWNS) == 0);
+	CHECK(chdir(m->base) == 0);
+	CHECK(mkdir("t", 0700) == 0 && mkdir("t/x", 0700) == 0);
+	CHECK(mkdir("t/d", 0700) == 0 && mkdir("t/d/under", 0700) == 0);
+	CHECK(mkdir("out", 0700) == 0 && mkdir("out/keep", 0700) == 0);
+	CHECK(mount("out", "t/d", NULL, MS_BIND, NULL) == 0);
+	fd = m->fd = open(m->base, O_PATH | O_CLOEXEC);
+	CHECK(tree_remove(fd, "t", 0) < 0 && access("t/d/keep", F_OK) == 0);
+	CHECK(mkdir("t/x", 0700) == 0);
+	CHECK(child_run(elsewhere_steps, m));
+	CHECK(access("t/d/keep", F_OK) == 0);
+	return true;
+}
+
+static bool mounted_base(void *unused)
+{
+	struct mounted m;
+
+	(void)unused;
+	CHECK(child_ordinary());
+	CHECK(make_base(m.base));
+	CHECK(child_run(mounted_steps, &m));
+	CHECK(remove_base(m.base));
+	return true;
+}
+
+static void mounted(void **state)
+{
+	(void)state;
+	assert_true(child_run(mounted_base, NULL));
+}
+
 static void moved(void **state)
 {
 	(void)state;
@@ -552,6 +609,7 @@ int main(void)
 		cmocka_unit_test(deep),
 		cmocka_unit_test(shut),
 		cmocka_unit_test(moved),
+		cmocka_unit_test(mounted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
