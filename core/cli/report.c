@@ -128,17 +128,21 @@ static json_t *refusal_json(const struct exeat_refusal *f)
 
 /*
  * No symlink is followed: in the work dir the command could have made one, to
- * a file of the caller's. Of the system's own there are /dev/stdout and others:
- * behind one there may be a file in which the command's output is already.
+ * a file of the caller's; nor is a FIFO's reader waited for, who may never come.
+ * Of the system's own there are /dev/stdout and others: behind one there may be
+ * a file in which the command's output is already.
  */
 static int result_open(const char *path)
 {
 	bool own = strncmp(path, "/dev/", 5) == 0;
+	int fd = open(path,
+		      O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC |
+			      (own ? O_APPEND : O_TRUNC | O_NOFOLLOW),
+		      0666);
 
-	return open(path,
-		    O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC |
-			    (own ? O_APPEND : O_TRUNC | O_NOFOLLOW),
-		    0666);
+	if (fd >= 0)
+		(void)fd_nonblock(fd, false);
+	return fd;
 }
 
 static json_t *result_json(const struct report *r)

@@ -189,6 +189,14 @@ def json_file():
           result)
     expect(run("run", "--json", "/no/such/file", "true"), "--json: no file",
            125, "", "/no/such/file")
+    folder = place("json")
+    path = os.path.join(folder, "result")
+    expect(run("run", "-w", folder, "--json", path, "mkfifo", "result"),
+           "--json: a FIFO that nobody reads", 125, "", "cannot write")
+    r = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    expect(run("run", "--json", path, "true"), "--json: a FIFO", 0, "")
+    with os.fdopen(r) as f:
+        check("--json: a FIFO has it", json.load(f)["returncode"] == 0)
 
 
 def audit():
