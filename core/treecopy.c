@@ -57,6 +57,9 @@ static int failed(struct copy *k, int errnum)
 		err_remedy(k->walk.err, "remove it, or make it readable");
 		return r;
 	}
+	if (errnum == EAGAIN)
+		return err_new(k->walk.err, ERR_CONFLICT, step, k->walk.path.s,
+			       "a process holds it (a lease)");
 	return err_sys(k->walk.err, errnum, step, "%s", k->walk.path.s);
 }
 

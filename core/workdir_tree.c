@@ -3,8 +3,9 @@
  *
  * Theory of operation
  *
- * Nothing in the tree is trusted: treewalk.h. The search for sockets is not to be ended by depth or PATH_MAX: a payload of
- * an earlier session cannot shut the next one out.
+ * Nothing in the tree is trusted: treewalk.h. The search for sockets is not to
+ * be ended by depth or PATH_MAX: a payload of an earlier session cannot shut the
+ * next one out.
  */
 #include "core/workdir.h"
 

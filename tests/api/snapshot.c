@@ -394,6 +394,34 @@ static void not_readable(void **state)
 	exeat_session_close(kept);
 }
 
+/* Who has a lease stands still, and is not waited for. */
+static void leased(void **state)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_run *run;
+	char line[16] = "";
+
+	(void)state;
+	o.script = "import fcntl, os, signal\n"
+		   "f = os.open('f', os.O_RDWR | os.O_CREAT)\n"
+		   "os.write(f, b'x')\n"
+		   "try: fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_WRLCK)\n"
+		   "except OSError: print('none', flush=True)\n"
+		   "else: print('held', flush=True)\n"
+		   "while True: signal.pause()\n";
+	o.script_type = "python";
+	run = api_start(session, &o);
+	assert_true(exeat_run_read_line(run, EXEAT_STDOUT, line, sizeof(line),
+					60000, NULL) > 0);
+	if (strcmp(line, "held\n") == 0) {
+		assert_true(exeat_session_snapshot(session, "l", &error) < 0);
+		api_expect(&error, EXEAT_CONFLICT, "/f", "lease");
+		assert_int_equal(api_entries(store), 0);
+	}
+	exeat_run_free(run);
+	keep(session, "l");
+}
+
 /* What was hidden from the runs is not in what is kept of their folder. */
 static void hidden(void **state)
 {
@@ -556,11 +584,17 @@ static void disk_of_a_kept_one(void **state)
 	cmocka_unit_test_setup_teardown(test, open_session, close_session)
 
 static const struct CMUnitTest tests[] = {
-	WITH_SESSION(branches),	     WITH_SESSION(copies),
-	WITH_SESSION(while_it_runs), WITH_SESSION(names),
-	WITH_SESSION(store_inside),  WITH_SESSION(hostile),
-	WITH_SESSION(not_readable),  WITH_SESSION(hidden),
-	WITH_SESSION(disk),	     WITH_SESSION(disk_of_a_kept_one),
+	WITH_SESSION(branches),
+	WITH_SESSION(copies),
+	WITH_SESSION(while_it_runs),
+	WITH_SESSION(names),
+	WITH_SESSION(store_inside),
+	WITH_SESSION(hostile),
+	WITH_SESSION(not_readable),
+	WITH_SESSION(leased),
+	WITH_SESSION(hidden),
+	WITH_SESSION(disk),
+	WITH_SESSION(disk_of_a_kept_one),
 };
 
 API_MAIN("snapshot", tests)
