@@ -47,7 +47,7 @@ static int ask(struct exeat_session *s, const char *lower, struct err *err)
 
 int workmount_open(struct exeat_session *s, const char *lower, struct err *err)
 {
-	int r = ask(s, lower, err);
+	int r = ask(s, lower, err), fd;
 
 	while (r == 0 && s->work_asked)
 		r = exeat_session_dispatch(s, -1, NULL);
@@ -57,8 +57,13 @@ int workmount_open(struct exeat_session *s, const char *lower, struct err *err)
 		*err = s->work_err;
 	if (r < 0 || s->work.mount < 0)
 		return r < 0 ? r : -EOPNOTSUPP;
+	fd = openat(s->work.mount, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		r = err_sys(err, errno, "open", "work dir");
+		fd_close(&s->work.mount);
+		return r;
+	}
 	fd_close(&s->work.fd);
-	s->work.fd =
-		openat(s->work.mount, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return s->work.fd < 0 ? err_sys(err, errno, "open", "work dir") : 0;
+	s->work.fd = fd;
+	return 0;
 }
