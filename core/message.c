@@ -148,6 +148,16 @@ static void run_terminal(struct exeat_session *s, struct msg *m)
 		run_tty(run, fd_steal(&m->fds[0]));
 }
 
+/* That all stood still before they were let go on says nothing of a pause that
+ * was asked for afterwards. */
+static void paused(struct exeat_session *s, bool still)
+{
+	if (!still)
+		s->resumes -= s->resumes > 0;
+	else if (s->resumes == 0)
+		s->pausing = false;
+}
+
 static const char *or_empty(const char *text)
 {
 	return text ? text : "";
@@ -234,8 +244,7 @@ void session_message(struct exeat_session *s, struct helper *h, struct msg *m)
 	case K_TTY:
 		return run_terminal(s, m);
 	case K_PAUSED:
-		s->pausing = s->pausing && !rbuf_u8(&r);
-		return;
+		return paused(s, rbuf_u8(&r) != 0);
 	case K_RUN_FAILED:
 		run_is_over(s, r);
 		return run_not_started(s, &r);

@@ -57,6 +57,7 @@ void session_pause_send(struct exeat_session *s, bool pause)
 	if (pause)
 		nfds = files_open(s, fds);
 	s->paused = s->pausing = pause;
+	s->resumes += !pause;
 	for (struct exeat_run *run = s->runs; !pause && run; run = run->next) {
 		run->active_ms = clock_ms();
 		due_watch(run);

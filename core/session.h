@@ -212,6 +212,7 @@ struct exeat_session {
 	bool proxy_env;
 	bool paused;	     /* told so, and not otherwise since */
 	bool pausing;	     /* and it is not known yet that it is so */
+	unsigned resumes;    /* asked for, and not answered */
 	uint64_t timeout_ms; /* 0: none */
 	int64_t over_ms;     /* when it is up, clock_ms(); 0: never */
 	struct cgroup_limits limits;

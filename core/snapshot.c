@@ -402,8 +402,11 @@ int exeat_session_snapshot(struct exeat_session *s, const char *name,
 	if (r < 0)
 		return session_error(error, &err, r);
 	r = exeat_session_pause(s, error);
-	if (r < 0)
+	if (r < 0) {
+		if (!paused) /* some of them may stand still */
+			session_pause_send(s, false);
 		return r;
+	}
 	r = make(s, name, &err);
 	if (!paused && exeat_session_resume(s, error) < 0)
 		return -EIO;
