@@ -126,11 +126,20 @@ static bool run_is_due(struct exeat_run *run)
 	return true;
 }
 
+static struct exeat_run *first_due(const struct exeat_session *s, int64_t now)
+{
+	for (struct exeat_run *run = s->runs; run; run = run->next)
+		if (run_due(run) <= now)
+			return run;
+	return NULL;
+}
+
 void due_ready(struct exeat_session *s)
 {
 	const int64_t now = clock_ms();
-	int64_t next = INT64_MAX;
+	struct exeat_run *run;
 	uint64_t times;
+	int64_t next;
 
 	(void)!read(s->due, &times, sizeof(times)); /* only to reset it */
 	s->due_ms = INT64_MAX;
@@ -138,14 +147,12 @@ void due_ready(struct exeat_session *s)
 		alive_tick(s);
 	if (s->fatal.code != ERR_NONE)
 		return;
-	next = s->tick_ms ? s->tick_ms : INT64_MAX;
-	for (struct exeat_run *run = s->runs; run; run = run->next) {
-		int64_t due = run_due(run);
-
-		if (due <= now && !run_is_due(run))
+	/* callbacks may free any run: after each, from the first */
+	while ((run = first_due(s, now)) != NULL)
+		if (!run_is_due(run))
 			return;
-		due = run_due(run);
-		next = due < next ? due : next;
-	}
+	next = s->tick_ms ? s->tick_ms : INT64_MAX;
+	for (run = s->runs; run; run = run->next)
+		next = run_due(run) < next ? run_due(run) : next;
 	due_at(s, next);
 }
