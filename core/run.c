@@ -493,17 +493,8 @@ void run_end(struct exeat_run *run, enum run_reason reason)
 
 static void run_destroy(struct exeat_run *run)
 {
-	for (size_t i = 0; i < run->result.nrefusals; i++) {
-		struct exeat_refusal *f = &run->refusals[i];
-
-		free(f->layer);
-		free(f->protocol);
-		free(f->name);
-		free(f->address);
-		free(f->rule);
-		free(f->reason);
-		free(f->allow_hint);
-	}
+	for (size_t i = 0; i < run->result.nrefusals; i++)
+		run_refusal_free(&run->refusals[i]);
 	free(run);
 }
 

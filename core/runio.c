@@ -36,6 +36,17 @@ static struct exeat_refusal *refusal_find(struct exeat_run *run,
 	return NULL;
 }
 
+void run_refusal_free(const struct exeat_refusal *f)
+{
+	free(f->layer);
+	free(f->protocol);
+	free(f->name);
+	free(f->address);
+	free(f->rule);
+	free(f->reason);
+	free(f->allow_hint);
+}
+
 void run_refusal(struct exeat_run *run, const struct audit_event *e)
 {
 	char address[ADDR_STRLEN] = "";
@@ -64,7 +75,12 @@ void run_refusal(struct exeat_run *run, const struct audit_event *e)
 		.allow_hint = strdup(e->hint ? e->hint : ""),
 		.count = count,
 	};
-	run->result.nrefusals++;
+	/* none of them is ever NULL: without memory it is only counted */
+	if (f->layer && f->protocol && f->name && f->address && f->rule &&
+	    f->reason && f->allow_hint)
+		run->result.nrefusals++;
+	else
+		run_refusal_free(f);
 }
 
 /* ---- streams ---- */

@@ -74,9 +74,9 @@ struct helper {
 	struct source chan_source, pid_source;
 };
 
-/* tls: only where the caller's own proxy is an https:// one */
 enum { SESSION_ID_SIZE = 17 };
 
+/* tls: only where the caller's own proxy is an https:// one */
 enum { HELPER_KEEPER, HELPER_FRONT, HELPER_DIALER, HELPER_TLS, HELPERS };
 
 /* A policy that was sent for a posture that is READY. */
@@ -148,6 +148,7 @@ struct exeat_run {
 	uint64_t output_left;	    /* bytes, of both streams */
 	struct cgroup cgroup;	    /* of no places: none */
 	bool ending;		    /* K_END is sent */
+	unsigned held;		    /* by calls that wait: is not destroyed */
 	struct err err;		    /* lost, or the sandbox failed */
 	struct stream streams[3];
 	void (*on_output)(void *user_data, struct exeat_run *run,
@@ -390,6 +391,12 @@ void run_end(struct exeat_run *run, enum run_reason reason);
 /* Over if everything has come: calls on_exit once. */
 void run_check(struct exeat_run *run);
 void run_refusal(struct exeat_run *run, const struct audit_event *e);
+/* What it owns. */
+void run_refusal_free(const struct exeat_refusal *f);
+/* A call that waits for it may find it freed by a callback, but there: it is
+ * over, and has no streams. */
+void run_hold(struct exeat_run *run);
+void run_release(struct exeat_run *run);
 /* Free what was freed by its owner while events were being handled. */
 void runs_bury(struct exeat_session *s);
 

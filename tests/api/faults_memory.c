@@ -131,6 +131,33 @@ static int naming(struct exeat_error *error)
 	return r < 0 ? r : 0;
 }
 
+/* What was refused is told whole, or only counted. */
+static int refusing(struct exeat_error *error)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+	const struct exeat_result *result;
+	struct exeat_run *run = NULL;
+	int r;
+
+	o.script = "import socket\n"
+		   "for port in 80, 81, 80:\n"
+		   "    socket.socket().connect_ex(('203.0.113.7', port))\n";
+	o.script_type = "python";
+	r = exeat_exec(session, &o, &run, NULL, NULL, NULL, NULL, error);
+	if (r < 0)
+		return r;
+	result = exeat_run_result(run);
+	assert_int_equal(result->refused_total, 3);
+	for (size_t i = 0; i < result->nrefusals; i++) {
+		const struct exeat_refusal *f = &result->refusals[i];
+
+		assert_true(f->layer && f->protocol && f->name && f->address &&
+			    f->rule && f->reason && f->allow_hint);
+	}
+	exeat_run_free(run);
+	return 0;
+}
+
 static int changing(struct exeat_error *error)
 {
 	struct exeat_policy_options o = EXEAT_POLICY_OPTIONS_INIT;
@@ -232,6 +259,12 @@ static void run_fails(void **state)
 	in_a_session(running);
 }
 
+static void refusal_fails(void **state)
+{
+	(void)state;
+	in_a_session(refusing);
+}
+
 static void posture_fails(void **state)
 {
 	(void)state;
@@ -252,8 +285,8 @@ static void file_fails(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(open_fails),	 cmocka_unit_test(run_fails),
-	cmocka_unit_test(posture_fails), cmocka_unit_test(change_fails),
-	cmocka_unit_test(file_fails),
+	cmocka_unit_test(refusal_fails), cmocka_unit_test(posture_fails),
+	cmocka_unit_test(change_fails),	 cmocka_unit_test(file_fails),
 };
 
 API_MAIN("faults_memory", tests)
