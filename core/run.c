@@ -500,12 +500,32 @@ static void run_destroy(struct exeat_run *run)
 
 void runs_bury(struct exeat_session *s)
 {
-	while (s->dead) {
-		struct exeat_run *run = s->dead;
+	struct exeat_run **at = &s->dead;
 
-		s->dead = run->next;
+	while (*at) {
+		struct exeat_run *run = *at;
+
+		if (run->held > 0) {
+			at = &run->next;
+			continue;
+		}
+		*at = run->next;
 		run_destroy(run);
 	}
+}
+
+void run_hold(struct exeat_run *run)
+{
+	run->held++;
+}
+
+void run_release(struct exeat_run *run)
+{
+	struct exeat_session *s = run->session;
+
+	run->held--;
+	if (s->dispatching == 0)
+		runs_bury(s);
 }
 
 void exeat_run_free(struct exeat_run *run)

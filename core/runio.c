@@ -124,16 +124,12 @@ static int write_check(const struct exeat_run *run, const void *data,
 	return session_error(error, &err, r);
 }
 
-int exeat_run_write(struct exeat_run *run, const void *data, size_t len,
-		    struct exeat_error *error)
+static int write_all(struct exeat_run *run, const void *data, size_t len,
+		     struct exeat_error *error)
 {
-	struct stream *st;
-	int r = write_check(run, data, len, error);
+	struct stream *st = &run->streams[EXEAT_STDIN];
+	int r = st->close_when_empty ? -EPIPE : stream_queue(st, data, len);
 
-	if (r < 0)
-		return r;
-	st = &run->streams[EXEAT_STDIN];
-	r = st->close_when_empty ? -EPIPE : stream_queue(st, data, len);
 	if (r < 0)
 		return stdin_error(error, -r);
 	while (st->len > 0 && (st->fd >= 0 || st->awaited)) {
@@ -145,6 +141,19 @@ int exeat_run_write(struct exeat_run *run, const void *data, size_t len,
 			return r;
 	}
 	return len > 0 && st->fd < 0 ? stdin_error(error, EPIPE) : 0;
+}
+
+int exeat_run_write(struct exeat_run *run, const void *data, size_t len,
+		    struct exeat_error *error)
+{
+	int r = write_check(run, data, len, error);
+
+	if (r < 0)
+		return r;
+	run_hold(run);
+	r = write_all(run, data, len, error);
+	run_release(run);
+	return r;
 }
 
 ssize_t exeat_run_write_some(struct exeat_run *run, const void *data,

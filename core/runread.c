@@ -19,11 +19,19 @@ static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 
 /* A reader that waits, and until when. */
 struct wait {
-	struct exeat_run *run;
+	struct exeat_run *run; /* held; NULL: nothing is */
 	struct stream *st;
 	int64_t deadline;
 	bool turned; /* once in any case, however short the time */
 };
+
+static void wait_done(struct wait *w)
+{
+	if (w->run)
+		run_release(w->run);
+}
+
+#define cleanup_wait __attribute__((cleanup(wait_done)))
 
 static int wait_begin(struct wait *w, struct exeat_run *run,
 		      enum exeat_stream stream, const void *buf, bool has_room,
@@ -50,6 +58,7 @@ static int wait_begin(struct wait *w, struct exeat_run *run,
 		.deadline = timeout_ms < 0 ? INT64_MAX :
 					     clock_ms() + timeout_ms,
 	};
+	run_hold(run);
 	return 0;
 }
 
@@ -85,7 +94,7 @@ ssize_t exeat_run_read(struct exeat_run *run, enum exeat_stream stream,
 		       void *buf, size_t size, int timeout_ms,
 		       struct exeat_error *error)
 {
-	struct wait w;
+	cleanup_wait struct wait w = { .run = NULL };
 	int r = wait_begin(&w, run, stream, buf, size > 0, timeout_ms, error);
 
 	while (r == 0 && w.st->len == 0 && more_comes(&w))
@@ -115,7 +124,7 @@ ssize_t exeat_run_read_line(struct exeat_run *run, enum exeat_stream stream,
 			    struct exeat_error *error)
 {
 	size_t len = 0, searched = 0;
-	struct wait w;
+	cleanup_wait struct wait w = { .run = NULL };
 	int r = wait_begin(&w, run, stream, buf, size > 1, timeout_ms, error);
 
 	while (r == 0) {
@@ -197,7 +206,7 @@ ssize_t exeat_run_read_text(struct exeat_run *run, enum exeat_stream stream,
 			    char *buf, size_t size, int timeout_ms,
 			    struct exeat_error *error)
 {
-	struct wait w;
+	cleanup_wait struct wait w = { .run = NULL };
 	size_t n = 0;
 	int r = wait_begin(&w, run, stream, buf, size >= TEXT_ROOM, timeout_ms,
 			   error);

@@ -31,22 +31,59 @@ int exeat_run_wait(struct exeat_run *run, int timeout_ms,
 {
 	int r = error_needs(error, "wait", ERROR_ARGS({ "run", run }));
 
-	if (r == 0)
-		r = exeat_runs_wait(&run, 1, 1, timeout_ms, error);
+	if (r < 0)
+		return r;
+	run_hold(run);
+	r = exeat_runs_wait(&run, 1, 1, timeout_ms, error);
 	if (r > 0 && run->err.code != ERR_NONE)
-		return session_error(error, &run->err, -EIO);
+		r = session_error(error, &run->err, -EIO);
+	run_release(run);
 	return r;
 }
 
 /* ---- of many ---- */
 
 struct waiting {
-	struct exeat_run *const *runs;
+	struct exeat_run **runs; /* held; callbacks may change the caller's */
 	size_t n;
 	struct pollfd *polled; /* each session of a live run, once */
 	struct exeat_session **sessions;
 	size_t npolled;
+	/* for a single run, which is most: */
+	struct exeat_run *run;
+	struct pollfd one;
+	struct exeat_session *session;
 };
+
+static int waiting_begin(struct waiting *w, struct exeat_run *const *runs,
+			 size_t n)
+{
+	*w = (struct waiting){ .n = n };
+	w->runs = n > 1 ? calloc(n, sizeof(struct exeat_run *)) : &w->run;
+	w->polled = n > 1 ? calloc(n, sizeof(*w->polled)) : &w->one;
+	w->sessions = n > 1 ? calloc(n, sizeof(struct exeat_session *)) :
+			      &w->session;
+	if (!w->runs || !w->polled || !w->sessions) {
+		w->n = 0;
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < n; i++) {
+		w->runs[i] = runs[i];
+		run_hold(runs[i]);
+	}
+	return 0;
+}
+
+static void waiting_done(struct waiting *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		run_release(w->runs[i]);
+	if (w->runs == &w->run)
+		return;
+	free(w->runs);
+	free(w->polled);
+	free(w->sessions);
+}
 
 static void sessions_add(struct waiting *w, struct exeat_session *s)
 {
@@ -145,14 +182,7 @@ static int runs_check(struct exeat_run *const *runs, size_t n, size_t needed,
 int exeat_runs_wait(struct exeat_run *const *runs, size_t n, size_t needed,
 		    int timeout_ms, struct exeat_error *error)
 {
-	struct pollfd one;
-	struct exeat_session *session;
-	struct waiting w = {
-		.runs = runs,
-		.n = n,
-		.polled = &one,
-		.sessions = &session,
-	};
+	struct waiting w;
 	struct err err;
 	int r;
 
@@ -162,18 +192,11 @@ int exeat_runs_wait(struct exeat_run *const *runs, size_t n, size_t needed,
 	r = runs_check(runs, n, needed, &err);
 	if (r < 0)
 		return session_error(error, &err, r);
-	if (n > 1) {
-		w.polled = calloc(n, sizeof(*w.polled));
-		w.sessions = calloc(n, sizeof(struct exeat_session *));
-	}
-	if (w.polled && w.sessions)
+	if (waiting_begin(&w, runs, n) == 0)
 		r = wait_many(&w, needed, timeout_ms, error);
 	else
 		r = session_error(error, &err,
 				  err_sys(&err, ENOMEM, "wait", "runs"));
-	if (n > 1) {
-		free(w.polled);
-		free(w.sessions);
-	}
+	waiting_done(&w);
 	return r;
 }

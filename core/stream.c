@@ -229,6 +229,25 @@ static void output_end(struct stream *st)
 	run_check(st->run);
 }
 
+/*
+ * What a callback is given stays as it is until it returns, whatever it calls:
+ * more of the stream may come meanwhile, and its run be freed.
+ */
+static void output_give(struct stream *st, const char *data, size_t n)
+{
+	struct exeat_run *run = st->run;
+	const size_t size = st->size;
+	char *lent = st->buf;
+
+	st->buf = NULL;
+	st->size = 0;
+	run->on_output(run->user_data, run, st->which, data, n);
+	if (st->buf || st->fd < 0)
+		return free(lent);
+	st->buf = lent;
+	st->size = size;
+}
+
 /* False if nothing could be read for lack of memory. */
 static bool output_ready(struct stream *st)
 {
@@ -257,7 +276,7 @@ static bool output_ready(struct stream *st)
 	stream_hang(st, false);
 	n = (ssize_t)output_cut(st, (size_t)n);
 	if (n > 0 && run->callback[st->which]) {
-		run->on_output(run->user_data, run, st->which, room, (size_t)n);
+		output_give(st, room, (size_t)n);
 	} else {
 		st->len += (size_t)n;
 		if (st->len >= STREAM_KEEP)

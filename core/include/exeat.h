@@ -65,6 +65,10 @@
  * - Inside, everything is event-driven: exeat_session_fd() is one descriptor to
  *   poll for reading, exeat_session_dispatch() does what is due. Calls that
  *   wait (..._wait, ..._read, exeat_session_open) are loops over it.
+ * - The callbacks of sessions and runs come from these calls. They may make any
+ *   call that does not say otherwise, wait in it themselves, and free any run,
+ *   also one that a call waits for, which then counts as ended; but not one that
+ *   exeat_exec() or exeat_run_code() is to return.
  * - free and close functions accept NULL, return nothing and always succeed.
  */
 #ifndef EXEAT_H
@@ -441,8 +445,9 @@ exeat_session_set_policy(struct exeat_session *session,
  *
  * EXEAT_INVALID: the name ("name"), or a run could write to the store
  * ("snapshot_dir"); EXEAT_CONFLICT: there is one of that name, something
- * belongs to somebody else and may not be read, or as exeat_session_pause();
- * EXEAT_LIMIT: no space.
+ * belongs to somebody else and may not be read, or a payload holds it (a lease);
+ * EXEAT_LIMIT: no space; EXEAT_UNAVAILABLE: snapshot_dir is not given, and there
+ * is no home folder; and as exeat_session_pause().
  */
 EXEAT_API int exeat_session_snapshot(struct exeat_session *session,
 				     const char *name,
@@ -458,13 +463,14 @@ struct exeat_snapshot {
 };
 /* All snapshots of a store (NULL: the user's), by name. Borrowed for the call.
  * One that is damaged is left out; no store is none. EXEAT_INVALID: who else may
- * write to it ("snapshot_dir"). */
+ * write to it ("snapshot_dir"); EXEAT_UNAVAILABLE, as above. */
 EXEAT_API int exeat_snapshots(
 	const char *snapshot_dir,
 	void (*each)(void *user_data, const struct exeat_snapshot *snapshot),
 	void *user_data, struct exeat_error *error);
 /* Remove one. EXEAT_NOT_FOUND: there is none of that name; EXEAT_CONFLICT: a
- * session that began with it is open; EXEAT_INVALID: "name", "snapshot_dir". */
+ * session that began with it is open; EXEAT_INVALID: "name", "snapshot_dir";
+ * EXEAT_UNAVAILABLE, as above. */
 EXEAT_API int exeat_snapshot_remove(const char *snapshot_dir, const char *name,
 				    struct exeat_error *error);
 
@@ -516,7 +522,7 @@ struct exeat_run_options {
 			  enum exeat_stream stream, const void *data,
 			  size_t len);
 	/* Called from dispatch, once: exeat_run_result() is there, and all
-	 * output has been read. It may free the run. */
+	 * output has been read. */
 	void (*on_exit)(void *user_data, struct exeat_run *run);
 	void *user_data;	/* the callbacks' first argument */
 	const char *const *env; /* "K=V", over the session's */
@@ -638,8 +644,8 @@ struct exeat_result {
  * env too; a time that is negative or more than ten years; a relative cwd with
  * ".."; options that exclude each other. EXEAT_POLICY: wider than the session's
  * bound (object: the rule); EXEAT_UNAVAILABLE: a limit that nothing here can
- * keep; EXEAT_LIMIT: 1023 runs live already, 32 postures are in use, or argv and
- * env have more than 4 MiB; EXEAT_CONFLICT: a policy change is under way; or
+ * keep; EXEAT_LIMIT: 1023 runs live already, 32 postures are in use, argv and
+ * env have more than 4 MiB, or descriptors are short; EXEAT_CONFLICT: a policy change is under way; or
  * what the session failed with. Whether a cwd is there is found by the command's
  * own process: then exeat_run_wait() says EXEAT_INVALID ("cwd").
  */
@@ -705,7 +711,8 @@ EXEAT_API ssize_t exeat_run_read_text(struct exeat_run *run,
 /*
  * Write to a piped stdin; waits until all is taken. -EPIPE (EXEAT_CONFLICT): it
  * is closed, or the command does not read it any more; EXEAT_LIMIT: the command
- * waits for its own output to be read.
+ * waits for its own output to be read, or there is no memory. Other errors: the
+ * sandbox failed.
  */
 EXEAT_API int exeat_run_write(struct exeat_run *run, const void *data,
 			      size_t len, struct exeat_error *error);

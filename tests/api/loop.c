@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -166,6 +167,152 @@ static void free_from_on_exit(void **state)
 	assert_null(f.others[0]);
 	assert_string_equal(api_sh(session, "echo fine", 0), "fine\n");
 	exeat_session_close(session);
+}
+
+/* ---- callbacks that free what a call waits for ---- */
+
+/* Whoever still uses what is freed finds something else there. */
+enum { PERTURB = 0xa5 };
+
+static void forget(struct exeat_run **at)
+{
+	exeat_run_free(*at);
+	*at = NULL;
+}
+
+static void forget_on_exit(void *user_data, struct exeat_run *run)
+{
+	struct exeat_run **at = user_data;
+
+	assert_ptr_equal(*at, run);
+	forget(at);
+}
+
+static void forget_on_output(void *user_data, struct exeat_run *run,
+			     enum exeat_stream stream, const void *data,
+			     size_t len)
+{
+	(void)stream;
+	(void)data;
+	(void)len;
+	forget_on_exit(user_data, run);
+}
+
+static void forgotten_while_it_ends(void **state)
+{
+	struct exeat_session *session = api_open(NULL);
+	struct exeat_run *runs[3] = { NULL };
+	struct exeat_run_options o = RUN_OPTIONS;
+
+	(void)state;
+	(void)mallopt(M_PERTURB, PERTURB);
+	o.command = "exit 3";
+	o.on_exit = forget_on_exit;
+	o.user_data = &runs[0];
+	runs[0] = api_start(session, &o);
+	assert_int_equal(exeat_run_wait(runs[0], 60000, NULL), 1);
+	assert_null(runs[0]);
+	for (int i = 0; i < 3; i++) {
+		o.user_data = &runs[i];
+		runs[i] = api_start(session, &o);
+	}
+	assert_int_equal(exeat_runs_wait(runs, 3, 3, 60000, NULL), 3);
+	for (int i = 0; i < 3; i++)
+		assert_null(runs[i]);
+	assert_string_equal(api_sh(session, "echo fine", 0), "fine\n");
+	exeat_session_close(session);
+}
+
+static void forgotten_while_it_talks(void **state)
+{
+	static char much[1 << 20];
+	struct exeat_session *session = api_open(NULL);
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_error error;
+	struct exeat_run *run;
+	char buf[64];
+
+	(void)state;
+	(void)mallopt(M_PERTURB, PERTURB);
+	o.command = "echo x >&2; exec sleep 1000";
+	o.stdio[EXEAT_STDIN] = EXEAT_STDIO_PIPE;
+	o.stdio[EXEAT_STDERR] = EXEAT_STDIO_CALLBACK;
+	o.on_output = forget_on_output;
+	o.user_data = &run;
+	run = api_start(session, &o);
+	assert_int_equal(exeat_run_write(run, much, sizeof(much), &error),
+			 -EPIPE);
+	assert_null(run);
+	/* it has no more to say */
+	run = api_start(session, &o);
+	assert_int_equal(exeat_run_read(run, EXEAT_STDOUT, buf, sizeof(buf),
+					60000, NULL),
+			 0);
+	assert_null(run);
+	run = api_start(session, &o);
+	assert_int_equal(exeat_run_read_line(run, EXEAT_STDOUT, buf,
+					     sizeof(buf), 60000, NULL),
+			 0);
+	run = api_start(session, &o);
+	assert_int_equal(exeat_run_read_text(run, EXEAT_STDOUT, buf,
+					     sizeof(buf), 60000, NULL),
+			 0);
+	assert_string_equal(api_sh(session, "echo fine", 0), "fine\n");
+	exeat_session_close(session);
+}
+
+/* What a callback was given stays, though it waits for more of the same. */
+struct answerer {
+	struct exeat_session *session;
+	unsigned calls;
+	bool freed;
+};
+
+static void answer(void *user_data, struct exeat_run *run,
+		   enum exeat_stream stream, const void *data, size_t len)
+{
+	struct answerer *a = user_data;
+	const unsigned call = a->calls++;
+
+	(void)stream;
+	if (call > 0) {
+		assert_int_equal(len, 3);
+		assert_memory_equal(data, "two", 3);
+		return;
+	}
+	assert_int_equal(exeat_run_write(run, "\n", 1, NULL), 0);
+	while (a->calls == 1)
+		assert_int_equal(exeat_session_dispatch(a->session, -1, NULL),
+				 0);
+	assert_int_equal(len, 3);
+	assert_memory_equal(data, "one", 3);
+	if (a->freed) {
+		exeat_run_free(run);
+		assert_memory_equal(data, "one", 3);
+	}
+}
+
+static void output_stays_for_its_callback(void **state)
+{
+	struct answerer a = { .session = api_open(NULL) };
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_run *run;
+
+	(void)state;
+	(void)mallopt(M_PERTURB, PERTURB);
+	o.command = "printf one; read x; printf two";
+	o.stdio[EXEAT_STDIN] = EXEAT_STDIO_PIPE;
+	o.stdio[EXEAT_STDOUT] = EXEAT_STDIO_CALLBACK;
+	o.on_output = answer;
+	o.user_data = &a;
+	for (int i = 0; i < 2; i++) {
+		a.freed = i == 1;
+		a.calls = 0;
+		run = api_start(a.session, &o);
+		assert_int_equal(exeat_run_wait(run, 60000, NULL), 1);
+		assert_int_equal(a.calls, 2);
+	}
+	exeat_session_close(a.session);
 }
 
 static void free_of_a_living_run(void **state)
@@ -381,6 +528,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(idle_is_quiet),
 	cmocka_unit_test(free_from_on_output),
 	cmocka_unit_test(free_from_on_exit),
+	cmocka_unit_test(forgotten_while_it_ends),
+	cmocka_unit_test(forgotten_while_it_talks),
+	cmocka_unit_test(output_stays_for_its_callback),
 	cmocka_unit_test(free_of_a_living_run),
 	cmocka_unit_test(close_with_living_runs),
 	cmocka_unit_test(close_what_has_just_begun),
