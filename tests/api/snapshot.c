@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -418,6 +419,8 @@ static void leased(void **state)
 		api_expect(&error, EXEAT_CONFLICT, "/f", "lease");
 		assert_int_equal(api_entries(store), 0);
 	}
+	assert_int_equal(exeat_run_kill(run, SIGKILL, NULL), 0);
+	(void)api_wait(run);
 	exeat_run_free(run);
 	keep(session, "l");
 }
