@@ -19,6 +19,13 @@ static int invalid(struct err *err, const char *what, const char *why)
 	return err_new(err, ERR_INVALID, "run", what, "%s", why);
 }
 
+static int too_long(struct err *err, const char *what)
+{
+	(void)invalid(err, what, "longer than 128 KiB");
+	err_remedy(err, "keep it in a file of the work dir, and run that");
+	return -EINVAL;
+}
+
 static int stdio_check(const struct exeat_run_options *o, struct err *err)
 {
 	for (int i = 0; i < 3; i++) {
@@ -168,9 +175,9 @@ static int command_check(const struct exeat_run_options *o, struct err *err)
 	if (o->command && o->command[0] == '\0')
 		return invalid(err, "command", "empty");
 	if (o->command && strlen(o->command) > SCRIPT_MAX)
-		return invalid(err, "command", "longer than 128 KiB");
+		return too_long(err, "command");
 	if (o->script && strlen(o->script) > SCRIPT_MAX)
-		return invalid(err, "script", "longer than 128 KiB");
+		return too_long(err, "script");
 	if (o->script_type && !python && strcmp(o->script_type, "shell") != 0)
 		return invalid(err, "script_type", "must be shell or python");
 	if (o->script_type && !o->script)

@@ -236,11 +236,11 @@ static void signals_take(struct attend *a)
 
 /* ---- output ---- */
 
-/* Its reader has gone: the command is told as by a pipe of its own, else it
- * would write, and nobody would read, without end. */
+/* Its reader has gone, or the terminal has: the command is told as by a pipe
+ * of its own, else it would write, and nobody would read, without end. */
 static void output_refused(struct attend *a, int errnum)
 {
-	if (errnum != EPIPE || a->unread)
+	if ((errnum != EPIPE && errnum != EIO) || a->unread)
 		return;
 	a->unread = true;
 	(void)exeat_run_kill(a->run, SIGPIPE, NULL);

@@ -392,7 +392,8 @@ static void arguments_too_long(void **state)
 	text[(5 << 20) - 1] = '\0';
 	o.command = text;
 	assert_true(exeat_run_start(session, &o, &run, &error) < 0);
-	api_expect(&error, EXEAT_INVALID, "command", "128");
+	api_expect(&error, EXEAT_INVALID, "command: longer than 128",
+		   "in a file of the work dir");
 	o.command = NULL;
 	o.argv = LIST("true", text);
 	assert_true(exeat_run_start(session, &o, &run, &error) < 0);

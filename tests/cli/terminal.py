@@ -297,6 +297,17 @@ def ended():
         t.said("it runs", b"ready\r\n")
         t.process.send_signal(number)
         t.end(f"{number.name} to exeat", 128 + number)
+    t = Terminal("-t", "-c", "trap '' HUP; echo ready; exec yes")
+    t.said("it runs", b"ready\r\n")
+    os.close(t.master)
+    os.close(t.slave)
+    try:
+        status = t.process.wait(WAIT_S)
+    except subprocess.TimeoutExpired:
+        status = None
+        t.process.kill()
+    check("the terminal has gone: so does who ignores it",
+          status == 128 + 13, status)
     t = Terminal("-t", "-c", "stty raw -echo; echo ready; kill -9 $$")
     t.said("raw inside", b"ready")
     t.end("KILL inside", 128 + 9)
