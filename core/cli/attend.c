@@ -56,10 +56,15 @@ void attend_window(unsigned short *ret_rows, unsigned short *ret_cols)
 	*ret_cols = size.ws_col;
 }
 
+/* A command that has this terminal is in none of its process groups. */
 static void window_changed(struct attend *a)
 {
 	unsigned short rows, cols;
 
+	if (!a->pty) {
+		(void)exeat_run_kill(a->run, SIGWINCH, NULL);
+		return;
+	}
 	attend_window(&rows, &cols);
 	if (rows > 0 && cols > 0)
 		(void)exeat_run_resize(a->run, rows, cols, NULL);

@@ -276,6 +276,14 @@ def shared():
     t.type(b"exit 0\n")
     t.end("the shell outside", 0)
 
+    t = Terminal("-c", "trap 'stty size; exit 4' WINCH; echo ready; "
+                 "while :; do sleep 0.05; done")
+    t.said("it runs", b"ready\r\n")
+    t.size(50, 120)
+    t.process.send_signal(signal.SIGWINCH)
+    t.said("its window has another size", b"50 120\r\n")
+    t.end("a window", 4)
+
 
 def ignored():
     """What the caller ignores (nohup) does not end the command."""
