@@ -7,6 +7,7 @@ so that what it leaves behind (a work dir, a process) shows.
 """
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,11 @@ ENV = {
 os.symlink(os.environ["EXEAT_HELPER"], ENV["EXEAT_HELPER"])
 failures = []
 rows = 0
+
+# In the background of a script these are ignored, by what is started, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGTSTP):
+    signal.signal(number, signal.SIG_DFL)
 
 
 def place(name, text=None):
