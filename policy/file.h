@@ -1,4 +1,4 @@
-/* file.h - the policy file (JSON) and rule lists (one a line)
+/* file.h - the policy file (JSON)
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef EXEAT_POLICY_FILE_H
@@ -37,14 +37,5 @@ struct policy_file {
 int policy_file_parse(const char *text, size_t len, struct policy_file *ret,
 		      struct err *err);
 void policy_file_done(struct policy_file *f);
-
-/*
- * One rule a line, "#" starts a comment, blank lines are skipped. Appends to
- * the heap array *rules of *n texts (NULL and 0 to begin with; NULL-terminated
- * after success, unchanged on error). Does not parse the rules. Errors name
- * the line; the caller prefixes the file.
- */
-int policy_lines_parse(const char *text, size_t len, char ***rules, size_t *n,
-		       struct err *err);
 
 #endif

@@ -367,11 +367,6 @@ bool policy_get_require_names(const struct policy *p)
 	return p->head->flags & IMAGE_REQUIRE_NAMES;
 }
 
-uint64_t policy_get_digest(const struct policy *p)
-{
-	return p->head->digest;
-}
-
 const void *policy_get_image(const struct policy *p, size_t *ret_len)
 {
 	*ret_len = (size_t)p->head->length;

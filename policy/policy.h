@@ -75,8 +75,7 @@ struct policy_spec {
 };
 
 /*
- * Compile. *ret_image is heap, the caller frees it. The digest of two specs
- * that decide alike in order and text is equal (canonical rules).
+ * Compile. *ret_image is heap, the caller frees it.
  * ERR_INVALID: a bad rule (object: "allow[3] \"RULE\"", message with the
  * position), unknown preset (lists the known), an allow-list with `blocked`,
  * rules that `open` may not hold, a bad budget (object: its name); ERR_LIMIT:
@@ -97,7 +96,6 @@ void policy_free(struct policy *p);
 enum policy_mode policy_get_mode(const struct policy *p);
 enum policy_dns_refusal policy_get_dns_refusal(const struct policy *p);
 bool policy_get_require_names(const struct policy *p);
-uint64_t policy_get_digest(const struct policy *p);
 /* The bytes that it is a view of. Borrowed. */
 const void *policy_get_image(const struct policy *p, size_t *ret_len);
 /* Do the two decide on the same text: mode, options, and every rule in

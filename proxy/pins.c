@@ -235,8 +235,3 @@ size_t pins_names(const struct pins *p, const struct addr *a, int64_t now_ms,
 	}
 	return n;
 }
-
-size_t pins_count(const struct pins *p)
-{
-	return p->count;
-}

@@ -70,6 +70,4 @@ bool pins_has(const struct pins *p, const char *name, const struct addr *a,
 size_t pins_names(const struct pins *p, const struct addr *a, int64_t now_ms,
 		  const char **ret, size_t max);
 
-size_t pins_count(const struct pins *p);
-
 #endif

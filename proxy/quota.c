@@ -192,17 +192,6 @@ bool quota_name(struct quota *b, const struct quota_scope *scope,
 	return true;
 }
 
-size_t quota_count(const struct quota *b, int64_t now_ms)
-{
-	const int64_t window_ms = (int64_t)LIMIT_DNS_WINDOW_S * SECOND_MS;
-	const struct name *n;
-	size_t count = 0;
-
-	TAILQ_FOREACH(n, &b->order, order)
-		count += now_ms - n->used_ms < window_ms;
-	return count;
-}
-
 bool quota_take(struct quota_rate *r, unsigned per_second, unsigned burst,
 		int64_t now_ms)
 {

@@ -39,8 +39,6 @@ struct quota_scope {
 bool quota_name(struct quota *b, const struct quota_scope *scope,
 		const char *name, size_t bytes, int64_t now_ms);
 
-size_t quota_count(const struct quota *b, int64_t now_ms);
-
 /* A bucket of `burst`, refilled at `per_second`. All zero: full. */
 struct quota_rate {
 	int64_t last_ms;

@@ -3,8 +3,6 @@
  */
 #include "core/audit/schema.h"
 
-#include <string.h>
-
 #include "core/audit/audit.h"
 
 #define AT(member) offsetof(struct audit_event, member)
@@ -78,14 +76,6 @@ const struct audit_field audit_fields[] = {
 
 const size_t audit_nfields = sizeof(audit_fields) / sizeof(audit_fields[0]);
 
-const struct audit_field *audit_field_find(const char *name)
-{
-	for (size_t i = 0; i < audit_nfields; i++)
-		if (strcmp(audit_fields[i].name, name) == 0)
-			return &audit_fields[i];
-	return NULL;
-}
-
 const char *audit_type_json(enum audit_type type)
 {
 	switch (type) {
@@ -104,16 +94,4 @@ const char *audit_type_json(enum audit_type type)
 		break;
 	}
 	return "string";
-}
-
-void audit_schema_doc(struct sbuf *ret)
-{
-	sbuf_str(ret, "| field | type | present when | meaning |\n");
-	sbuf_str(ret, "|---|---|---|---|\n");
-	for (size_t i = 0; i < audit_nfields; i++) {
-		const struct audit_field *f = &audit_fields[i];
-
-		sbuf_fmt(ret, "| `%s` | %s | %s | %s |\n", f->name,
-			 audit_type_json(f->type), f->presence, f->meaning);
-	}
 }

@@ -10,8 +10,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "core/base/buf.h"
-
 enum audit_type {
 	AUDIT_T_TIME,		/* int64_t; RFC 3339 in UTC */
 	AUDIT_T_U64,
@@ -44,10 +42,7 @@ struct audit_field {
 extern const struct audit_field audit_fields[];
 extern const size_t audit_nfields;
 
-const struct audit_field *audit_field_find(const char *name);
 /* "string", "number", "array of strings" */
 const char *audit_type_json(enum audit_type type);
-/* The table as Markdown, for the manual. */
-void audit_schema_doc(struct sbuf *ret);
 
 #endif

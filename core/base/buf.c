@@ -73,11 +73,6 @@ uint16_t rbuf_u16(struct rbuf *r)
 	return (uint16_t)be_load(r, 2);
 }
 
-uint32_t rbuf_u24(struct rbuf *r)
-{
-	return (uint32_t)be_load(r, 3);
-}
-
 uint32_t rbuf_u32(struct rbuf *r)
 {
 	return (uint32_t)be_load(r, 4);

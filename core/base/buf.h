@@ -24,7 +24,6 @@ size_t rbuf_left(const struct rbuf *r);
 size_t rbuf_pos(const struct rbuf *r);
 uint8_t rbuf_u8(struct rbuf *r);
 uint16_t rbuf_u16(struct rbuf *r);		/* big endian */
-uint32_t rbuf_u24(struct rbuf *r);
 uint32_t rbuf_u32(struct rbuf *r);
 uint64_t rbuf_u64(struct rbuf *r);
 /* Borrow n bytes; NULL (and bad) if there are fewer. */

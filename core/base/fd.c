@@ -48,26 +48,14 @@ int fd_steal(int *fd)
 	return taken;
 }
 
-/* Set or clear one flag, with the pair of commands that rules it. */
-static int set_flag(int fd, int get, int set, int flag, bool on)
+int fd_nonblock(int fd, bool on)
 {
-	int flags = fcntl(fd, get);
+	int flags = fcntl(fd, F_GETFL);
 
 	if (flags < 0)
 		return -errno;
-	if (fcntl(fd, set, on ? flags | flag : flags & ~flag) < 0)
-		return -errno;
-	return 0;
-}
-
-int fd_nonblock(int fd, bool on)
-{
-	return set_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on);
-}
-
-int fd_cloexec(int fd, bool on)
-{
-	return set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on);
+	flags = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+	return fcntl(fd, F_SETFL, flags) < 0 ? -errno : 0;
 }
 
 int fd_write_all(int fd, const void *data, size_t len)

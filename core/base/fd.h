@@ -21,7 +21,6 @@ void free_cleanup(void *pointer_to_pointer);
 int fd_steal(int *fd);
 
 int fd_nonblock(int fd, bool on);		/* 0 or -errno */
-int fd_cloexec(int fd, bool on);		/* 0 or -errno */
 
 /* All of it, or -errno; retries EINTR and short counts. Blocking fds only. */
 int fd_write_all(int fd, const void *data, size_t len);

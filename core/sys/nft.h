@@ -78,9 +78,6 @@ enum nft_refusal {
 	NFT_REFUSALS
 };
 
-/* "guard"; also in the names of counters and chains. */
-const char *nft_refusal_name(enum nft_refusal why);
-
 struct nft_counters {
 	uint64_t packets[NFT_REFUSALS];
 };

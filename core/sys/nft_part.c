@@ -30,16 +30,12 @@ static const struct {
 	{ RULE_UDP, IPPROTO_UDP },
 };
 
+/* Also in the names of counters and chains. */
 static const char *const refusal_names[NFT_REFUSALS] = {
 	[NFT_GUARD] = "guard",	   [NFT_DENY] = "deny",
 	[NFT_PRIVATE] = "private", [NFT_LIST] = "list",
 	[NFT_SOURCE] = "source",   [NFT_PROTOCOL] = "protocol",
 };
-
-const char *nft_refusal_name(enum nft_refusal why)
-{
-	return refusal_names[why];
-}
 
 bool nft_refusal_parse(const char *name, size_t len, enum nft_refusal *ret)
 {

@@ -22,7 +22,7 @@ struct nft {
 	struct nft_counters before; /* of tables that were replaced */
 };
 
-/* The inverse of nft_refusal_name(); false if it is none. */
+/* By its name, as the kernel logs and counts it ("guard"); false: none's. */
 bool nft_refusal_parse(const char *name, size_t len, enum nft_refusal *ret);
 
 /* The tables of `plan`, up to but not including the base chains. */

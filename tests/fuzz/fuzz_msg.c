@@ -41,7 +41,7 @@ static void read_body(const struct msg *m)
 			(void)rbuf_u16(&r);
 			break;
 		case 1:
-			(void)rbuf_u24(&r);
+			(void)rbuf_bytes(&r, 3);
 			break;
 		case 2:
 			(void)rbuf_u32(&r);

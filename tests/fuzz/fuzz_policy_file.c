@@ -1,4 +1,4 @@
-/* fuzz_policy_file.c - policy files (JSON) and rule lists (lines)
+/* fuzz_policy_file.c - policy files (JSON)
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
@@ -90,8 +90,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct err err = { 0 };
 	struct policy_file f;
-	char **rules = NULL;
-	size_t n = 0;
 
 	if (policy_file_parse((const char *)data, size, &f, &err) == 0) {
 		check_compiled(&f);
@@ -99,15 +97,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		assert(err.code != ERR_NONE && err.message[0]);
 		check_place((const char *)data, size, &err);
-	}
-	if (policy_lines_parse((const char *)data, size, &rules, &n, NULL) ==
-	    0) {
-		assert(rules && !rules[n]);
-		for (size_t i = 0; i < n; i++) {
-			assert(rules[i][0] && !strpbrk(rules[i], "\n#"));
-			free(rules[i]);
-		}
-		free(rules);
 	}
 	return 0;
 }

@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,7 +221,7 @@ static bool is_of_type(const struct audit_field *f, const json_t *value)
 static void schema(void **state)
 {
 	struct audit_event e = full;
-	struct sbuf b, doc;
+	struct sbuf b;
 	const char *key;
 	json_t *line, *value;
 	size_t i = 0;
@@ -230,23 +229,15 @@ static void schema(void **state)
 	(void)state;
 	e.seq = 1; /* the reader's integers are signed */
 	sbuf_init(&b, AUDIT_LINE_MAX);
-	sbuf_init(&doc, 64 << 10);
 	assert_int_equal(audit_format(&e, &b), 0);
 	line = json_loadb(b.s, b.len, JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(line);
-	audit_schema_doc(&doc);
 	json_object_foreach(line, key, value) {
-		char cell[64];
-
 		assert_string_equal(key, audit_fields[i].name);
-		assert_ptr_equal(audit_field_find(key), &audit_fields[i]);
 		assert_true(is_of_type(&audit_fields[i], value));
-		snprintf(cell, sizeof(cell), "\n| `%s` |", key);
-		assert_non_null(strstr(doc.s, cell));
 		i++;
 	}
 	assert_int_equal(i, audit_nfields);
-	assert_null(audit_field_find("nothing"));
 	json_decref(line);
 
 	/* a field marked `always` is there in the emptiest event */
@@ -261,7 +252,6 @@ static void schema(void **state)
 	}
 	json_decref(line);
 	sbuf_done(&b);
-	sbuf_done(&doc);
 }
 
 static void bad_events(void **state)

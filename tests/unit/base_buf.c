@@ -22,12 +22,11 @@ static void reads(void **state)
 	(void)state;
 	assert_int_equal(rbuf_u8(&r), 0x01);
 	assert_int_equal(rbuf_u16(&r), 0x0203);
-	assert_int_equal(rbuf_u24(&r), 0x040506);
-	assert_int_equal(rbuf_u32(&r), 0x0708090a);
-	assert_int_equal(rbuf_pos(&r), 10);
-	assert_int_equal(rbuf_u64(&r), 0x0b0c0d0e0f101112);
-	assert_int_equal(rbuf_left(&r), 2);
-	assert_ptr_equal(rbuf_bytes(&r, 2), digits + 18);
+	assert_int_equal(rbuf_u32(&r), 0x04050607);
+	assert_int_equal(rbuf_pos(&r), 7);
+	assert_int_equal(rbuf_u64(&r), 0x08090a0b0c0d0e0f);
+	assert_int_equal(rbuf_left(&r), 5);
+	assert_ptr_equal(rbuf_bytes(&r, 5), digits + 15);
 	assert_int_equal(rbuf_left(&r), 0);
 	assert_non_null(rbuf_bytes(&r, 0));
 	assert_false(r.bad);
@@ -36,7 +35,7 @@ static void reads(void **state)
 /* Every read that wants one byte more than there is. */
 static void short_reads(void **state)
 {
-	static const size_t width[] = { 1, 2, 3, 4, 8, 5, 6, 7 };
+	static const size_t width[] = { 1, 2, 4, 8, 5, 6, 7 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(width) / sizeof(width[0]); i++) {
@@ -51,18 +50,15 @@ static void short_reads(void **state)
 			v = rbuf_u16(&r);
 			break;
 		case 2:
-			v = rbuf_u24(&r);
-			break;
-		case 3:
 			v = rbuf_u32(&r);
 			break;
-		case 4:
+		case 3:
 			v = rbuf_u64(&r);
 			break;
-		case 5:
+		case 4:
 			v = rbuf_bytes(&r, width[i]) != NULL;
 			break;
-		case 6:
+		case 5:
 			rbuf_skip(&r, width[i]);
 			break;
 		default:

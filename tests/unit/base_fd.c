@@ -59,14 +59,9 @@ static void flags(void **state)
 	assert_true(fcntl(fds[0], F_GETFL) & O_NONBLOCK);
 	assert_int_equal(fd_nonblock(fds[0], false), 0);
 	assert_false(fcntl(fds[0], F_GETFL) & O_NONBLOCK);
-	assert_int_equal(fd_cloexec(fds[0], true), 0);
-	assert_true(fcntl(fds[0], F_GETFD) & FD_CLOEXEC);
-	assert_int_equal(fd_cloexec(fds[0], false), 0);
-	assert_false(fcntl(fds[0], F_GETFD) & FD_CLOEXEC);
 	fd_close(&fds[0]);
 	fd_close(&fds[1]);
 	assert_int_equal(fd_nonblock(-1, true), -EBADF);
-	assert_int_equal(fd_cloexec(-1, true), -EBADF);
 }
 
 static void transfer(void **state)

@@ -220,55 +220,6 @@ static void refuses_files(void **unused)
 	}
 }
 
-static void reads_lines(void **unused)
-{
-	static const char text[] = "# a list\n\n  a.test  # why\r\n"
-				   "\tb.test\n#c.test\n@pypi";
-	char **rules = NULL;
-	size_t n = 0;
-
-	(void)unused;
-	assert_int_equal(policy_lines_parse("x.test\n", 7, &rules, &n, NULL),
-			 0);
-	assert_int_equal(
-		policy_lines_parse(text, strlen(text), &rules, &n, NULL), 0);
-	assert_int_equal(n, 4);
-	assert_string_equal(rules[0], "x.test");
-	assert_string_equal(rules[1], "a.test");
-	assert_string_equal(rules[2], "b.test");
-	assert_string_equal(rules[3], "@pypi");
-	assert_null(rules[4]);
-	for (size_t i = 0; i < n; i++)
-		free(rules[i]);
-	free(rules);
-	rules = NULL;
-	n = 0;
-	assert_int_equal(policy_lines_parse("", 0, &rules, &n, NULL), 0);
-	assert_int_equal(n, 0);
-	assert_null(rules[0]);
-	free(rules);
-}
-
-static void refuses_lines(void **unused)
-{
-	char longer[LIMIT_RULE_TEXT + 8] = "a.test\n";
-	char **rules = NULL;
-	size_t n = 0;
-	struct err err;
-
-	(void)unused;
-	memset(longer + 7, 'a', sizeof(longer) - 7);
-	assert_int_not_equal(policy_lines_parse(longer, sizeof(longer), &rules,
-						&n, &err),
-			     0);
-	assert_non_null(strstr(err.message, "line 2"));
-	assert_int_not_equal(policy_lines_parse("a\0b\n", 4, &rules, &n, &err),
-			     0);
-	assert_non_null(strstr(err.message, "line 1"));
-	assert_null(rules);
-	assert_int_equal(n, 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,8 +227,6 @@ int main(void)
 		cmocka_unit_test(reads_budgets),
 		cmocka_unit_test(what_is_missing),
 		cmocka_unit_test(refuses_files),
-		cmocka_unit_test(reads_lines),
-		cmocka_unit_test(refuses_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
