@@ -149,15 +149,21 @@ void attend_share(struct attend *a, bool outputs, struct exeat_run_options *o)
 	}
 }
 
-/* Its time stands still, too; from a callback that cannot be had. */
+/* Its time stands still, too; from a callback that cannot be had. The shell
+ * puts the terminal back into its own modes. */
 static void run_hold(struct attend *a)
 {
+	a->has_modes = a->terminal >= 0 && !in_background(a->terminal) &&
+		       tcgetattr(a->terminal, &a->modes) == 0;
 	if (exeat_session_pause(a->session, NULL) < 0)
 		a->held = exeat_run_kill(a->run, SIGSTOP, NULL) == 0;
 }
 
 static void run_let_go(struct attend *a)
 {
+	if (a->has_modes && !in_background(a->terminal))
+		(void)tcsetattr(a->terminal, TCSADRAIN, &a->modes);
+	a->has_modes = false;
 	(void)exeat_session_resume(a->session, NULL);
 	if (a->held)
 		(void)exeat_run_kill(a->run, SIGCONT, NULL);
@@ -195,9 +201,10 @@ static void job_continued(struct attend *a)
 		if (job_stop(SIGTTIN))
 			return;
 	}
-	if (!a->pty)
-		return run_let_go(a);
-	raw_begin(a);
+	if (a->pty)
+		raw_begin(a);
+	else
+		run_let_go(a);
 	window_changed(a);
 }
 

@@ -35,6 +35,8 @@ struct attend {
 	bool quiet;		/* no notices */
 	int terminal;		/* the caller's, that the run may read; -1 */
 	bool held;		/* by SIGSTOP: it could not be paused */
+	bool has_modes;		/* which the run had set when it was stopped */
+	struct termios modes;
 	char typed[4096];	/* what the run did not take yet */
 	size_t ntyped;
 	bool is_raw, ending;	/* ending: a signal was passed on */

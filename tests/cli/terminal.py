@@ -73,6 +73,13 @@ class Terminal:
             time.sleep(0.01)
         check("the terminal is raw", self.raw())
 
+    def until_lines(self):
+        deadline = time.monotonic() + WAIT_S
+        while not (lines := termios.tcgetattr(self.slave)[3] &
+                   termios.ICANON) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        check("the terminal gives lines", lines)
+
     def end(self, what, status):
         deadline = time.monotonic() + WAIT_S
         while self.process.poll() is None and time.monotonic() < deadline:
@@ -241,7 +248,8 @@ def shared():
                  env={"PS1": "@> ", "E": EXEAT})
     t.said("a shell outside", b"@> ")
     stopped_now = b"until jobs -l | grep 'tty in''put'; do sleep 0.05; done\n"
-    t.type(b"$E run -c 'echo rea\"\"dy; read x; echo got-$x; cat; exit 9'\n")
+    t.type(b"$E run -c 'stty -icanon; echo rea\"\"dy; read x; echo got-$x; "
+           b"stty | grep icanon; stty sane; cat; exit 9'\n")
     t.said("in front", b"ready\r\n")
     t.type(b"\x1a")
     t.said("Ctrl-Z", b"Stopped", b"@> ")
@@ -254,7 +262,10 @@ def shared():
     t.type(b"fg\n")
     t.said("fg", b"echo rea")
     t.type(b"word\n")
-    t.said("it goes on", b"got-word\r\n")
+    t.said("it goes on, its modes are back", b"got-word\r\n", b"-icanon")
+    # before that the key would be a character
+    t.said("the terminal of a line", b"\r\n")
+    t.until_lines()
     t.type(b"\x04")
     t.said("its end", b"@> ")
     t.type(b"echo is=$?\n")
