@@ -3,7 +3,7 @@
  */
 #include "core/cli/report.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 
 #include "core/base/fd.h"
 #include "core/base/text.h"
+#include "core/cli/result.h"
 
 /* ---- for people ---- */
 
@@ -126,25 +127,6 @@ static json_t *refusal_json(const struct exeat_refusal *f)
 			 f->allow_hint, "count", (json_int_t)f->count);
 }
 
-/*
- * No symlink is followed: in the work dir the command could have made one, to
- * a file of the caller's; nor is a FIFO's reader waited for, who may never come.
- * Of the system's own there are /dev/stdout and others: behind one there may be
- * a file in which the command's output is already.
- */
-static int result_open(const char *path)
-{
-	bool own = strncmp(path, "/dev/", 5) == 0;
-	int fd = open(path,
-		      O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC |
-			      (own ? O_APPEND : O_TRUNC | O_NOFOLLOW),
-		      0666);
-
-	if (fd >= 0)
-		(void)fd_nonblock(fd, false);
-	return fd;
-}
-
 static json_t *result_json(const struct report *r)
 {
 	const struct exeat_result *e = r->result;
@@ -193,11 +175,14 @@ int report_write(const struct report *r)
 	if (!r->json)
 		return 0;
 	root = r->error ? error_json(r->error) : result_json(r);
-	fd = result_open(r->json);
+	fd = result_open(r->json_folder, r->json);
+	if (fd < 0)
+		errno = -fd;
 	written = root && fd >= 0 ? json_dumpfd(root, fd, JSON_INDENT(2)) : -1;
 	json_decref(root);
 	if (written < 0)
-		(void)fprintf(stderr, "exeat: --json %s: cannot write\n",
-			      text_shown(r->json, path, sizeof(path)));
+		(void)fprintf(stderr, "exeat: --json %s: cannot write: %s\n",
+			      text_shown(r->json, path, sizeof(path)),
+			      strerror(errno));
 	return written;
 }

@@ -14,6 +14,7 @@ struct report {
 	const struct exeat_error *error; /* instead: why there is none */
 	bool explain, quiet;
 	const char *json; /* the file for the result, or NULL */
+	int json_folder;  /* result_folder() of it */
 };
 
 /* To stderr: what was refused if asked for, why it ended, notices. */

@@ -16,6 +16,7 @@
 #include "core/cli/attend.h"
 #include "core/cli/options.h"
 #include "core/cli/report.h"
+#include "core/cli/result.h"
 #include "core/cli/upstream.h"
 #include "core/include/exeat.h"
 
@@ -167,7 +168,7 @@ struct run_context {
 	struct exeat_session *session;
 	struct exeat_run *run;
 	struct attend attend;
-	int audit;
+	int audit, json_folder;
 };
 
 static int fail(const struct exeat_error *error)
@@ -275,6 +276,24 @@ static int audit_open(const char *where, int *ret, struct err *err)
 	return 0;
 }
 
+static int json_place(const struct run_options *o, int *ret, struct err *err)
+{
+	struct cli_list places = { 0 };
+	int r = o->json && o->work_dir ? cli_list_add(&places, o->work_dir) : 0;
+
+	for (size_t i = 0; o->json && r == 0 && i < o->rw.n; i++)
+		r = cli_list_add(&places, o->rw.texts[i]);
+	if (r < 0)
+		(void)err_sys(err, ENOMEM, "option", "--json");
+	else if (o->json)
+		r = result_folder(o->json,
+				  places.n ? places.texts :
+					     &(const char *const){ NULL },
+				  ret, err);
+	cli_list_free(&places);
+	return r;
+}
+
 /* What the audit lacks: said whether or not anybody asked for notices. */
 static void event_cb(void *user_data, const struct exeat_event *event)
 {
@@ -344,7 +363,8 @@ static int prepare(struct run_context *x, struct run_options *o, int argc,
 	if (files_read(o, err) < 0 || env_complete(&o->env, err) < 0 ||
 	    cli_upstream(&o->upstream, &o->upstream_direct, o->quiet, err) <
 		    0 ||
-	    audit_open(o->audit, &x->audit, err) < 0)
+	    audit_open(o->audit, &x->audit, err) < 0 ||
+	    json_place(o, &x->json_folder, err) < 0)
 		return -EINVAL;
 	s->backend = o->backend;
 	s->network_mode = o->net;
@@ -441,6 +461,7 @@ static int run(struct run_context *x)
 		.explain = o->explain,
 		.quiet = o->quiet,
 		.json = o->json,
+		.json_folder = x->json_folder,
 	};
 	int status;
 
@@ -467,6 +488,7 @@ int cli_run(const struct cli_command *c, int argc, char *argv[])
 		.session_options = EXEAT_SESSION_OPTIONS_INIT,
 		.run_options = EXEAT_RUN_OPTIONS_INIT,
 		.audit = -1,
+		.json_folder = -1,
 		.attend = { .signals = -1, .terminal = -1 },
 	};
 	struct err err;
@@ -480,6 +502,7 @@ int cli_run(const struct cli_command *c, int argc, char *argv[])
 		status = run(&x);
 	exeat_session_close(x.session);
 	fd_close(&x.audit);
+	fd_close(&x.json_folder);
 	attend_end(&x.attend);
 	cli_list_free(&o.allow);
 	cli_list_free(&o.allow_files);

@@ -197,6 +197,43 @@ def json_file():
     expect(run("run", "--json", path, "true"), "--json: a FIFO", 0, "")
     with os.fdopen(r) as f:
         check("--json: a FIFO has it", json.load(f)["returncode"] == 0)
+    mine = os.path.join(PLACE, "mine")
+    os.mkdir(mine)
+    for option in "-w", "--rw":
+        folder = place(f"json{option}")
+        link = os.path.join(PLACE, f"json-link{option}")
+        os.symlink(os.path.join(folder, "out"), link)
+        command = f"cd {folder}; mkdir -p out; mv out o2; ln -s {mine} out"
+        make = ("run", option, folder, "-c", f"mkdir {folder}/out")
+        expect(run(*make), f"{option}: a folder", 0, "")
+        with open(os.path.join(mine, "result"), "w") as f:
+            f.write("precious")
+        path = os.path.join(link, "result")
+        expect(run("run", option, folder, "--json", path, "-c", command),
+               f"{option}: a link is put in the folder's place", 0, "")
+        with open(os.path.join(folder, "o2", "result")) as f:
+            check("--json: it is in the folder as it was",
+                  json.load(f)["returncode"] == 0)
+        for path in path, os.path.join(folder, "out", "result"):
+            expect(run("run", option, folder, "--json", path, "-c",
+                       "echo ran"), f"{option}: a link of an earlier run",
+                   125, "", "symlink that a command could have made")
+        with open(os.path.join(mine, "result")) as f:
+            check("--json: a file of the caller's is as it was",
+                  f.read() == "precious")
+    for path, reason in ((PLACE, "Is a directory"),
+                         (f"{PLACE}/", "Is a directory"),
+                         (link, "Too many levels of symbolic links"),
+                         (f"{PLACE}/no/x", "No such file"),
+                         (f"{mine}/result/x", "Not a directory")):
+        expect(run("run", "--json", path, "-c", "echo ran"),
+               f"--json {path}: said at once", 125, "", reason)
+    here = os.path.relpath(os.path.join(PLACE, "rel", "..", "relative"))
+    os.mkdir(os.path.join(PLACE, "rel"))
+    expect(run("run", "--json", here, "true"), "--json: relative", 0, "")
+    with open(here) as f:
+        check("--json: relative, it is there",
+              json.load(f)["returncode"] == 0)
 
 
 def audit():
