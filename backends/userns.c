@@ -291,8 +291,12 @@ _Noreturn static void attend(struct stub *s)
 	};
 
 	for (;;) {
-		if (poll(p, 2, hold_wait(&s->hold)) < 0)
-			continue; /* EINTR: a debugger */
+		if (poll(p, 2, hold_wait(&s->hold)) < 0) {
+			if (errno == EINTR)
+				continue; /* a debugger */
+			/* deaf, we would keep the run from ending */
+			_exit(EXIT_SANDBOX);
+		}
 		if (p[1].revents)
 			reap(s);
 		if (p[0].revents)

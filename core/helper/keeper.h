@@ -92,7 +92,7 @@ struct keeper_run {
 	int ended_by;		/* the signal that ended it unborn; 0: none */
 	bool stopped;		/* unborn: it is to begin so */
 	bool failed, flushed, over;
-	bool killed;		/* the grace is over */
+	bool killed;		/* KILL is sent to all of it */
 	bool has_status;
 	uint32_t status;	/* as of wait(2) */
 	uint64_t utime_us, stime_us, maxrss_kib;

@@ -165,7 +165,8 @@ static void time_stop(struct keeper_run *run)
 {
 	int64_t left_ms;
 
-	if (!event_pending(run->timer, EV_TIMEOUT, NULL))
+	/* who was killed has to end also now */
+	if (run->killed || !event_pending(run->timer, EV_TIMEOUT, NULL))
 		return;
 	left_ms = (run->due_us - clock_us()) / 1000;
 	run->left_ms = left_ms > 0 ? (uint64_t)left_ms : 1;

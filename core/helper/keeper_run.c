@@ -22,7 +22,10 @@
 #include "core/base/fd.h"
 
 /* From the KILL of a run's processes to that of all that it is. */
-enum { LAST_MS = 1000 };
+enum {
+	LAST_MS = 1000,
+	LAST_KILL_MS = 2000, /* by the caller, who has set no time */
+};
 
 static struct keeper_run *run_find(struct keeper *k, uint32_t id)
 {
@@ -355,7 +358,7 @@ static void run_timer_cb(evutil_socket_t fd, short what, void *user)
 
 	(void)fd;
 	(void)what;
-	if (run->reason == RUN_ENDED)
+	if (run->reason == RUN_ENDED && !run->killed)
 		return run_end(run, RUN_TIMEOUT);
 	/* by its child, which then knows what all of it has used; but it has
 	 * to end though the child be busy */
@@ -419,6 +422,11 @@ void keeper_run_kill(struct keeper *k, uint32_t id, int signal)
 		return;
 	run->kills |= signal_bit(signal);
 	run_signal(run, signal);
+	if (signal != SIGKILL || run->state < RUN_BORN || run->killed)
+		return;
+	/* by its child, as when its time is up; but it has to end */
+	run->killed = true;
+	keeper_run_timer(run, LAST_KILL_MS);
 }
 
 /* ---- birth ---- */

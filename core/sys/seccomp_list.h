@@ -164,6 +164,13 @@ static const struct rule rules[] = {
 	DENY_NEW("setxattrat", 463, ENOSYS, "its size is in memory; programs "
 		 "fall back"),
 
+	/*
+	 * -- payload: the run's first process has the same user on the host,
+	 * which is all that the kernel asks of who sets another's limits.
+	 */
+	DENY_IF2("prlimit64", EPERM, "limits of the run's first process",
+		 IS(0, 1), NOT(2, 0)),
+
 	/* -- payload: mounts, which a nested user namespace would allow -- */
 	DENY("mount", EPERM, "mounts"),
 	DENY("umount", EPERM, "mounts"),

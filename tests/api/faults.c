@@ -707,6 +707,36 @@ static void hanging(void **state)
 	hangs("front");
 }
 
+/* A stub that does nothing is no way for a run to stay: neither at a caller's
+ * KILL, nor in a pause. */
+static void stub_hangs(void **state)
+{
+	(void)state;
+	for (int pauses = 0; pauses < 2; pauses++) {
+		struct scene scene = { 0 };
+		pid_t stub;
+
+		running(&scene);
+		stub = api_parent(api_process(marker));
+		assert_true(stub > 1);
+		if (pauses)
+			assert_int_equal(
+				exeat_session_pause(scene.session, NULL), 0);
+		assert_int_equal(kill(stub, SIGSTOP), 0);
+		assert_int_equal(exeat_run_kill(scene.run, SIGKILL, NULL), 0);
+		assert_int_equal(exeat_run_wait(scene.run, GONE_MS, NULL), 1);
+		assert_int_equal(exeat_run_result(scene.run)->returncode,
+				 -SIGKILL);
+		assert_string_equal(
+			exeat_run_result(scene.run)->termination_reason,
+			"killed");
+		assert_string_equal(api_sh(scene.session, "echo on", 0),
+				    "on\n");
+		exeat_session_close(scene.session);
+		nothing_is_left(&scene, true);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup(keeper, make_marker),
 	cmocka_unit_test_setup(front, make_marker),
@@ -720,6 +750,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test_setup(put_tar, make_marker),
 	cmocka_unit_test_setup(closing, make_marker),
 	cmocka_unit_test_setup(hanging, make_marker),
+	cmocka_unit_test_setup(stub_hangs, make_marker),
 };
 
 API_MAIN("faults", tests)

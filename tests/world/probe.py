@@ -1463,7 +1463,10 @@ def each_limit():
     for name in (x for x in dir(resource) if x.startswith("RLIMIT_")):
         which = getattr(resource, name)
         for pid in [0] if able else [0, 1]:
-            hard = resource.prlimit(pid, which)[1]
+            soft, hard = resource.prlimit(pid, which)
+            if pid == 1:  # the first process of the run has its own
+                attempt(f"{name} of 1, as it is", lambda p=pid, w=which,
+                        s=soft, h=hard: resource.prlimit(p, w, (s, h)))
             if hard == resource.RLIM_INFINITY:
                 continue
             for soft in (hard, hard + 1):
