@@ -131,8 +131,8 @@ static void share_little(int fd, struct exeat_run_options *o)
 		return;
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	o->stdio_fd[fd] = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
-	/* of a terminal that is another user's: it waits for `fg` */
-	o->stdio[fd] = o->stdio_fd[fd] < 0 ? EXEAT_STDIO_INHERIT :
+	/* if the terminal is another user's, it is written to for the run */
+	o->stdio[fd] = o->stdio_fd[fd] < 0 ? EXEAT_STDIO_CALLBACK :
 					     EXEAT_STDIO_FD;
 }
 
@@ -144,7 +144,7 @@ void attend_share(struct attend *a, bool outputs, struct exeat_run_options *o)
 			continue;
 		if (in_background(fd))
 			share_little(fd, o);
-		if (o->stdio[fd] == EXEAT_STDIO_INHERIT)
+		else
 			a->terminal = fd;
 	}
 }
@@ -345,10 +345,6 @@ int attend_run(struct attend *a, struct exeat_error *error)
 	int r;
 
 	raw_begin(a);
-	if (a->terminal >= 0 && in_background(a->terminal)) {
-		run_hold(a);
-		job_continued(a);
-	}
 	while ((r = exeat_run_wait(a->run, 0, error)) == 0) {
 		fds[2].fd = keys_wanted(a) ? STDIN_FILENO : -1;
 		(void)poll(fds, 3, -1);

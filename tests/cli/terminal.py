@@ -277,6 +277,15 @@ def shared():
     t.type(b"wait %1; echo is=$?\n")
     t.said("nothing to read", b"nothing\r\n", b"none\r\n", b"is=7\r\n",
            b"@> ")
+    # of a terminal that is another user's; and timeout(1) makes a group of
+    # its own, so that to us it is the same
+    modes = os.fstat(t.slave).st_mode
+    os.fchmod(t.slave, 0)
+    t.type(b"timeout 60 $E run -q -c 'echo wr\"\"itten; echo to\"\"o >&2; exit 6'"
+           b"; echo is=$?\n")
+    t.said("a terminal that cannot be opened", b"written\r\n")
+    t.said("its status", b"is=6\r\n", b"@> ")
+    os.fchmod(t.slave, modes)
     t.type(b"$E run -q -c 'echo rea\"\"dy; exec cat'\n")
     t.said("another", b"ready\r\n")
     t.type(b"\x1a")
