@@ -31,7 +31,8 @@ enum {
 
 /* What one look found. */
 struct sight {
-	uint64_t sum;
+	uint64_t sum;	  /* of who there is and what they used, or whether
+			   * they are dead */
 	unsigned running; /* threads that run, or may */
 	unsigned sleepy;  /* that cannot be interrupted */
 	bool continued;	  /* a process of which none runs, and some wait: to
@@ -143,7 +144,8 @@ static uint64_t mixed(uint64_t x)
 struct looked {
 	struct sight *sight;
 	pid_t pid;
-	unsigned running, sleepy, waiting; /* threads of this process */
+	unsigned running, sleepy, waiting; /* threads of this process; of one
+					    * that is to be frozen, alive */
 	const char *own; /* our own group; NULL: states are asked for */
 	bool outside;
 };
@@ -198,6 +200,7 @@ static bool group_thread(void *user, pid_t tid)
 	/* a dead one stays where it was */
 	if (is_dead(thread_state(l->pid, tid)))
 		return true;
+	l->running++;
 	(void)thread_file(l->pid, tid, "cgroup", text, sizeof(text));
 	path = group_of(text);
 	l->outside |= path && strcmp(path, l->own) == 0;
@@ -218,9 +221,12 @@ static bool move_process(void *user, pid_t pid)
 	if (pid == 1)
 		return true;
 	m->looked.pid = pid;
+	m->looked.running = 0;
 	m->looked.outside = false;
 	(void)snprintf(text, sizeof(text), "/proc/%d/task", pid);
 	(void)each_number(text, group_thread, &m->looked);
+	m->looked.sight->sum +=
+		mixed((uint64_t)pid << 1 | (m->looked.running > 0));
 	if (!m->looked.outside)
 		return true;
 	m->looked.sight->outside++;
@@ -342,16 +348,34 @@ static void again_in(struct hold *h, int max_ms)
 	h->due_ms = clock_ms() + h->pause_ms;
 }
 
+/*
+ * Nobody is outside. One look cannot tell: it asks those that were there when
+ * it began, and of them one may have left a child and be dead when its turn
+ * comes. But if the same are alive and dead in a second one, all that was alive
+ * between the two is in the group.
+ */
+static bool all_inside(const struct hold *h, struct sight *s)
+{
+	struct sight again = { .sum = 0 };
+
+	look_frozen(h, s);
+	if (s->failed || s->outside > 0)
+		return false;
+	look_frozen(h, &again);
+	s->failed = again.failed;
+	return !again.failed && again.outside == 0 && again.sum == s->sum;
+}
+
 /* All are in it, or cannot be brought there. */
 static enum hold_state freeze(struct hold *h)
 {
 	struct sight s = { .sum = 0 };
+	bool inside = all_inside(h, &s);
 
-	look_frozen(h, &s);
 	if (s.failed) {
 		fd_close(&h->procs);
 		stop_all(h);
-	} else if (s.outside == 0) {
+	} else if (inside) {
 		h->due_ms = -1;
 		return still(h);
 	} else if (++h->looks % CHASES == 0) {
