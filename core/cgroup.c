@@ -54,6 +54,8 @@ static const char *reason_of(int error)
 	case -EBUSY:
 		return "it has processes of its own, and such a group passes "
 		       "no controller on (cgroup.subtree_control)";
+	case -EOPNOTSUPP:
+		return "it is for threads (cgroup.type)";
 	default:
 		return strerrordesc_np(-error);
 	}
@@ -304,6 +306,12 @@ int cgroup_open_below(const struct cgroup *parent, uint32_t run,
 			     group_make(&g, parent->places[i], fd, err);
 	}
 	g.kinds = parent->kinds;
+	/* who has to go for lack of memory, be it the session's, goes as a
+	 * whole; version 1 has no way to say so */
+	for (unsigned i = 0; i < g.nplaces; i++)
+		if (g.places[i].v2 && g.places[i].kinds & 1U << CGROUP_MEMORY)
+			(void)cgroup_put(g.places[i].fd, "memory.oom.group",
+					 "1");
 	if (r < 0)
 		(void)cgroup_close(&g);
 	else
@@ -364,8 +372,6 @@ static int memory_limit(const struct cgroup_place *p, uint64_t bytes)
 
 	if (p->v2) {
 		(void)cgroup_put(p->fd, "memory.swap.max", "0");
-		/* all of the run, not what the kernel happens to pick */
-		(void)cgroup_put(p->fd, "memory.oom.group", "1");
 		return number_put(p->fd, "memory.max", bytes);
 	}
 	r = number_put(p->fd, "memory.limit_in_bytes", bytes);

@@ -14,10 +14,15 @@
  * and opens the files by which a process joins; the payload joins before it
  * executes anything, and has no way to these trees afterwards.
  *
- * In version 2 a group with processes in it has no groups with controllers
- * below it. So the place is the nearest one above our own that may be written
- * and has, or can be given, the controllers: a delegated scope of systemd, a
- * container's, or for root any.
+ * In version 2 a group with processes in it passes no controllers on to groups
+ * below it, and our own has some: the caller, at least. So the place is the
+ * nearest one above that may be written, has no processes, and has or can be
+ * given the controllers; for root there is always one. Where there is none, as
+ * in a container or in a group that was made over to a user, the processes of
+ * our own group are moved into one below it, exeat.callers, and stay there; so
+ * they are at once where systemd delegated it (Delegate=yes). A session's group
+ * passes all its controllers on: as long as it lasts the kernel refuses to take
+ * them from the place.
  *
  * A session's group is locked (flock(2)) as long as its caller lives; what dead
  * ones left is removed by the next session that looks at the same place. Who

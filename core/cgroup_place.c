@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "core/base/fd.h"
@@ -15,7 +17,11 @@
 enum {
 	PROC_MAX = 1 << 20, /* bytes of mountinfo */
 	PATH_SIZE = 4096,
+	CLEAR_TRIES = 100, /* while what is in a group forks */
 };
+
+/* Not one of those that are swept: what is in it may make groups there. */
+#define CALLERS "exeat.callers"
 
 const char *const cgroup_controllers[CGROUP_KINDS] = {
 	[CGROUP_MEMORY] = "memory",
@@ -109,6 +115,8 @@ static int tree_find(const char *mountinfo, const char *self,
 		    strcmp(m.type, v2 ? "cgroup2" : "cgroup") != 0 ||
 		    (!v2 &&
 		     !has_word(m.options, strlen(m.options), controller)) ||
+		    /* of a cgroup namespace around ours */
+		    strncmp(m.root, "/..", 3) == 0 ||
 		    !own_path(self, controller, ret_own, size))
 			continue;
 		below_mount(m.root, ret_own);
@@ -202,14 +210,109 @@ int cgroup_place_prepare(int dirfd, unsigned kinds)
 	return on ? (int)on : error;
 }
 
-/* From our own group upwards; the nearest one and its reason stay. No kinds are
- * asked for: whatever may have groups. */
-static int place_find_v2(const char *mount, char *own, unsigned *kinds,
-			 char **where)
+/* Are there processes in it, and does that matter? (In the root it does not, and
+ * the root has no type.) -EOPNOTSUPP: groups below it could have no processes of
+ * their own. */
+static int is_full(int dirfd)
 {
-	const bool any = *kinds == 0;
+	char text[CGROUP_VALUE_SIZE];
+
+	if (*cgroup_get(dirfd, "cgroup.type", text, sizeof(text)) == '\0')
+		return 0;
+	if (strcmp(text, "domain\n") != 0)
+		return -EOPNOTSUPP;
+	return *cgroup_get(dirfd, "cgroup.procs", text, sizeof(text)) != '\0';
+}
+
+/* Did systemd give it away, with all that is below it (Delegate= of
+ * systemd.resource-control(5))? */
+static bool is_delegated(int dirfd)
+{
+	static const char *const names[] = { "user.delegate",
+					     "trusted.delegate" };
+	char value[2];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (fgetxattr(dirfd, names[i], value, sizeof(value)) == 1 &&
+		    value[0] == '1')
+			return true;
+	return false;
+}
+
+/* One turn: -EAGAIN if more may have come meanwhile, 0 if it was empty. */
+static int clear_once(int dirfd)
+{
+	cleanup_free char *pids = NULL;
+	cleanup_fd int callers = -1;
+	size_t len;
+	int r = fd_read_file(dirfd, "cgroup.procs", PROC_MAX, &pids, &len);
+
+	if (r < 0 || len == 0)
+		return r;
+	if (mkdirat(dirfd, CALLERS, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	callers = openat(dirfd, CALLERS,
+			 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (callers < 0)
+		return -errno;
+	for (char *pid = pids, *end; (end = strchr(pid, '\n')) != NULL;
+	     pid = end + 1) {
+		*end = '\0';
+		/* of another pid namespace: as "0" it would be ourselves */
+		if (strcmp(pid, "0") == 0)
+			return -EBUSY;
+		r = cgroup_put(callers, "cgroup.procs", pid);
+		if (r < 0 && r != -ESRCH)
+			return r;
+	}
+	return -EAGAIN;
+}
+
+int cgroup_place_clear(int dirfd)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; r == -EAGAIN && i < CLEAR_TRIES; i++)
+		r = clear_once(dirfd);
+	return r == -EAGAIN ? -EBUSY : r;
+}
+
+/*
+ * A group, if it is fit to have groups with these kinds below: all of them, or
+ * at least one. What is in it is moved out of the way only if it is ours to
+ * arrange.
+ */
+static int place_take(int dirfd, unsigned kinds, bool all, bool ours)
+{
+	unsigned has = kinds_in(dirfd, "cgroup.controllers", kinds);
+	int r = may_make(dirfd);
+
+	if (r < 0)
+		return r;
+	if (has == 0 || (all && has != kinds))
+		return -ENOENT;
+	r = is_full(dirfd);
+	if (r > 0)
+		r = ours ? cgroup_place_clear(dirfd) : -EBUSY;
+	if (r == 0)
+		r = cgroup_place_prepare(dirfd, has);
+	return all && r >= 0 && (unsigned)r != kinds ? -ENOENT : r;
+}
+
+struct want {
+	unsigned kinds; /* 0: any, as long as groups can be made */
+	bool all;	/* of them, not just some */
+	bool clear;	/* our own group may be cleared for it */
+};
+
+/* From our own group upwards; the nearest one and its reason stay. */
+static int place_climb(const char *mount, const char *group,
+		       const struct want *want, unsigned *kinds, char **where)
+{
+	char own[PATH_SIZE];
 	int first = 0;
 
+	(void)snprintf(own, sizeof(own), "%s", group);
 	for (;;) {
 		char path[2 * PATH_SIZE];
 		cleanup_fd int fd = -1;
@@ -218,9 +321,14 @@ static int place_find_v2(const char *mount, char *own, unsigned *kinds,
 
 		(void)snprintf(path, sizeof(path), "%s%s", mount, own);
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		r = fd < 0 ? -errno :
-		    any	   ? may_make(fd) :
-			     cgroup_place_prepare(fd, *kinds);
+		if (fd < 0)
+			r = -errno;
+		else if (want->kinds == 0)
+			r = may_make(fd);
+		else
+			r = place_take(fd, want->kinds, want->all,
+				       !first && (want->clear ||
+						  is_delegated(fd)));
 		if (r >= 0 || !first) {
 			free(*where);
 			*where = strdup(path);
@@ -235,6 +343,30 @@ static int place_find_v2(const char *mount, char *own, unsigned *kinds,
 			return first;
 		*slash = '\0';
 	}
+}
+
+/* What has all of the kinds before what has some; and processes that are not
+ * known to be ours to arrange are moved only if there is no other place. */
+static int place_find_v2(const char *mount, const char *own, unsigned *kinds,
+			 char **where)
+{
+	static const struct want wants[] = {
+		{ .all = true },
+		{ .all = true, .clear = true },
+		{ .all = false },
+		{ .all = false, .clear = true },
+	};
+	const unsigned asked = *kinds;
+	int fd = -ENOENT;
+
+	for (size_t i = 0; fd < 0 && i < sizeof(wants) / sizeof(wants[0]);
+	     i++) {
+		struct want want = wants[i];
+
+		want.kinds = asked;
+		fd = place_climb(mount, own, &want, kinds, where);
+	}
+	return fd;
 }
 
 static int place_find_v1(const char *mount, const char *own, char **where)

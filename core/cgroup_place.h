@@ -27,8 +27,12 @@ void cgroup_map_done(struct cgroup_map *map);
 int cgroup_place_open(const struct cgroup_map *map, enum cgroup_kind kind,
 		      struct cgroup_place *ret, char **where);
 /* Version 2: the kinds that groups below can have, at least one, or -errno:
- * -ENOENT: it has not got them itself; -EBUSY: processes are in it. */
+ * -ENOENT: it has not got them itself. No processes are to be in it: those
+ * controllers that may be threaded would make it fit for threads alone. */
 int cgroup_place_prepare(int dirfd, unsigned kinds);
+/* Version 2: move the processes that are in a group into one below it, until
+ * there is none. 0 or -errno; -EBUSY: some cannot be moved. */
+int cgroup_place_clear(int dirfd);
 /* Where groups of version 2 can be made, with any controllers or none: the
  * nearest place above our own group. */
 int cgroup_place_any(const struct cgroup_map *map, struct cgroup_place *ret,

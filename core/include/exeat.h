@@ -247,9 +247,11 @@ struct exeat_session_options {
 	 * What all runs together may use: bytes of memory (swap counts; from
 	 * 1 MiB to 1 PiB), processors (1.5: the time of one and a half; 0.01
 	 * to 8192), processes and threads (at most 4194304). 0: no limit. A
-	 * cgroup keeps them; where none can be had
-	 * EXEAT_UNAVAILABLE says why, unless `limits_best_effort` has its bit:
-	 * then limits of each process do. A result's ..._enforced says which.
+	 * cgroup keeps them; where none can be had EXEAT_UNAVAILABLE says why,
+	 * unless `limits_best_effort` has its bit: then limits of each process
+	 * do. A result's ..._enforced says which. In version 2 the processes
+	 * of the caller's own group may have to be moved for it, into a group
+	 * exeat.callers below it.
 	 */
 	uint64_t memory_bytes;
 	double cpus;
