@@ -13,6 +13,23 @@
 
 enum { WAIT_MS = 20000, STILL_MS = 150 };
 
+/* Among all processes of the machine, this program's alone. */
+static const char *marker(void)
+{
+	static char text[32];
+
+	(void)snprintf(text, sizeof(text), "3610.%d", getpid());
+	return text;
+}
+
+static const char *sleeper(void)
+{
+	static char text[64];
+
+	(void)snprintf(text, sizeof(text), "sleep %s", marker());
+	return text;
+}
+
 static struct exeat_run *start(const char *command)
 {
 	struct exeat_run_options o = RUN_OPTIONS;
@@ -168,11 +185,11 @@ static void time_and_end(void **state)
 	assert_int_equal(exeat_session_resume(session, NULL), 0);
 	assert_int_equal(exeat_session_pause(session, NULL), 0);
 	assert_int_equal(exeat_session_resume(session, NULL), 0);
-	(void)start("sleep 1234567");
+	(void)start(sleeper());
 	assert_int_equal(exeat_session_pause(session, NULL), 0);
 	exeat_session_close(session);
 	session = NULL;
-	assert_int_equal(api_processes("1234567"), 0);
+	assert_int_equal(api_processes(marker()), 0);
 }
 
 /* ---- who does not want to stand still ---- */
@@ -481,12 +498,12 @@ static void time_is_up(void **state)
 
 	(void)state;
 	exeat_session_close(session);
-	s.timeout_ms = 700;
+	s.timeout_ms = 2000;
 	session = api_open(&s);
 	assert_string_equal(api_sh(session, "echo in time", 0), "in time\n");
 	o.command = "trap 'exit 6' TERM; echo; while :; do sleep 0.05; done";
 	runs[0] = api_start(session, &o);
-	o.command = "sleep 1234567";
+	o.command = sleeper();
 	runs[1] = api_start(session, &o);
 	assert_string_equal(api_wait(runs[0])->termination_reason,
 			    "session_closed");
@@ -516,11 +533,11 @@ static void nobody_looks(void **state)
 
 	(void)state;
 	exeat_session_close(session);
-	s.timeout_ms = 500;
+	s.timeout_ms = 1500;
 	session = api_open(&s);
-	(void)start("sleep 1234567");
+	(void)start(sleeper());
 	assert_int_equal(exeat_session_pause(session, NULL), 0);
-	assert_true(api_becomes_zero(api_processes, "1234567", WAIT_MS));
+	assert_true(api_becomes_zero(api_processes, marker(), WAIT_MS));
 	assert_true(api_helpers_go(WAIT_MS));
 	exeat_session_close(session);
 	session = NULL;

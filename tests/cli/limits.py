@@ -161,7 +161,7 @@ def ends():
     expect(p, "--timeout", 124, "", "exeat: the command was ended: --timeout\n")
     check("--timeout: the result", result["termination_reason"] == "timeout",
           result)
-    p, result = limited("--idle-timeout", "0.2", "-c", "echo a; sleep 1000")
+    p, result = limited("--idle-timeout", "1", "-c", "echo a; sleep 1000")
     expect(p, "--idle-timeout", 124, "a\n",
            "exeat: the command was ended: --idle-timeout: it wrote nothing\n")
     check("--idle-timeout: the result",
