@@ -17,7 +17,7 @@
 enum {
 	PROC_MAX = 1 << 20, /* bytes of mountinfo */
 	PATH_SIZE = 4096,
-	CLEAR_TRIES = 100, /* while what is in a group forks */
+	CLEAR_MS = 2000, /* while what is in a group forks */
 };
 
 /* Not one of those that are swept: what is in it may make groups there. */
@@ -270,10 +270,12 @@ static int clear_once(int dirfd)
 
 int cgroup_place_clear(int dirfd)
 {
-	int r = -EAGAIN;
+	int64_t deadline = clock_ms() + CLEAR_MS;
+	int r;
 
-	for (int i = 0; r == -EAGAIN && i < CLEAR_TRIES; i++)
+	do
 		r = clear_once(dirfd);
+	while (r == -EAGAIN && clock_ms() < deadline);
 	return r == -EAGAIN ? -EBUSY : r;
 }
 

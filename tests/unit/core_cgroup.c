@@ -19,7 +19,6 @@
 #include <cmocka.h>
 
 #include "core/base/fd.h"
-#include "core/base/num.h"
 #include "core/cgroup_place.h"
 #include "core/treeremove.h"
 
@@ -256,38 +255,16 @@ static void placed(void **state)
 
 enum { GENERATIONS = 100000 };
 
-/* Joins a group and has children there, each of which has the next. */
-static void forks_on(int procs)
+/* Joins a group, says so, and stays; or has a child that has the next. */
+static void join(int procs, int joined, bool forks)
 {
-	if (write(procs, "0", 1) != 1)
+	if (write(procs, "0", 1) != 1 || write(joined, "", 1) != 1)
 		_exit(1);
-	for (int i = 0; i < GENERATIONS; i++)
+	for (int i = 0; forks && i < GENERATIONS; i++)
 		if (fork() > 0)
 			_exit(0);
-	_exit(0);
-}
-
-static void sits(int procs)
-{
-	if (write(procs, "0", 1) != 1)
-		_exit(1);
 	for (;;)
 		(void)pause();
-}
-
-static void kill_all(int dirfd)
-{
-	cleanup_free char *pids = NULL;
-	size_t len;
-
-	assert_int_equal(
-		fd_read_file(dirfd, "cgroup.procs", 1 << 20, &pids, &len), 0);
-	for (const char *at = pids; *at; at += *at == '\n') {
-		uint64_t pid;
-
-		assert_true(num_parse_u64(&at, INT32_MAX, &pid) && pid > 1);
-		(void)kill((pid_t)pid, SIGKILL);
-	}
 }
 
 static void wait_all(void)
@@ -302,6 +279,7 @@ static void cleared(void **state)
 	struct cgroup_place place;
 	struct err err;
 	char name[64], text[64];
+	int joined[2];
 	cleanup_free char *where = NULL;
 	cleanup_fd int group = -1, procs = -1, below = -1;
 
@@ -318,16 +296,16 @@ static void cleared(void **state)
 	group = openat(place.fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	procs = openat(group, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 	assert_true(procs >= 0);
+	assert_int_equal(pipe(joined), 0);
 	for (int i = 0; i < 6; i++) {
 		pid_t pid = fork();
 
 		assert_true(pid >= 0);
 		if (pid == 0)
-			(i < 3 ? sits : forks_on)(procs);
+			join(procs, joined[1], i % 2 == 0);
 	}
-	while (strlen(cgroup_get(group, "cgroup.procs", text, sizeof(text))) <
-	       6)
-		(void)usleep(1000);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(read(joined[0], text, 1), 1);
 	assert_int_equal(cgroup_place_clear(group), 0);
 	assert_string_equal(
 		cgroup_get(group, "cgroup.procs", text, sizeof(text)), "");
@@ -337,11 +315,12 @@ static void cleared(void **state)
 	assert_true(*cgroup_get(below, "cgroup.procs", text, sizeof(text)));
 	/* and once more, with nobody there */
 	assert_int_equal(cgroup_place_clear(group), 0);
-	while (*cgroup_get(below, "cgroup.procs", text, sizeof(text)))
-		kill_all(below);
+	assert_int_equal(cgroup_put(below, "cgroup.kill", "1"), 0);
 	wait_all();
 	assert_int_equal(unlinkat(group, "exeat.callers", AT_REMOVEDIR), 0);
 	assert_int_equal(unlinkat(place.fd, name, AT_REMOVEDIR), 0);
+	(void)close(joined[0]);
+	(void)close(joined[1]);
 	(void)close(place.fd);
 	cgroup_map_done(&map);
 }
