@@ -304,7 +304,6 @@ static int become(const struct command *c, struct chan *control, const int *fds,
 
 	if (r == 0)
 		r = set_limits(c, err);
-
 	if (r == 0 && c->tty)
 		r = make_terminal(c, control, &tty, err);
 	if (r == 0)

@@ -247,7 +247,7 @@ int exeat_session_dispatch(struct exeat_session *s, int timeout_ms,
 			due_ready(source->owner);
 			break;
 		case SOURCE_STREAM:
-			stream_ready(source->owner, events[i].events);
+			stream_ready(source->owner);
 			break;
 		case SOURCE_RESOLV:
 			resolv_watch_ready(source->owner);

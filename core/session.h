@@ -403,7 +403,7 @@ void runs_bury(struct exeat_session *s);
 /* ---- stream.c ---- */
 void stream_init(struct exeat_run *run, enum exeat_stream which);
 int stream_attach(struct stream *st, int take_fd);
-void stream_ready(struct stream *st, uint32_t events);
+void stream_ready(struct stream *st);
 void stream_close(struct stream *st);
 void stream_done(struct stream *st);
 /* Input: queue bytes; written as the pipe takes them. */

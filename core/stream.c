@@ -285,9 +285,8 @@ static bool output_ready(struct stream *st)
 	return true;
 }
 
-void stream_ready(struct stream *st, uint32_t events)
+void stream_ready(struct stream *st)
 {
-	(void)events;
 	if (st->fd < 0)
 		return;
 	if (st->which == EXEAT_STDIN)

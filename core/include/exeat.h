@@ -384,8 +384,9 @@ EXEAT_API int exeat_session_fs_allowlist(const struct exeat_session *session,
 /*
  * Stop every process of every run; returns when all stand still. The runs'
  * times (timeout_ms, idle_timeout_ms) stand still with them, the session's does
- * not. exeat_run_start() resumes. SIGKILL ends a stopped run, other signals
- * wait; where runs are frozen, one that ends who does not handle it ends it.
+ * not, and a call that waits for one of them waits on. exeat_run_start()
+ * resumes. SIGKILL ends a stopped run, other signals wait; where runs are
+ * frozen, one that ends who does not handle it ends it.
  *
  * Where the caller may make cgroups of version 2 they are frozen, and nothing
  * moves them. Elsewhere they get SIGSTOP, and are watched: what continues itself
