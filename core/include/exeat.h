@@ -320,8 +320,11 @@ enum exeat_limit {
  * EXEAT_POLICY: wider than network_ceiling (object: the rule); EXEAT_NOT_FOUND:
  * the snapshot, or the folder of audit_file; EXEAT_UNAVAILABLE: the kernel or
  * machine cannot (remedy says what helps); EXEAT_LIMIT: descriptors,
- * namespaces; EXEAT_TIMEOUT: a helper process said nothing for a minute. On
- * success *ret is the caller's, until exeat_session_close().
+ * namespaces, memory, space on the disk; more rules, paths, or unix sockets in
+ * what is shown than there may be; EXEAT_CONFLICT: .exeat of host_work_dir, or
+ * what has to be a folder in it, is none; EXEAT_TIMEOUT: a helper process said
+ * nothing for a minute. On success *ret is the caller's, until
+ * exeat_session_close().
  */
 EXEAT_API int exeat_session_open(const struct exeat_session_options *options,
 				 struct exeat_session **ret,
@@ -422,8 +425,8 @@ struct exeat_policy_options;
  *
  * EXEAT_INVALID: a bad policy, one that names neither mode nor list, a ceiling
  * in it; EXEAT_POLICY: wider than network_ceiling (object: the rule);
- * EXEAT_CONFLICT: called from a callback; EXEAT_TIMEOUT: a helper process did
- * not take it, and the session is over. Dispatches while it waits: callbacks
+ * EXEAT_CONFLICT: called from a callback; EXEAT_LIMIT: more rules than there may
+ * be; EXEAT_TIMEOUT: a helper process did not take it, and the session is over. Dispatches while it waits: callbacks
  * may come, in which no run can be started (EXEAT_CONFLICT).
  */
 EXEAT_API int
@@ -854,7 +857,8 @@ EXEAT_API int exeat_remove_file(struct exeat_session *session, const char *path,
  *
  * EXEAT_INVALID: "fd"; a path, as above. EXEAT_UNAVAILABLE: there is no tar in
  * view, or for the whole work dir one that can leave nothing out (BusyBox).
- * EXEAT_LIMIT: no space. EXEAT_TIMEOUT: the session's time is over.
+ * EXEAT_LIMIT: no space, or no memory. EXEAT_TIMEOUT: the session's time is
+ * over.
  * EXEAT_CONFLICT: called from a callback, or as below.
  */
 
@@ -899,7 +903,8 @@ struct exeat_policy_options {
 	}
 
 /* Parse and compile. *ret is the caller's until exeat_policy_free().
- * EXEAT_INVALID: an option, or a rule, with its position. */
+ * EXEAT_INVALID: an option, or a rule, with its position; EXEAT_LIMIT: more
+ * rules, budgets or different lists of ports than there may be. */
 EXEAT_API int exeat_policy_new(const struct exeat_policy_options *options,
 			       struct exeat_policy **ret,
 			       struct exeat_error *error);
