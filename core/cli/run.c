@@ -424,7 +424,7 @@ static int exit_status(const struct run_options *o,
 	if (result->returncode < 0)
 		return 128 - result->returncode;
 	/* it may have been faster than its TERM: what was cut is not whole */
-	if (strcmp(result->termination_reason, "output_limit") == 0)
+	if (result->stdout_cut || result->stderr_cut)
 		return 128 + SIGTERM;
 	if (result->returncode == 0 && o->fail_on_deny && result->refused_total)
 		return STATUS_DENIED;
