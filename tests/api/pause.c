@@ -333,6 +333,57 @@ static void escapes(void **state)
 	assert_string_equal(api_sh(session, "echo here", 0), "here\n");
 }
 
+#define GROW                           \
+	"def grow():\n"                \
+	"    f = open('a', 'ab', 0)\n" \
+	"    while True:\n"            \
+	"        f.write(b'x')\n"      \
+	"        time.sleep(0.001)\n"  \
+	"libc = ctypes.CDLL(None)\n"
+/* The first process of a pid namespace of its own, which is spared signals. */
+#define BY_RANK                                           \
+	"import ctypes, os, signal, time\n" GROW          \
+	"assert libc.unshare(0x30000000) == 0\n"          \
+	"if os.fork() == 0:\n"                            \
+	"    for s in range(1, 65):\n"                    \
+	"        try: signal.signal(s, signal.SIG_IGN)\n" \
+	"        except (OSError, ValueError): pass\n"    \
+	"    grow()\n"                                    \
+	"os.wait()\n"
+/* Threads whose process is a zombie by its first one. */
+#define BY_THREADS                                                   \
+	"import ctypes, os, threading, time\n" GROW                  \
+	"for i in range(3): threading.Thread(target=grow).start()\n" \
+	"libc.syscall(60 if os.uname().machine == 'x86_64' else 93, 0)\n"
+/* Stopped, it is its tracer's, who continues it without its signal. */
+#define BY_TRACER                                                    \
+	"import ctypes, os, signal, time\n" GROW "pid = os.fork()\n" \
+	"if pid == 0:\n"                                             \
+	"    libc.ptrace(0, 0, 0, 0)\n"                              \
+	"    os.kill(os.getpid(), signal.SIGUSR1)\n"                 \
+	"    grow()\n"                                               \
+	"while True:\n"                                              \
+	"    os.waitpid(pid, 0x40000000)\n"                          \
+	"    libc.ptrace(7, pid, 0, 0)\n"
+
+/* No signal of their own, and yet not as others. */
+static void odd_ones(void **state)
+{
+	static const char *const scripts[] = { BY_RANK, BY_THREADS, BY_TRACER };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+		size_t a;
+		struct exeat_run *run = pause_one(scripts[i], &a);
+
+		does_not_move();
+		assert_int_equal(size_of("a"), a);
+		assert_int_equal(exeat_session_resume(session, NULL), 0);
+		until_larger("a", a);
+		exeat_run_free(run);
+	}
+}
+
 /* What was stopped before is not continued by us, and a caller's SIGCONT waits
  * like any other signal. */
 static void stopped_before(void **state)
@@ -552,7 +603,7 @@ static const struct CMUnitTest tests[] = {
 	WITH_SESSION(time_is_up),	WITH_SESSION(nobody_looks),
 	WITH_SESSION(escapes),		WITH_SESSION(stopped_before),
 	WITH_SESSION(callback_resumes), WITH_SESSION(signals_of_callers),
-	WITH_SESSION(tstp_of_callers),
+	WITH_SESSION(tstp_of_callers),	WITH_SESSION(odd_ones),
 };
 
 API_MAIN("pause", tests)

@@ -3,12 +3,14 @@
  *
  * It swaps folders and files for links to the host's, or for a FIFO, in one
  * step (renameat2(2), RENAME_EXCHANGE) and as fast as it can, while the caller
- * puts, reads, lists, removes, packs and unpacks by their names. The folder that
+ * puts, reads, lists, removes, packs and unpacks by their names, keeps all of it,
+ * and opens sessions there. The folder that
  * the links lead to is one that the caller may write and everybody may read: it
  * would show if he were led there once.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,6 +261,131 @@ static void archives(void **state)
 	outside_is_as_it_was();
 }
 
+/* ---- of another session, on one work dir ---- */
+
+/* One whose run swaps, and which therefore cannot be made to stand still by the
+ * other one's calls. */
+static struct exeat_session *swapping_beside(const char *dir,
+					     const char *script)
+{
+	struct exeat_session_options s = SESSION_OPTIONS;
+	struct exeat_run_options o = RUN_OPTIONS;
+	struct exeat_run *run;
+	struct exeat_session *other;
+
+	s.host_work_dir = dir;
+	other = api_open(&s);
+	assert_int_equal(exeat_put_bytes(other, "target", outside,
+					 strlen(outside), 0, NULL),
+			 0);
+	o.script = script;
+	o.script_type = "python";
+	run = api_start(other, &o);
+	assert_true(exeat_run_read(run, EXEAT_STDOUT, (char[4]){ 0 }, 4,
+				   PATIENCE_MS, NULL) > 0);
+	return other;
+}
+
+static int has_no_secret(const char *path, const struct stat *st, int kind,
+			 struct FTW *at)
+{
+	char text[64] = "";
+	int fd;
+
+	(void)st;
+	(void)at;
+	if (kind != FTW_F)
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_true(read(fd, text, sizeof(text) - 1) >= 0);
+	(void)close(fd);
+	assert_null(strstr(text, secret));
+	return 0;
+}
+
+static void snapshots(void **state)
+{
+	enum { SNAPSHOTS = 30 };
+	struct exeat_session_options s = SESSION_OPTIONS;
+	const char *dir = api_kept_dir();
+	struct exeat_session *other = swapping_beside(dir, swapping);
+	unsigned kept = 0;
+	char store[4300];
+
+	(void)state;
+	outside_path(store, "../store");
+	assert_int_equal(mkdir(store, 0711), 0);
+	s.host_work_dir = dir;
+	s.snapshot_dir = store;
+	session = api_open(&s);
+	for (int i = 0; i < SNAPSHOTS; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "s%d", i);
+		error = (struct exeat_error){ 0 };
+		if (exeat_session_snapshot(session, name, &error) == 0)
+			kept++;
+		else
+			assert_int_equal(error.code, EXEAT_CONFLICT);
+	}
+	print_message("%u snapshots\n", kept);
+	assert_true(kept > 0);
+	assert_int_equal(nftw(store, has_no_secret, 32, FTW_PHYS), 0);
+	exeat_session_close(session);
+	exeat_session_close(other);
+	outside_is_as_it_was();
+}
+
+/* Links to folders of the host's in place of what a session prepares. */
+static const char swapping_kept[] =
+	"import ctypes, os\n"
+	"libc = ctypes.CDLL(None)\n"
+	"def swap(a, b): libc.renameat2(-100, a, -100, b, 2)\n"
+	"to = open('target').read()\n"
+	"places = ['.exeat', '.exeat/home', '.exeat/venv', '.exeat/venv/bin',"
+	" '.exeat/venv/lib', '.exeat/home/.local', '.exeat/home/.local/bin',"
+	" '.exeat/home/.cargo', '.exeat/home/go', '.exeat/home/.npmrc',"
+	" '.exeat/venv/pyvenv.cfg', '.exeat/.gitignore']\n"
+	"pairs = []\n"
+	"for i, place in enumerate(places):\n"
+	"    os.symlink(to if i % 3 else to + '/f', f'link{i}')\n"
+	"    pairs.append((place.encode(), f'link{i}'.encode()))\n"
+	"n = 0\n"
+	"while True:\n"
+	"    n += 1\n"
+	"    for pair in pairs:\n"
+	"        swap(*pair)\n"
+	"        if n % 4 == 0:\n"
+	"            try: os.unlink(pair[0])\n"
+	"            except OSError: pass\n"
+	"            try: os.symlink(to, pair[0])\n"
+	"            except OSError: pass\n"
+	"        swap(*pair)\n"
+	"    if n == 4: print('go', flush=True)\n";
+
+static void preparing(void **state)
+{
+	enum { OPENED = 40 };
+	struct exeat_session_options s = SESSION_OPTIONS;
+	const char *dir = api_kept_dir();
+	struct exeat_session *other = swapping_beside(dir, swapping_kept);
+
+	(void)state;
+	s.host_work_dir = dir;
+	for (int i = 0; i < OPENED; i++) {
+		error = (struct exeat_error){ 0 };
+		if (exeat_session_open(&s, &session, &error) == 0)
+			exeat_session_close(session);
+		else
+			assert_true(error.code == EXEAT_CONFLICT ||
+				    error.code == EXEAT_NOT_FOUND);
+		outside_is_as_it_was();
+	}
+	exeat_session_close(other);
+	outside_is_as_it_was();
+}
+
 static int make_all(void **state)
 {
 	(void)state;
@@ -286,6 +413,8 @@ static int remove_all(void **state)
 static const struct CMUnitTest tests[] = {
 	WITH_OUTSIDE(files),
 	WITH_OUTSIDE(archives),
+	WITH_OUTSIDE(snapshots),
+	WITH_OUTSIDE(preparing),
 };
 
 API_MAIN("raced", tests)
