@@ -426,8 +426,9 @@ struct exeat_policy_options;
  * EXEAT_INVALID: a bad policy, one that names neither mode nor list, a ceiling
  * in it; EXEAT_POLICY: wider than network_ceiling (object: the rule);
  * EXEAT_CONFLICT: called from a callback; EXEAT_LIMIT: more rules than there may
- * be; EXEAT_TIMEOUT: a helper process did not take it, and the session is over. Dispatches while it waits: callbacks
- * may come, in which no run can be started (EXEAT_CONFLICT).
+ * be; EXEAT_TIMEOUT: a helper process did not take it, and the session is over.
+ * Dispatches while it waits: callbacks may come, in which no run can be started
+ * (EXEAT_CONFLICT).
  */
 EXEAT_API int
 exeat_session_set_policy(struct exeat_session *session,
@@ -651,9 +652,10 @@ struct exeat_result {
  * ".."; options that exclude each other. EXEAT_POLICY: wider than the session's
  * bound (object: the rule); EXEAT_UNAVAILABLE: a limit that nothing here can
  * keep; EXEAT_LIMIT: 1023 runs live already, 32 postures are in use, argv and
- * env have more than 4 MiB, or descriptors are short; EXEAT_CONFLICT: a policy change is under way; or
- * what the session failed with. Whether a cwd is there is found by the command's
- * own process: then exeat_run_wait() says EXEAT_INVALID ("cwd").
+ * env have more than 4 MiB, or descriptors are short; EXEAT_CONFLICT: a policy
+ * change is under way; or what the session failed with. Whether a cwd is there
+ * is found by the command's own process: then exeat_run_wait() says
+ * EXEAT_INVALID ("cwd").
  */
 EXEAT_API int exeat_run_start(struct exeat_session *session,
 			      const struct exeat_run_options *options,
