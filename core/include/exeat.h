@@ -490,7 +490,9 @@ enum exeat_stdio {
 	EXEAT_STDIO_NONE,	 /* /dev/null: output is discarded */
 	EXEAT_STDIO_PIPE,	 /* exeat_run_read(), exeat_run_write() */
 	EXEAT_STDIO_INHERIT,	 /* the caller's own; NONE if he has closed it,
-				  * or it is close-on-exec */
+				  * or it is close-on-exec. A terminal may be
+				  * read by the run also while the caller is in
+				  * the background of its shell */
 	EXEAT_STDIO_FD,	     /* the descriptor given; borrowed, duplicated */
 	EXEAT_STDIO_BYTES,   /* stdin: the bytes given, then end of file */
 	EXEAT_STDIO_CALLBACK /* output: on_output as it arrives */
