@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api.h"
 #include "fixture.h"
@@ -235,6 +236,7 @@ static void ends(void **state)
 {
 	struct exeat_run_options o = RUN_OPTIONS;
 	struct exeat_run *run;
+	char marker[64], command[192];
 
 	(void)state;
 	/* a command that is not there needs no terminal */
@@ -250,19 +252,23 @@ static void ends(void **state)
 	assert_int_equal(api_wait(run)->returncode, 4);
 	exeat_run_free(run);
 	/* the time is up; what was left in the background is gone too */
-	o.command = "setsid sleep 1234567 & trap '' HUP; sleep 1234567";
+	(void)snprintf(marker, sizeof(marker), "3611.%d", getpid());
+	(void)snprintf(command, sizeof(command),
+		       "setsid sleep %s & trap '' HUP; sleep %s", marker,
+		       marker);
+	o.command = command;
 	o.timeout_ms = 300;
 	o.kill_grace_ms = 100;
 	run = api_start(session, &o);
 	assert_string_equal(api_wait(run)->termination_reason, "timeout");
-	assert_int_equal(api_processes("1234567"), 0);
+	assert_int_equal(api_processes(marker), 0);
 	exeat_run_free(run);
 	/* its owner forgets it */
 	o.timeout_ms = 0;
-	o.command = "sleep 1234567";
+	(void)snprintf(command, sizeof(command), "sleep %s", marker);
 	run = api_start(session, &o);
 	exeat_run_free(run);
-	assert_true(api_becomes_zero(api_processes, "1234567", WAIT_MS));
+	assert_true(api_becomes_zero(api_processes, marker, WAIT_MS));
 }
 
 /* Nobody has it for a while; then it is opened by its name, and written. */
