@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,13 +44,57 @@ static struct exeat_run *start_lasting(struct exeat_session *session)
 /* ---- the caller dies ---- */
 
 /* Something runs in it, and its work dir, which is said, has something. */
+/*
+ * What is not to be followed, waited for or believed when it is removed: links,
+ * a FIFO, more depth than is walked at once, the names that it is given then,
+ * folders that nobody may enter.
+ */
+static const char spoiled[] =
+	"mkdir -p a/b .exeat-rm-0/x .exeat-rm-1/x/y && echo > a/b/c && "
+	"ln -s \"$0\" l && ln -s \"$0\" .exeat-rm-2 && ln -s \"$0/kept\" a/l && "
+	"mkfifo p .exeat-rm-3 && d=. && for i in $(seq 80); do d=$d/d && "
+	"mkdir $d && ln -s \"$0\" $d/l; done && chmod 0 a/b a $d $PWD";
+
+static const char *outside(void)
+{
+	static char path[sizeof(api_dir) + 16];
+
+	(void)snprintf(path, sizeof(path), "%s/outside", api_dir);
+	return path;
+}
+
 static void say_up(int up, struct exeat_session *session)
 {
 	const char *path = exeat_session_work_dir(session);
+	struct exeat_run_options o = RUN_OPTIONS;
 
-	(void)api_sh(session, "mkdir -p a/b && echo > a/b/c && chmod 0 a/b", 0);
 	(void)start_lasting(session);
+	o.argv = LIST("sh", "-c", spoiled, outside());
+	(void)api_exec(session, &o, 0);
 	(void)!write(up, path, strlen(path) + 1);
+}
+
+static void make_outside(void)
+{
+	char path[sizeof(api_dir) + 32];
+
+	(void)snprintf(path, sizeof(path), "%s/kept", outside());
+	assert_int_equal(mkdir(outside(), 0777), 0);
+	assert_int_equal(mkdir(path, 0777), 0);
+	assert_int_equal(chmod(outside(), 0707), 0);
+}
+
+/* As it was made, and nobody's but ours. */
+static void remove_outside(void)
+{
+	char path[sizeof(api_dir) + 32];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s/kept", outside());
+	assert_int_equal(stat(outside(), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0707);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(outside()), 0);
 }
 
 /* The caller of a session, who waits to be killed. */
@@ -103,6 +148,7 @@ static void caller_is_killed(int forks)
 	pid_t pid;
 
 	assert_int_equal(pipe(up), 0);
+	make_outside();
 	pid = fork();
 	if (pid == 0) {
 		(void)setpgid(0, 0);
@@ -124,6 +170,7 @@ static void caller_is_killed(int forks)
 	assert_int_equal(read(up[0], &c, 1), 0);
 	(void)close(up[0]);
 	is_removed(path);
+	remove_outside();
 }
 
 static void killed_caller(void **state)
