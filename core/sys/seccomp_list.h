@@ -325,6 +325,7 @@ static const struct rule rules[] = {
 	PASS("fsync", FRONT, "the audit"),
 	PASS("fdatasync", FRONT, "the audit"),
 	PASS("sysinfo", GATE, "qsort() asks for the size of memory"),
+	PASS("uname", DIALER, "c-ares from 1.20 asks for the host's domain"),
 	PASS("getrandom", GATE, "query ids, hash keys"),
 	PASS("futex", GATE, "locks of the C library"),
 
