@@ -83,13 +83,19 @@ def make_keys(folder):
     _openssl(folder, "req", "-x509", *KEY, "-keyout", "self.key", "-out",
              "self.pem", "-subj", "/CN=" + NAME, "-addext",
              "subjectAltName=" + ",".join(good))
-    with open(os.path.join(folder, "san"), "w", encoding="ascii") as f:
-        f.write("subjectAltName=" + ",".join(good))
     _openssl(folder, "req", "-new", *KEY, "-keyout", "expired.key", "-out",
              "expired.csr", "-subj", "/CN=" + NAME)
-    _openssl(folder, "x509", "-req", "-in", "expired.csr", "-CA",
-             "../ca.pem", "-CAkey", "../ca.key", "-CAcreateserial", "-days",
-             "-1", "-extfile", "san", "-out", "expired.pem")
+    for name, text in (
+            ("san", "subjectAltName=" + ",".join(good)), ("index", ""),
+            ("ca.cnf", "[ca]\ndefault_ca=ours\n[ours]\ndatabase=index\n"
+             "rand_serial=yes\ndefault_md=sha256\nnew_certs_dir=.\npolicy=any\n"
+             "[any]\ncommonName=supplied\n")):
+        with open(os.path.join(folder, name), "w", encoding="ascii") as f:
+            f.write(text)
+    _openssl(folder, "ca", "-batch", "-notext", "-config", "ca.cnf", "-in",
+             "expired.csr", "-cert", "../ca.pem", "-keyfile", "../ca.key",
+             "-startdate", "20200101000000Z", "-enddate", "20200102000000Z",
+             "-extfile", "san", "-out", "expired.pem")
 
 
 # ---- TLS on memory ----

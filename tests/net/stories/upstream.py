@@ -16,7 +16,8 @@ from . import Checks
 AT = proxy.ADDRESS
 NAME, TARGET = "allowed.test", "203.0.113.10"
 RULES = ["--allow", NAME, "--allow", NAME + ":2525"]
-CURL = ["curl", "-sS", "-m", "60"]
+# which family a curl prefers differs
+CURL = ["curl", "-4", "-sS", "-m", "60"]
 TLS = [*CURL, f"https://{NAME}/"]
 # As people run them, on ports of their own.
 SQUID = """http_port {at}:3180
