@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sanitizer/asan_interface.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -127,6 +128,8 @@ static void start(struct stub *s)
 	n = fd_read_all(ends[0], &failure, sizeof(failure));
 	fd_close(&ends[0]);
 	payload_left(&payload);
+	/* the sanitizer's shadow of it would outlive it */
+	ASAN_UNPOISON_MEMORY_REGION(stack, sizeof(stack));
 	if (n == 0)
 		return tell(s, BACKEND_STARTED, NULL, 0);
 	if (n != (ssize_t)sizeof(failure)) {
