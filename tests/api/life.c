@@ -14,7 +14,7 @@
 
 #include "api.h"
 
-enum { GONE_MS = 1000 };
+enum { GONE_MS = 20000 };
 
 static char marker[64];
 
