@@ -9,6 +9,7 @@ the wall (strace makes it); an audit that cannot be written.
 
 import fcntl
 import os
+import select
 import shutil
 import subprocess
 
@@ -69,6 +70,18 @@ def nothing_left(world, checks, mark, what, may=()):
     kill(processes("exeat-helper"))
 
 
+def kill_whole(pids):
+    """Until each has ended: with the keeper, what runs below it, too."""
+    for pid in pids:
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        kill([pid])
+        select.select([fd], [], [], 60)
+        os.close(fd)
+
+
 def while_idle(world, checks, mode):
     work = equip(world, f"idle-{mode}")
     mark = world.mark()
@@ -76,7 +89,7 @@ def while_idle(world, checks, mode):
                                  ["/usr/bin/python3", "-uc", WAITS])
     first = next(lines(child), "")
     checks.check(f"{mode}, idle: the program runs", first == "idle", first)
-    kill(helpers().get(mode, []))
+    kill_whole(helpers().get(mode, []))
     with open(os.path.join(work, "go"), "w", encoding="ascii"):
         pass
     finish(checks, child, f"{mode}, idle")
