@@ -456,6 +456,26 @@ int api_use_files(struct exeat_session *session, struct exeat_error *error)
 	return r;
 }
 
+bool api_lease(struct exeat_session *session, struct exeat_run **ret)
+{
+	struct exeat_run_options o = RUN_OPTIONS;
+	char line[16] = "";
+
+	o.script = "import fcntl, os, signal\n"
+		   "signal.signal(signal.SIGIO, signal.SIG_IGN)\n"
+		   "f = os.open('f', os.O_RDWR | os.O_CREAT)\n"
+		   "os.write(f, b'x')\n"
+		   "try: fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_WRLCK)\n"
+		   "except OSError: print('none', flush=True)\n"
+		   "else: print('held', flush=True)\n"
+		   "while True: signal.pause()\n";
+	o.script_type = "python";
+	*ret = api_start(session, &o);
+	assert_true(exeat_run_read_line(*ret, EXEAT_STDOUT, line, sizeof(line),
+					60000, NULL) > 0);
+	return strcmp(line, "held\n") == 0;
+}
+
 void api_in_a_child(void (*test)(void))
 {
 	int status;

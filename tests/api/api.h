@@ -99,6 +99,9 @@ int64_t api_ms(void);
 const char *api_kept_dir(void);
 /* The calls for files, one after another: what the first that fails says. */
 int api_use_files(struct exeat_session *session, struct exeat_error *error);
+/* A run with a lease (fcntl(2)) on a file "f", which it does not give up; false
+ * if this work dir has none to give. */
+bool api_lease(struct exeat_session *session, struct exeat_run **ret);
 /* In a child of its own, which may lose what the others need; a failure there
  * is one here. */
 void api_in_a_child(void (*test)(void));

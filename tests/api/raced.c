@@ -196,18 +196,18 @@ static bool each_got_through(void)
 	return true;
 }
 
-static void start_swapping(void)
+/* Its run swaps from now on. */
+static void start_swapping(struct exeat_session *in, const char *script)
 {
 	struct exeat_run_options o = RUN_OPTIONS;
 	struct exeat_run *run;
 
-	session = api_open(NULL);
-	assert_int_equal(exeat_put_bytes(session, "target", outside,
-					 strlen(outside), 0, NULL),
+	assert_int_equal(exeat_put_bytes(in, "target", outside, strlen(outside),
+					 0, NULL),
 			 0);
-	o.script = swapping;
+	o.script = script;
 	o.script_type = "python";
-	run = api_start(session, &o);
+	run = api_start(in, &o);
 	assert_true(exeat_run_read(run, EXEAT_STDOUT, (char[4]){ 0 }, 4,
 				   PATIENCE_MS, NULL) > 0);
 }
@@ -217,7 +217,8 @@ static void files(void **state)
 	int64_t end = api_ms() + PATIENCE_MS;
 
 	(void)state;
-	start_swapping();
+	session = api_open(NULL);
+	start_swapping(session, swapping);
 	/* all of them may fall into one turn of the other's */
 	for (unsigned i = 0;
 	     i < ROUNDS || (!each_got_through() && api_ms() < end); i++)
@@ -239,7 +240,8 @@ static void archives(void **state)
 	int fd;
 
 	(void)state;
-	start_swapping();
+	session = api_open(NULL);
+	start_swapping(session, swapping);
 	outside_path(path, "../archive");
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
@@ -269,20 +271,11 @@ static struct exeat_session *swapping_beside(const char *dir,
 					     const char *script)
 {
 	struct exeat_session_options s = SESSION_OPTIONS;
-	struct exeat_run_options o = RUN_OPTIONS;
-	struct exeat_run *run;
 	struct exeat_session *other;
 
 	s.host_work_dir = dir;
 	other = api_open(&s);
-	assert_int_equal(exeat_put_bytes(other, "target", outside,
-					 strlen(outside), 0, NULL),
-			 0);
-	o.script = script;
-	o.script_type = "python";
-	run = api_start(other, &o);
-	assert_true(exeat_run_read(run, EXEAT_STDOUT, (char[4]){ 0 }, 4,
-				   PATIENCE_MS, NULL) > 0);
+	start_swapping(other, script);
 	return other;
 }
 
